@@ -1,0 +1,34 @@
+"""Train a video predictor, or go on training one.
+
+    python bin/train.py --flagfile=configs/quickstart.flags [--train.run_dir=RUN]
+
+On a run folder that exists the run goes on where it stopped. Ctrl-C or SIGTERM save first.
+"""
+
+import sys
+from pathlib import Path
+
+# Run from a checkout, the checkout's own package is the one that is meant.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tfvrnn import program, run_folder  # noqa: E402
+
+
+def main(arguments: list[str]) -> None:
+    config, resumes = run_folder.resolve_run(arguments)
+    run_dir = config.train.run_dir
+    print(f"{'resuming' if resumes else 'new run'}: {run_dir}")
+
+    # TensorFlow takes seconds to import: only after every option was found in order.
+    from tfvrnn.training import train
+
+    outcome = train(config)
+    ended = "stopped, saved" if outcome.stopped else "finished"
+    print(f"{ended} after step {outcome.step}: {run_dir}\nnext:")
+    if outcome.stopped:
+        print(f"  python bin/train.py --train.run_dir={run_dir}    # goes on")
+    print(f"  tensorboard --logdir {run_dir}")
+
+
+if __name__ == "__main__":
+    program.run(main, __doc__)

@@ -1,0 +1,256 @@
+"""Every option of the project: its type, default, meaning and check. Standard library only.
+
+These frozen dataclasses are the only declaration of an option; flags and flagfiles derive from
+them (see config_flags.py). A field's `help` in its metadata is the flag's help, `choices` what
+it may be.
+"""
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+
+SMALLEST_CONV_MAP = 8
+
+
+class UserError(ValueError):
+    """A mistake of the user: programs print it as one line and exit with code 2."""
+
+
+def option(default, help: str, choices: tuple[str, ...] | None = None):
+    """A field of a configuration, with its default, help and allowed values."""
+    return field(default=default, metadata={"help": help, "choices": choices})
+
+
+def _require(holds: bool, rule: str, received) -> None:
+    if not holds:
+        raise UserError(f"{rule} Received: {received}")
+
+
+def _require_at_least(config, minimum, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        _require(
+            value is None or value >= minimum, f"`{name}` must be at least {minimum}.", value
+        )
+
+
+def _check_fields(config) -> None:
+    """Every field that declares its choices holds one of them; every float is finite."""
+    for spec in dataclasses.fields(config):
+        choices = spec.metadata.get("choices")
+        value = getattr(config, spec.name)
+        if isinstance(value, float):
+            _require(math.isfinite(value), f"`{spec.name}` must be finite.", value)
+        if choices and value is not None:
+            allowed = ", ".join(choices)
+            _require(value in choices, f"`{spec.name}` must be one of {allowed}.", repr(value))
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What is built. A family ignores the options that it does not use."""
+
+    family: str = option("vrnn", "Kind of model.", ("vrnn",))
+    image_size: int = option(64, "Side of the square frames in pixels: 8, 16, 32, 64, 128, ...")
+    channels: int = option(3, "Channels of a frame: 1 (grey) or 3 (colour).")
+    width: int = option(64, "Channels of the finest feature maps; 64 in the paper.")
+    context_frames: int = option(2, "Frames that the model is given.")
+    latent_resolutions: tuple[int, ...] | None = option(
+        None, "Resolutions of the latent levels, coarsest first; 1 alone: no hierarchy."
+    )
+    groups: int = option(16, "Groups of a group normalisation; 16 in the paper.")
+    reconstruction: str = option(
+        "l1", "Reconstruction term, summed over pixels.", ("l1", "l2", "bce")
+    )
+
+    def __post_init__(self):
+        _check_fields(self)
+        _require_at_least(self, 1, "width", "context_frames", "groups")
+        _require(self.channels in (1, 3), "`channels` must be 1 or 3.", self.channels)
+        halvings = self.image_size // SMALLEST_CONV_MAP
+        _require(
+            halvings >= 1
+            and self.image_size % SMALLEST_CONV_MAP == 0
+            and halvings & (halvings - 1) == 0,
+            "`image_size` must be 8 times a power of two (8, 16, 32, 64, 128, ...).",
+            self.image_size,
+        )
+        if self.latent_resolutions is not None:
+            object.__setattr__(self, "latent_resolutions", tuple(self.latent_resolutions))
+            self._check_latent_resolutions()
+        self._check_groups()
+
+    def _check_latent_resolutions(self):
+        levels, allowed = self.latent_resolutions, sorted(self.encoder_channels)
+        _require(
+            len(levels) > 0 and set(levels) <= set(allowed),
+            "`latent_resolutions` must be resolutions of the encoder "
+            f"({', '.join(map(str, allowed))}).",
+            levels,
+        )
+        _require(
+            list(levels) == sorted(set(levels)),
+            "`latent_resolutions` must increase, coarsest first.",
+            levels,
+        )
+
+    def _check_groups(self):
+        for channels in self.encoder_channels.values():
+            groups = min(self.groups, channels)
+            _require(
+                channels % groups == 0,
+                f"`width` must make channels that divide into {self.groups} groups, "
+                f"but {channels} channels do not.",
+                f"width={self.width}, groups={self.groups}",
+            )
+        top = self.encoder_channels[1]
+        _require(
+            top // min(self.groups, top) >= 2,
+            f"`width` must leave at least 2 of the {top} channels at 1x1 to a group, as a group "
+            "of one value normalises everything away.",
+            f"width={self.width}, groups={self.groups}",
+        )
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of a frame."""
+        return (self.image_size, self.image_size, self.channels)
+
+    @property
+    def encoder_channels(self) -> dict[int, int]:
+        """{resolution: channels}, finest first: doubling from `width` up to 8 times it."""
+        channels, resolution = {}, self.image_size
+        while resolution >= SMALLEST_CONV_MAP:
+            channels[resolution] = min(2 ** len(channels), 8) * self.width
+            resolution //= 2
+        channels[4] = channels[1] = channels[SMALLEST_CONV_MAP]
+        return channels
+
+    @property
+    def resolved_latent_resolutions(self) -> tuple[int, ...]:
+        """The latent levels: those given, or the paper's for this size.
+
+        1, an eighth of the side (at least 8) and half of it: (1, 8, 32) at 64.
+        """
+        if self.latent_resolutions is not None:
+            return self.latent_resolutions
+        half = self.image_size // 2
+        middle = min(max(self.image_size // 8, SMALLEST_CONV_MAP), half)
+        return tuple(sorted({1, middle, half}))
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What is learnt from, and in which portions."""
+
+    dataset: str = option("smmnist", "Name of the dataset.", ("smmnist",))
+    horizon: int = option(10, "Frames to predict in training.")
+    batch_size: int = option(16, "Videos per step, over all accumulated portions.")
+    seed: int = option(0, "Seed of the data: of generated videos and of the order.")
+    digits: int = option(2, "smmnist: digits in a video.")
+    digit_source: str = option(
+        "packaged",
+        "smmnist: the 10,000 digits in the package, or all 70,000 of MNIST through TFDS.",
+        ("packaged", "tfds"),
+    )
+    workers: int = option(2, "Parallel calls that prepare videos.")
+
+    def __post_init__(self):
+        _check_fields(self)
+        _require_at_least(self, 1, "horizon", "batch_size", "digits", "workers")
+        _require_at_least(self, 0, "seed")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How it is learnt, and what is written down."""
+
+    run_dir: str = option(
+        "", "Folder of the run; an existing run resumes. Default: runs/<dataset>-<date>-<time>."
+    )
+    init_from: str = option("", "Run folder whose weights a new run starts from.")
+    steps: int = option(100_000, "Steps of the optimizer.")
+    seed: int = option(0, "Seed of initial weights and of all noise.")
+    learning_rate: float = option(1e-4, "Learning rate of Adam, after the warm-up.")
+    warmup_steps: int = option(0, "Steps over which the learning rate rises from 0.")
+    schedule: str = option(
+        "constant", "Learning rate after the warm-up; cosine: falls to 0.", ("constant", "cosine")
+    )
+    adam_epsilon: float = option(1e-8, "Epsilon of Adam.")
+    weight_decay: float = option(0.0, "Weight decay, of every weight; 1e-4 in the release.")
+    weight_decay_mode: str = option(
+        "coupled",
+        "coupled: L2, added to the gradient (the release's); decoupled: AdamW.",
+        ("coupled", "decoupled"),
+    )
+    clip_norm: float = option(0.0, "Largest global norm of the gradient; 0: unlimited.")
+    beta: float = option(1.0, "Weight of the KL term, after its warm-up.")
+    beta_warmup_steps: int = option(0, "Steps over which beta rises from 0.")
+    accumulate: int = option(1, "Portions that a batch is computed in, to save memory.")
+    average_decay: float = option(
+        0.0, "Decay of the moving averages of the weights, used for validation; 0: none."
+    )
+    precision: str = option(
+        "float32",
+        "Dtype policy; mixed_float16 scales the loss.",
+        ("float32", "mixed_bfloat16", "mixed_float16"),
+    )
+    jit_compile: bool = option(False, "Compile the train step with XLA; pays on GPUs only.")
+    deterministic: bool = option(
+        False, "Same numbers on every run: deterministic kernels, fixed number of threads."
+    )
+    log_every: int = option(50, "Steps between records of the training terms.")
+    validate_every: int = option(1000, "Steps between validations.")
+    validation_videos: int = option(64, "Videos of a validation.")
+    pictures: int = option(4, "Videos that every validation shows in TensorBoard.")
+    checkpoint_every: int = option(1000, "Steps between checkpoints.")
+    checkpoints_to_keep: int = option(3, "Newest checkpoints that are kept.")
+
+    def __post_init__(self):
+        _check_fields(self)
+        _require_at_least(
+            self, 1, "steps", "accumulate", "log_every", "validate_every", "validation_videos",
+            "checkpoint_every", "checkpoints_to_keep",
+        )  # fmt: skip
+        _require_at_least(
+            self, 0, "seed", "warmup_steps", "weight_decay", "clip_norm", "beta",
+            "beta_warmup_steps", "average_decay", "pictures",
+        )  # fmt: skip
+        for name in ("learning_rate", "adam_epsilon"):
+            _require(getattr(self, name) > 0, f"`{name}` must be positive.", getattr(self, name))
+        _require(self.average_decay < 1, "`average_decay` must be below 1.", self.average_decay)
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """What is measured."""
+
+    videos: int = option(256, "Test videos.")
+    samples: int = option(100, "Futures drawn of each context.")
+    horizon: int | None = option(None, "Frames to predict; none: as in training.")
+
+    def __post_init__(self):
+        _require_at_least(self, 1, "videos", "samples", "horizon")
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole run."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    eval: EvalConfig = field(default_factory=EvalConfig)
+
+    def __post_init__(self):
+        batch, portions = self.data.batch_size, self.train.accumulate
+        _require(
+            batch % portions == 0,
+            "`data.batch_size` must divide into `train.accumulate` portions.",
+            f"batch_size={batch}, accumulate={portions}",
+        )
+
+    @property
+    def frames(self) -> int:
+        """Frames of a training video: context and horizon."""
+        return self.model.context_frames + self.data.horizon

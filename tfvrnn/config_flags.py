@@ -1,0 +1,203 @@
+"""Configurations as absl flags and flagfiles, derived from the dataclasses.
+
+A field `width` of the dataclass at `model` is the flag `--model.width`. A flagfile is text, one
+flag a line, with `#` comments and further `--flagfile`s; a later setting wins.
+"""
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from absl import flags
+
+T = TypeVar("T")
+
+HELP_FLAGS = {"help", "helpshort", "helpfull", "h", "?"}
+
+
+class FlagError(ValueError):
+    """A flag or flagfile that cannot be understood."""
+
+
+class _OptionalParser(flags.ArgumentParser):
+    """`none`, or an integer, or integers with commas between."""
+
+    def __init__(self, of_tuple: bool):
+        super().__init__()
+        self.of_tuple = of_tuple
+        self.syntactic_help = "integers, or none" if of_tuple else "an integer, or none"
+
+    def parse(self, argument):
+        if argument is None or isinstance(argument, (int, tuple)):
+            return argument
+        if argument.strip().lower() == "none":
+            return None
+        if self.of_tuple:
+            return tuple(int(part) for part in argument.strip("() ").rstrip(",").split(","))
+        return int(argument)
+
+    def flag_type(self):
+        return self.syntactic_help
+
+
+class _CommaSerializer(flags.ArgumentSerializer):
+    def serialize(self, value):
+        return _to_text(value)
+
+
+def _to_text(value) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    if isinstance(value, bool) or value is None:
+        return str(value).lower()
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def options(config_class: type, prefix: str = "") -> Iterator[tuple[str, dataclasses.Field, Any]]:
+    """(dotted name, field, type) of every option of a dataclass, in order of declaration."""
+    hints = typing.get_type_hints(config_class)
+    for spec in dataclasses.fields(config_class):
+        name, hint = f"{prefix}{spec.name}", hints[spec.name]
+        if dataclasses.is_dataclass(hint):
+            yield from options(hint, f"{name}.")
+        else:
+            yield name, spec, hint
+
+
+def values(config) -> dict[str, Any]:
+    """{dotted name: value} of a configuration."""
+    return {name: _get(config, name) for name, _, _ in options(type(config))}
+
+
+def _get(config, name: str):
+    for part in name.split("."):
+        config = getattr(config, part)
+    return config
+
+
+def replace(config: T, changes: dict[str, Any]) -> T:
+    """The configuration with {dotted name: value} changed; checks run on every part."""
+    own, nested = {}, {}
+    for name, value in changes.items():
+        head, _, rest = name.partition(".")
+        if rest:
+            nested.setdefault(head, {})[rest] = value
+        else:
+            own[head] = value
+    for head, part in nested.items():
+        own[head] = replace(getattr(config, head), part)
+    return dataclasses.replace(config, **own)
+
+
+def define(config: Any) -> flags.FlagValues:
+    """Flags of every option of a configuration; its values are the defaults."""
+    flag_values = flags.FlagValues()
+    for name, spec, hint in options(type(config)):
+        default, text = _get(config, name), spec.metadata.get("help", "")
+        choices = spec.metadata.get("choices")
+        if typing.get_origin(hint) in (types.UnionType, typing.Union):
+            of_tuple = any(typing.get_origin(part) is tuple for part in typing.get_args(hint))
+            parser, serializer = _OptionalParser(of_tuple), _CommaSerializer()
+            flags.DEFINE(parser, name, default, text, flag_values, serializer)
+        elif choices:
+            flags.DEFINE_enum(name, default, list(choices), text, flag_values=flag_values)
+        else:
+            kinds = {
+                bool: flags.DEFINE_boolean,
+                int: flags.DEFINE_integer,
+                float: flags.DEFINE_float,
+                str: flags.DEFINE_string,
+            }
+            kinds[hint](name, default, text, flag_values=flag_values)
+    return flag_values
+
+
+def parse_changes(arguments: Sequence[str], config: Any) -> dict[str, Any]:
+    """{dotted name: value} of the options that the arguments set.
+
+    Args:
+        arguments: flags, without the program's name; `--flagfile`s are read in place.
+        config: declares the options, and their defaults for the flags' help.
+
+    Raises:
+        FlagError: an unknown flag (with the nearest name), a value that does not parse, a
+            leftover argument, a flagfile that cannot be read.
+    """
+    flag_values = define(config)
+    try:
+        leftover = flag_values(["program", *expand_flagfiles(arguments)])[1:]
+    except flags.UnrecognizedFlagError as error:
+        raise FlagError(_unknown(f"unknown flag --{error.flagname}", flag_values)) from None
+    except flags.Error as error:
+        raise FlagError(" ".join(str(error).split())) from None
+    if leftover:
+        raise FlagError(_unknown(f"unexpected argument {leftover[0]}", flag_values))
+    names = [name for name, _, _ in options(type(config))]
+    return {name: flag_values[name].value for name in names if flag_values[name].present}
+
+
+def _unknown(what: str, flag_values) -> str:
+    word = what.split()[-1].lstrip("-").split("=")[0]
+    known = list(flag_values)
+    # The last part alone decides where the part before the dot is missing.
+    by_tail = {name.rpartition(".")[2]: name for name in known}
+    nearest = by_tail.get(word) or difflib.get_close_matches(word, known, 1, 0.0)[0]
+    return f"{what}; the nearest is --{nearest}"
+
+
+def expand_flagfiles(arguments: Sequence[str], reading: tuple[Path, ...] = ()) -> list[str]:
+    """The arguments with every `--flagfile=PATH` replaced by the flags in it, recursively.
+
+    absl would silently skip a line that does not start with `-`; here it is refused.
+    """
+    expanded, rest = [], list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        name, equals, path = argument.lstrip("-").partition("=")
+        if not argument.startswith("-") or name != "flagfile":
+            expanded.append(argument)
+            continue
+        if not equals and not rest:
+            raise FlagError("--flagfile needs a path")
+        path = Path(path if equals else rest.pop(0)).expanduser()
+        if path in reading:
+            raise FlagError(f"flagfile {path} includes itself")
+        expanded += expand_flagfiles(_flagfile_lines(path), (*reading, path))
+    return expanded
+
+
+def _flagfile_lines(path: Path) -> list[str]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise FlagError(f"cannot read flagfile {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise FlagError(f"flagfile {path} is not text") from None
+    lines = []
+    for number, line in enumerate(map(str.strip, text.splitlines()), 1):
+        if not line or line.startswith(("#", "//")):
+            continue
+        if not line.startswith("--"):
+            raise FlagError(f"{path}, line {number}: not a flag: {line}")
+        lines.append(line)
+    return lines
+
+
+def to_flagfile(config, exclude: Sequence[str] = ()) -> str:
+    """The whole configuration as flagfile text, each option under its help."""
+    lines = []
+    for name, spec, _ in options(type(config)):
+        value = _get(config, name)
+        if name in exclude:
+            continue
+        lines += [f"# {spec.metadata.get('help', '')}", f"--{name}={_to_text(value)}"]
+    return "\n".join(lines) + "\n"
+
+
+def from_flagfile(path: str | Path, config: T) -> T:
+    """The configuration with what a flagfile sets."""
+    return replace(config, parse_changes([f"--flagfile={path}"], config))

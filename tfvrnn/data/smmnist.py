@@ -1,0 +1,115 @@
+"""Stochastic Moving MNIST, generated on the fly inside tf.data.
+
+The rule (Denton and Fergus, "Stochastic Video Generation with a Learned Prior", 2018, and its
+code), for an image side S and digits of P = S/2 pixels: position uniform on {0 .. S-P-1},
+velocity uniform on {-v .. v} with v = 4 S/64, (0, 0) allowed. Per frame, before drawing, y then
+x: below 0, the position becomes 0, its velocity uniform on {1 .. v}, the other's on {-v .. v};
+at S-P or above, the position becomes S-P-1, its velocity uniform on {-v .. -1}, the other's on
+{-v .. v}. Digits are drawn additively and clipped at 1, then move by their velocity.
+
+Video n of a split is a function of (seed, split, n) alone.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from tfvrnn.config import DataConfig, ModelConfig
+
+DIGITS_FILE = Path(__file__).parent / "mnist_digits.npz"
+HELD_OUT_VIDEOS = 10_000
+SPLIT_NUMBERS = {"train": 0, "validation": 1, "test": 2}
+
+
+def make_videos(
+    data: DataConfig, model: ModelConfig, split: str, start: int = 0
+) -> tf.data.Dataset:
+    """Videos uint8 `[T, S, S, C]` from number `start` on; 10,000 of validation and test.
+
+    The digits are grey; a model of 3 channels is given them three times.
+    """
+    digits = tf.constant(load_digits(split, data.digit_source))
+    side, frames = model.image_size, model.context_frames + data.horizon
+    stop = tf.int64.max if split == "train" else HELD_OUT_VIDEOS
+    key = tf.constant([data.seed, SPLIT_NUMBERS[split]], tf.int64)
+
+    def make(number):
+        video_key = tf.random.experimental.stateless_fold_in(key, number, alg="philox")
+        video = make_video(video_key, digits, frames, side, data.digits)
+        return tf.repeat(video, model.channels, axis=-1)
+
+    numbers = tf.data.Dataset.range(start, stop)
+    return numbers.map(make, num_parallel_calls=data.workers, deterministic=True)
+
+
+def load_digits(split: str, source: str = "packaged") -> np.ndarray:
+    """Digits of a split, uint8 `[N, 28, 28]`; no digit is in two splits.
+
+    `source` 'packaged': of the 10,000 in the package, every tenth for validation and test each.
+    'tfds': of MNIST's 70,000, the test images for test, the last 5,000 others for validation.
+    """
+    if source == "tfds":
+        import tensorflow_datasets as tfds  # slow to import, and needed by this source alone
+
+        part = {"train": "train[:55000]", "validation": "train[55000:]", "test": "test"}[split]
+        images = tfds.load("mnist", split=part, batch_size=-1)["image"]
+        return tfds.as_numpy(images)[..., 0]
+    with np.load(DIGITS_FILE) as file:
+        images = file["images"]
+    last = np.arange(len(images)) % 10
+    return images[{"train": last < 8, "validation": last == 8, "test": last == 9}[split]]
+
+
+def make_video(key, digits, frames: int, side: int, count: int):
+    """One video: uint8 `[frames, side, side, 1]` of `count` moving digits.
+
+    Args:
+        key: int64 `[2]`, the video's own seed.
+        digits: uint8 `[N, 28, 28]` to choose from.
+    """
+    keys = tf.unstack(tf.random.split(key, 2, alg="philox"))
+    chosen = tf.random.stateless_uniform(
+        (count,), keys[0], 0, len(digits), tf.int32, alg="philox"
+    )
+    patch = side // 2
+    images_D28 = tf.cast(tf.gather(digits, chosen), tf.float32)[..., None] / 255.0
+    images_DPP = tf.image.resize(images_D28, (patch, patch), antialias=True)[..., 0]
+    positions_TD2 = trajectories(keys[1], frames, side, count)
+    # One-hot rows and columns place every digit by two matrix products; exact, as each sum has
+    # one term that is not zero.
+    places_TD2P = positions_TD2[..., None] + tf.range(patch)
+    rows_TDPS, columns_TDPS = tf.unstack(tf.one_hot(places_TD2P, side), axis=2)
+    video = tf.einsum("tdpy,dpq,tdqx->tyx", rows_TDPS, images_DPP, columns_TDPS)
+    pixels = tf.round(tf.clip_by_value(video, 0.0, 1.0) * 255.0)
+    return tf.cast(pixels, tf.uint8)[..., None]
+
+
+def trajectories(key, frames: int, side: int, count: int):
+    """Where the digits are drawn: int32 `[frames, count, 2]` of (y, x), top left corners."""
+    limit = side - side // 2
+    fastest = max(1, 4 * side // 64)
+    keys = tf.unstack(tf.random.split(key, 4, alg="philox"))
+
+    def uniform(key, shape, low, high):
+        return tf.random.stateless_uniform(shape, key, low, high + 1, tf.int32, alg="philox")
+
+    position = uniform(keys[0], (count, 2), 0, limit - 1)
+    velocity = uniform(keys[1], (count, 2), -fastest, fastest)
+    # Drawn for every frame and used where a wall is hit: [.., axis hit, axis redrawn].
+    free = uniform(keys[2], (frames, count, 2, 2), -fastest, fastest)
+    away = uniform(keys[3], (frames, count, 2), 1, fastest)
+
+    def advance(carry, draws):
+        _, position, velocity = carry
+        free_DAA, away_DA = draws
+        for axis in range(2):  # y, then x: a hit in x redraws y's velocity once more
+            low, high = position[:, axis] < 0, position[:, axis] >= limit
+            turned = tf.where(low, away_DA[:, axis], -away_DA[:, axis])
+            redrawn = tf.where(tf.range(2) == axis, turned[:, None], free_DAA[:, axis])
+            velocity = tf.where((low | high)[:, None], redrawn, velocity)
+        position = tf.clip_by_value(position, 0, limit - 1)
+        return position, position + velocity, velocity
+
+    drawn, _, _ = tf.scan(advance, (free, away), (position, position, velocity))
+    return drawn

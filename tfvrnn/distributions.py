@@ -1,0 +1,43 @@
+"""Diagonal Gaussians with analytic KL divergence."""
+
+from typing import NamedTuple
+
+from keras import ops
+
+MINIMUM_VARIANCE = 1e-6
+
+
+class DiagonalGaussian(NamedTuple):
+    """A Gaussian with a diagonal covariance, one dimension per element.
+
+        sample = mean + sqrt(variance) * noise
+        KL(q || p) = (log(vp / vq) + (vq + (mq - mp)^2) / vp - 1) / 2
+
+    Source: Kingma and Welling, "Auto-Encoding Variational Bayes", 2014, appendix B.
+
+    Args:
+        mean: float32, any shape.
+        variance: float32, the shape of `mean`, positive.
+    """
+
+    mean: object
+    variance: object
+
+    @classmethod
+    def from_raw(cls, raw):
+        """From `[..., 2 Z]` of means and raw variances: variance = softplus(raw) + 1e-6.
+
+        In float32 whatever comes in: half precision cannot hold small variances.
+        """
+        mean, raw_variance = ops.split(ops.cast(raw, "float32"), 2, axis=-1)
+        return cls(mean, ops.softplus(raw_variance) + MINIMUM_VARIANCE)
+
+    def sample(self, noise):
+        """The reparametrised sample for standard normal `noise` of the shape of `mean`."""
+        return self.mean + ops.sqrt(self.variance) * ops.cast(noise, self.mean.dtype)
+
+    def kl_divergence(self, other: "DiagonalGaussian"):
+        """KL(self || other) of every dimension by itself, in nats, of the shape of `mean`."""
+        squared_distance = ops.square(self.mean - other.mean)
+        log_ratio = ops.log(other.variance) - ops.log(self.variance)
+        return 0.5 * (log_ratio + (self.variance + squared_distance) / other.variance - 1.0)

@@ -1,0 +1,277 @@
+"""Group normalisation, convolution blocks, the residual block and the upsampling block."""
+
+import keras
+from keras import ops
+
+from tfvrnn import tensor_ops
+
+
+def check_groups(channels: int, groups: int) -> int:
+    """How many groups `channels` channels fall into: `min(groups, channels)`.
+
+    Raises:
+        ValueError: the channels do not divide into so many equal groups.
+    """
+    used = min(groups, channels)
+    if used < 1 or channels % used:
+        raise ValueError(
+            f"`groups` must divide the channels, or exceed them. "
+            f"Received: {groups} groups for {channels} channels."
+        )
+    return used
+
+
+class GroupNorm(keras.layers.Layer):
+    """Group normalisation of each frame, statistics in float32.
+
+        y = (x - mean) / sqrt(variance + 1e-5) * scale + offset
+
+    Differs from keras.layers.GroupNormalization: `min(groups, channels)` groups, and one
+    multiply-add with a hand-written gradient (see `tensor_ops.group_norm`).
+
+    Source: Wu and He, "Group Normalization", 2018; deviations: none.
+
+    Args:
+        groups: int, groups of channels; fewer where there are fewer channels.
+        scale_initializer: initializer of the scale, float32 `[C]`.
+        offset_initializer: initializer of the offset, float32 `[C]`.
+
+    Call arguments:
+        inputs: float `[N, H, W, C]`.
+
+    Returns:
+        As `inputs`.
+
+    Raises:
+        ValueError: channels that do not divide into the groups.
+    """
+
+    def __init__(
+        self, groups=16, scale_initializer="ones", offset_initializer="zeros", **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.groups = groups
+        self.scale_initializer = keras.initializers.get(scale_initializer)
+        self.offset_initializer = keras.initializers.get(offset_initializer)
+
+    def build(self, input_shape):
+        channels = input_shape[-1]
+        check_groups(channels, self.groups)
+        # Never cast to half precision: the statistics they are multiplied with are float32.
+        options = dict(shape=(channels,), autocast=False)
+        self.scale = self.add_weight(
+            name="scale", initializer=self.scale_initializer, **options
+        )
+        self.offset = self.add_weight(
+            name="offset", initializer=self.offset_initializer, **options
+        )
+
+    def call(self, inputs):
+        groups = min(self.groups, inputs.shape[-1])
+        return tensor_ops.group_norm(inputs, self.scale, self.offset, groups)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "groups": self.groups,
+            "scale_initializer": keras.initializers.serialize(self.scale_initializer),
+            "offset_initializer": keras.initializers.serialize(self.offset_initializer),
+        }
+
+
+class ConvNorm(keras.layers.Layer):
+    """Convolution and group normalisation, then ReLU by option.
+
+        y = GN(Conv(x))   or   y = relu(GN(Conv(x)))
+
+    Args:
+        filters: int, output channels.
+        kernel_size: int, side of the kernel.
+        groups: int, see `GroupNorm`.
+        relu: bool, whether a ReLU ends the block.
+        padding: 'same' or 'valid'.
+        scale_initializer: of the normalisation's scale.
+        offset_initializer: of the normalisation's offset.
+
+    Call arguments:
+        inputs: float `[N, H, W, C]`.
+
+    Returns:
+        float `[N, H', W', filters]` in the compute dtype.
+    """
+
+    def __init__(
+        self,
+        filters,
+        kernel_size=3,
+        groups=16,
+        relu=False,
+        padding="same",
+        scale_initializer="ones",
+        offset_initializer="zeros",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        check_groups(filters, groups)
+        self.filters = filters
+        self.kernel_size = kernel_size
+        self.groups = groups
+        self.relu = relu
+        self.padding = padding
+        self.conv = keras.layers.Conv2D(
+            filters, kernel_size, padding=padding, dtype=self.dtype_policy
+        )
+        self.norm = GroupNorm(
+            groups, scale_initializer, offset_initializer, dtype=self.dtype_policy
+        )
+
+    def build(self, input_shape):
+        self.conv.build(input_shape)
+        self.norm.build(self.compute_output_shape(input_shape))
+
+    def call(self, inputs):
+        outputs = self.norm(self.conv(inputs))
+        return ops.relu(outputs) if self.relu else outputs
+
+    def compute_output_shape(self, input_shape):
+        return self.conv.compute_output_shape(input_shape)
+
+    def get_config(self):
+        norm = self.norm.get_config()
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "groups": self.groups,
+            "relu": self.relu,
+            "padding": self.padding,
+            "scale_initializer": norm["scale_initializer"],
+            "offset_initializer": norm["offset_initializer"],
+        }
+
+
+class ResidualBlock(keras.layers.Layer):
+    """Two groups of ReLU, convolution and group normalisation, with a shortcut around them.
+
+        y = short(x) + GN(Conv(relu(GN(Conv(relu(x))))))
+
+    The hidden map has `min(cin, filters)` channels. `short` is the identity, or a 1x1
+    convolution without bias where the channels change. With `collapse`, the first convolution
+    is 4x4 valid and the shortcut a 4x4 max pool, so that a 4x4 map becomes 1x1.
+
+    Source: paper, section B, "modified Resnet blocks", and Fig. B.1; the hidden width and the
+    shortcuts are decided here, the paper is silent.
+
+    Args:
+        filters: int, output channels.
+        kernel_size: int, side of the kernels ('same' padded).
+        groups: int, see `GroupNorm`.
+        collapse: bool, 4x4 to 1x1, and channels that stay.
+
+    Call arguments:
+        inputs: float `[N, H, W, cin]`.
+
+    Returns:
+        float `[N, H, W, filters]`, or `[N, 1, 1, filters]` of a collapsed 4x4 map.
+
+    Raises:
+        ValueError: `collapse` of a map that is not 4x4 or changes its channels.
+    """
+
+    def __init__(self, filters, kernel_size=3, groups=16, collapse=False, **kwargs):
+        super().__init__(**kwargs)
+        check_groups(filters, groups)
+        self.filters = filters
+        self.kernel_size = kernel_size
+        self.groups = groups
+        self.collapse = collapse
+
+    def build(self, input_shape):
+        channels = input_shape[-1]
+        if self.collapse and tuple(input_shape[1:]) != (4, 4, self.filters):
+            raise ValueError(
+                f"`collapse` needs inputs of 4x4 pixels and {self.filters} channels. "
+                f"Received: input_shape={tuple(input_shape)}"
+            )
+        options = dict(groups=self.groups, dtype=self.dtype_policy)
+        first = (4, "valid") if self.collapse else (self.kernel_size, "same")
+        hidden = min(channels, self.filters)
+        self.first = ConvNorm(hidden, first[0], padding=first[1], relu=True, **options)
+        self.second = ConvNorm(self.filters, self.kernel_size, **options)
+        self.shortcut = None
+        if channels != self.filters:
+            self.shortcut = keras.layers.Conv2D(
+                self.filters, 1, use_bias=False, dtype=self.dtype_policy
+            )
+            self.shortcut.build(input_shape)
+        self.first.build(input_shape)
+        self.second.build(self.first.compute_output_shape(input_shape))
+
+    def call(self, inputs):
+        outputs = self.second(self.first(ops.relu(inputs)))
+        if self.collapse:
+            return outputs + ops.max_pool(inputs, 4)
+        return outputs + (inputs if self.shortcut is None else self.shortcut(inputs))
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, _ = input_shape
+        if self.collapse:
+            height, width = 1, 1
+        return (batch, height, width, self.filters)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "groups": self.groups,
+            "collapse": self.collapse,
+        }
+
+
+class UpConv(keras.layers.Layer):
+    """Transposed 4x4 convolution to the next resolution, group normalisation, ReLU.
+
+        y = relu(GN(ConvT(x)));  1x1 to 4x4: stride 1, valid; else stride 2, padding 1
+
+    Source: paper, Fig. B.2 and section B; deviations: none.
+
+    Args:
+        filters: int, output channels.
+        groups: int, see `GroupNorm`.
+
+    Call arguments:
+        inputs: float `[N, r, r, C]`.
+
+    Returns:
+        float `[N, 4, 4, filters]` where r = 1, else `[N, 2 r, 2 r, filters]`.
+    """
+
+    def __init__(self, filters, groups=16, **kwargs):
+        super().__init__(**kwargs)
+        check_groups(filters, groups)
+        self.filters = filters
+        self.groups = groups
+        self.norm = GroupNorm(groups, dtype=self.dtype_policy)
+
+    def build(self, input_shape):
+        stride, padding = (1, "valid") if input_shape[1] == 1 else (2, "same")
+        self.conv = keras.layers.Conv2DTranspose(
+            self.filters, 4, stride, padding, dtype=self.dtype_policy
+        )
+        self.conv.build(input_shape)
+        self.norm.build(self.compute_output_shape(input_shape))
+
+    def call(self, inputs):
+        return ops.relu(self.norm(self.conv(inputs)))
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, _ = input_shape
+        side = 4 if height == 1 else 2 * height
+        return (batch, side, 4 if width == 1 else 2 * width, self.filters)
+
+    def get_config(self):
+        return {**super().get_config(), "filters": self.filters, "groups": self.groups}

@@ -1,0 +1,147 @@
+"""The convolutional LSTM with group-normalised gates."""
+
+from typing import Any, NamedTuple
+
+import keras
+from keras import ops
+
+from tfvrnn import tensor_ops
+from tfvrnn.layers.blocks import ConvNorm, GroupNorm
+
+
+class ConvLSTMState(NamedTuple):
+    """What a ConvLSTM carries on: the hidden map and the normalised cell, `[B, H, W, F]` each."""
+
+    hidden: Any
+    cell: Any
+
+
+class ConvLSTMRecurrence(keras.layers.Layer):
+    """The recurrent half of a ConvLSTM step: from the inputs' part of the gates to the state.
+
+        gates = input_gates + GN(Conv(hidden));  i, f, o, g = split(gates)
+        cell' = GN(sigmoid(f) * cell + sigmoid(i) * tanh(g));  hidden' = sigmoid(o) * tanh(cell')
+
+    Also a cell for `keras.layers.RNN`.
+
+    Args:
+        filters: int, channels of hidden and cell.
+        kernel_size: int, side of the kernel.
+        groups: int, see `GroupNorm`.
+
+    Call arguments:
+        input_gates: float `[B, H, W, 4 F]`.
+        state: (hidden, cell), each `[B, H, W, F]`.
+
+    Returns:
+        (hidden `[B, H, W, F]`, ConvLSTMState).
+    """
+
+    def __init__(self, filters, kernel_size=3, groups=16, **kwargs):
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.kernel_size = kernel_size
+        self.groups = groups
+        self.recurrent = ConvNorm(4 * filters, kernel_size, groups, dtype=self.dtype_policy)
+        self.cell_norm = GroupNorm(groups, dtype=self.dtype_policy)
+
+    def build(self, input_shape):
+        batch, height, width, _ = input_shape
+        map_shape = (batch, height, width, self.filters)
+        self.state_size = [map_shape[1:], map_shape[1:]]
+        self.recurrent.build(map_shape)
+        self.cell_norm.build(map_shape)
+
+    def call(self, input_gates, state):
+        hidden, cell = state
+        gates = input_gates + self.recurrent(hidden)
+        i, f, o, g = ops.split(gates, 4, axis=-1)
+        cell = self.cell_norm(ops.sigmoid(f) * cell + ops.sigmoid(i) * ops.tanh(g))
+        hidden = ops.sigmoid(o) * ops.tanh(cell)
+        return hidden, ConvLSTMState(hidden, cell)
+
+    def compute_output_shape(self, input_shape, state_shape=None):
+        output = (*input_shape[:-1], self.filters)
+        return output, ConvLSTMState(output, output)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "groups": self.groups,
+        }
+
+
+class ConvLSTMCell(keras.layers.Layer):
+    """One convolutional LSTM step with group-normalised gates.
+
+        gates = GN(Conv(x)) + GN(Conv(hidden));  i, f, o, g = split(gates)
+        cell' = GN(sigmoid(f) * cell + sigmoid(i) * tanh(g));  hidden' = sigmoid(o) * tanh(cell')
+
+    Differs from keras.layers.ConvLSTM2D: normalised gates and cell, the gates' order, no
+    forget-gate bonus, and the normalised cell is the one carried on. Weights, in this order:
+    input kernel `[k, k, C, 4 F]`, bias, norm scale, offset `[4 F]`; recurrent kernel
+    `[k, k, F, 4 F]`, bias, norm scale, offset `[4 F]`; cell norm scale, offset `[F]`.
+
+    Source: paper, section B, "ConvLSTM layers"; the placing of GroupNorm decided as in the
+    authors' release.
+
+    Args:
+        filters: int, channels F of hidden and cell.
+        kernel_size: int, side k of both kernels.
+        groups: int, see `GroupNorm`.
+
+    Call arguments:
+        inputs: float `[B, H, W, C]`.
+        state: (hidden, cell), each float `[B, H, W, F]`.
+
+    Returns:
+        (hidden, ConvLSTMState(hidden, cell)), float `[B, H, W, F]` in the compute dtype.
+
+    Raises:
+        ValueError: filters that do not divide into the groups.
+    """
+
+    def __init__(self, filters, kernel_size=3, groups=16, **kwargs):
+        super().__init__(**kwargs)
+        if filters < 1:
+            raise ValueError(f"`filters` must be positive. Received: {filters}")
+        self.filters = filters
+        self.kernel_size = kernel_size
+        self.groups = groups
+        options = dict(kernel_size=kernel_size, groups=groups, dtype=self.dtype_policy)
+        self.inputs_to_gates = ConvNorm(4 * filters, **options)
+        self.recurrence = ConvLSTMRecurrence(filters, **options)
+
+    def build(self, input_shape, state_shape=None):
+        self.inputs_to_gates.build(input_shape)
+        self.recurrence.build(self.inputs_to_gates.compute_output_shape(input_shape))
+
+    def call(self, inputs, state):
+        return self.recurrence(self.inputs_to_gates(inputs), state)
+
+    def sequence(self, inputs, state):
+        """All steps at once: `[B, T, H, W, C]` and the initial state to hidden `[B, T, H, W, F]`.
+
+        Equal to T calls. The inputs' part of the gates is free of recurrence and computed for
+        all frames together; only the hidden's part runs in a loop.
+        """
+        gates = self.inputs_to_gates(tensor_ops.fold_time(inputs))
+        gates = tensor_ops.unfold_time(gates, inputs.shape[1])
+        loop = keras.layers.RNN(
+            self.recurrence, return_sequences=True, dtype=self.dtype_policy
+        )
+        return loop(gates, initial_state=list(state))
+
+    def compute_output_shape(self, input_shape, state_shape=None):
+        output = (*input_shape[:-1], self.filters)
+        return output, ConvLSTMState(output, output)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "groups": self.groups,
+        }

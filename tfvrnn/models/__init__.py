@@ -1,0 +1,39 @@
+"""The models, each a `VideoPredictor`, by the name of their family."""
+
+import keras
+
+from tfvrnn.config import ModelConfig
+from tfvrnn.models.video_predictor import VideoPredictor
+from tfvrnn.models.vrnn import VRNN
+
+__all__ = ["VRNN", "VideoPredictor", "build_model"]
+
+
+def _build_vrnn(config: ModelConfig, dtype) -> VRNN:
+    return VRNN(
+        image_shape=config.image_shape,
+        channels=config.encoder_channels,
+        context_frames=config.context_frames,
+        latent_resolutions=config.resolved_latent_resolutions,
+        groups=config.groups,
+        reconstruction=config.reconstruction,
+        dtype=dtype,
+    )
+
+
+BUILDERS = {"vrnn": _build_vrnn}
+
+
+def build_model(config: ModelConfig, precision: str = "float32", seed: int = 0) -> VideoPredictor:
+    """The model of a configuration, already built: its weights exist.
+
+    Args:
+        config: what to build.
+        precision: Keras dtype policy: 'float32', 'mixed_bfloat16' or 'mixed_float16'.
+        seed: of the initial weights; the same on every call and machine.
+
+    Returns:
+        A `VideoPredictor` of the family `config.family`.
+    """
+    keras.utils.set_random_seed(seed)
+    return BUILDERS[config.family](config, keras.DTypePolicy(precision))

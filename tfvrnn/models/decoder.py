@@ -1,0 +1,91 @@
+"""The frame decoder: latents and the last frame's top map to the next frame."""
+
+import keras
+from keras import ops
+
+from tfvrnn import tensor_ops
+from tfvrnn.layers import ConvLSTMCell, ConvNorm, UpConv
+
+
+class FrameDecoder(keras.layers.Layer):
+    """The frame decoder (likelihood network), a ConvLSTM at every resolution.
+
+    From 1x1 up: (concatenate z at a latent resolution), ConvLSTM, UpConv to the next
+    resolution. At the image's resolution: ConvLSTM, Conv3 + GN + ReLU, Conv3.
+
+    Source: paper, Fig. B.2; convolutions at 1x1 are built as 1x1 (decided, see `FrameEncoder`).
+
+    Args:
+        channels: dict {resolution: channels}, in any order; 1, 4, 8 and their doublings.
+        latent_filters: dict {latent resolution: channels of z}.
+        image_channels: int, channels of the frame.
+        groups: int, see `GroupNorm`.
+
+    Call arguments:
+        top: float `[B, 1, 1, C]`, the last frame's top map.
+        latents: dict {resolution: `[B, r, r, Z]`}.
+        states: tuple of ConvLSTMState, from 1x1 up.
+
+    Returns:
+        (logits of the frame, `[B, S, S, image_channels]` in the compute dtype; states).
+    """
+
+    def __init__(self, channels, latent_filters, image_channels, groups=16, **kwargs):
+        super().__init__(**kwargs)
+        # Keys become text where a configuration passes through JSON.
+        self.channels = tuple(sorted((int(r), c) for r, c in dict(channels).items()))
+        self.latent_filters = tuple(sorted((int(r), c) for r, c in dict(latent_filters).items()))
+        self.image_channels = image_channels
+        self.groups = groups
+        options = dict(groups=groups, dtype=self.dtype_policy)
+        self.cells = [
+            ConvLSTMCell(c, kernel_size=1 if r == 1 else 3, **options) for r, c in self.channels
+        ]
+        self.ups = [UpConv(c, **options) for _, c in self.channels[1:]]
+        finest = self.channels[-1][1]
+        self.ups.append(ConvNorm(finest, relu=True, **options))
+        self.to_image = keras.layers.Conv2D(
+            image_channels, 3, padding="same", dtype=self.dtype_policy
+        )
+
+    def build(self, input_shape, latents_shape=None, states_shape=None):
+        channels_in, latents = input_shape[-1], dict(self.latent_filters)
+        for (resolution, channels), cell, up in zip(self.channels, self.cells, self.ups):
+            shape = (None, resolution, resolution)
+            cell.build((*shape, channels_in + latents.get(resolution, 0)))
+            up.build((*shape, channels))
+            channels_in = up.compute_output_shape((*shape, channels))[-1]
+        self.to_image.build((*shape, channels_in))
+
+    def call(self, top, latents, states):
+        x, new_states = top, []
+        for (resolution, _), cell, up, state in zip(self.channels, self.cells, self.ups, states):
+            hidden, state = cell(_join(x, latents.get(resolution)), state)
+            new_states.append(state)
+            x = up(hidden)
+        return self.to_image(x), tuple(new_states)
+
+    def sequence(self, top, latents, states):
+        """All steps at once, equal to repeated calls: `[B, T, ...]` in, logits `[B, T, ...]` out.
+
+        Level by level: everything but the hidden's part of each ConvLSTM has time folded.
+        """
+        x, steps = top, top.shape[1]
+        for (resolution, _), cell, up, state in zip(self.channels, self.cells, self.ups, states):
+            hidden = cell.sequence(_join(x, latents.get(resolution)), state)
+            x = tensor_ops.unfold_time(up(tensor_ops.fold_time(hidden)), steps)
+        return tensor_ops.unfold_time(self.to_image(tensor_ops.fold_time(x)), steps)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "channels": dict(self.channels),
+            "latent_filters": dict(self.latent_filters),
+            "image_channels": self.image_channels,
+            "groups": self.groups,
+        }
+
+
+def _join(x, latent):
+    """Concatenate the latent, if there is one at this resolution, in the dtype of `x`."""
+    return x if latent is None else ops.concatenate([x, ops.cast(latent, x.dtype)], axis=-1)

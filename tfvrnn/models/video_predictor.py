@@ -1,0 +1,93 @@
+"""The interface of every model: what training, sampling, evaluation and serving rely on."""
+
+from typing import Any
+
+import keras
+
+
+class VideoPredictor(keras.Model):
+    """Predicts the frames that follow `context_frames` given ones.
+
+    A pure function of weights, frames and noise: models draw nothing themselves. `noise` is a
+    list of float32 standard normals, one per latent level, coarsest first, made by the caller
+    (see `noise_shapes`). Frames are float `[B, T, H, W, C]`, pixels in [0, 1]. A state is a
+    nested tuple of batch-major tensors. `step` is `draw`, `render`, `observe`; a rollout is
+    `begin` and any number of steps.
+
+    Attributes:
+        context_frames: int, n_ctx.
+        image_shape: (H, W, C).
+        context_draws: int, how many of the noise's steps are drawn during the context.
+        latent_resolutions: tuple of int, the levels' resolutions; () if deterministic.
+    """
+
+    context_frames: int
+    image_shape: tuple[int, int, int]
+    context_draws: int = 0
+    latent_resolutions: tuple[int, ...] = ()
+
+    def noise_shapes(self, batch: int, steps: int) -> list[tuple[int, ...]]:
+        """Shapes of the noise for `steps` predicted frames: `[B, steps, r, r, Z]` per level.
+
+        `context_draws` further steps stand in front. A deterministic model returns [].
+        """
+        raise NotImplementedError
+
+    def training_terms(self, frames, noise, training=False):
+        """Terms of the negative ELBO, and the predictions under teacher forcing.
+
+        Args:
+            frames: float `[B, T, H, W, C]`, context first.
+            noise: list of standard normals, shaped as `noise_shapes(B, T - n_ctx)`.
+            training: bool, for layers that differ in training.
+
+        Returns:
+            (terms, predictions). terms: dict of float32 `[B]`: 'reconstruction' and one
+            'kl_<resolution>' per level, in nats, summed over time and pixels. predictions:
+            float32 `[B, T - n_ctx, H, W, C]`, from the posterior's samples.
+        """
+        raise NotImplementedError
+
+    def reconstruction_term(self, frames, predictions):
+        """The reconstruction term that given predictions would have, float32 `[B]`.
+
+        For baselines, as copying the last frame. Frames and predictions are
+        `[B, T - n_ctx, H, W, C]` in [0, 1].
+        """
+        raise NotImplementedError
+
+    def latent_kl(self, frames, noise) -> dict[int, Any]:
+        """What `training_terms` sums: {resolution: float32 `[B, T - n_ctx, r, r, Z]`}, nats."""
+        raise NotImplementedError
+
+    def begin(self, context, noise=None):
+        """The state after the context `[B, n_ctx, H, W, C]`.
+
+        `noise` are the `context_draws` steps of every level; None takes latents at their means.
+        """
+        raise NotImplementedError
+
+    def draw(self, state, noise, mean=False):
+        """(state, latents): the prior's latents of the next frame.
+
+        `noise` is a list of `[B, r, r, Z]`, or None with `mean`, which takes every latent at
+        its mean.
+        """
+        raise NotImplementedError
+
+    def render(self, state, latents):
+        """(state, frame float32 `[B, H, W, C]`): the next frame from its latents."""
+        raise NotImplementedError
+
+    def observe(self, state, frame):
+        """The state, having seen `frame` `[B, H, W, C]`."""
+        raise NotImplementedError
+
+    def step(self, state, noise, mean=False):
+        """(state, frame): draw, render, observe."""
+        state, latents = self.draw(state, noise, mean)
+        state, frame = self.render(state, latents)
+        return self.observe(state, frame), frame
+
+    def call(self, frames, noise, training=False):
+        return self.training_terms(frames, noise, training)

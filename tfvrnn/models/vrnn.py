@@ -1,0 +1,242 @@
+"""The hierarchical VRNN, and with one latent level the VRNN without hierarchy."""
+
+from typing import Any, NamedTuple
+
+import keras
+from keras import ops
+
+from tfvrnn import tensor_ops
+from tfvrnn.layers import InitialState, LatentLevel
+from tfvrnn.models.decoder import FrameDecoder
+from tfvrnn.models.encoder import FrameEncoder
+from tfvrnn.models.video_predictor import VideoPredictor
+
+RECONSTRUCTIONS = {
+    "l1": lambda x, logits: ops.abs(x - ops.sigmoid(logits)),
+    "l2": lambda x, logits: ops.square(x - ops.sigmoid(logits)),
+    # Cross-entropy of x under sigmoid(logits), without the logarithm of a rounded-off sigmoid.
+    "bce": lambda x, logits: ops.softplus(logits) - x * logits,
+}
+
+
+class VRNNState(NamedTuple):
+    """What a rollout carries on.
+
+    maps: the last frame's maps at `VRNN.map_resolutions`; prior, decoder: a ConvLSTMState per
+    latent level and per decoder resolution, coarsest first.
+    """
+
+    maps: tuple[Any, ...]
+    prior: tuple[Any, ...]
+    decoder: tuple[Any, ...]
+
+
+class VRNN(VideoPredictor):
+    """Conditional VRNN with a densely connected hierarchy of latents.
+
+        prior      p(z_t | z_<t, x_<t, c)  = prod_l p(z_t^l | z_t^<l, x_<t, c)
+        posterior  q(z_t | z_<t, x_<=t, c) = prod_l q(z_t^l | z_t^<l, x_<=t, c)
+        ELBO       sum_t E_q[log p(x_t | z_<=t, x_<t, c)] - beta sum_t sum_l KL(q || p)
+
+    In training the prior at level l is conditioned on the posterior's samples of the lower
+    levels, in sampling on its own.
+
+    Source: Castrejon, Ballas and Courville, "Improved Conditional VRNNs for Video Prediction",
+    ICCV 2019, eqs. 5 to 10 and Figs. B.1 to B.4; see docs/model.md for what was decided where
+    the paper is silent.
+
+    Args:
+        image_shape: (S, S, C).
+        channels: dict {resolution: channels}, finest first.
+        context_frames: int, n_ctx.
+        latent_resolutions: tuple of int, coarsest first; `(1,)` is the VRNN without hierarchy.
+        groups: int, see `GroupNorm`.
+        reconstruction: 'l1', 'l2' or 'bce'.
+    """
+
+    def __init__(
+        self,
+        image_shape,
+        channels,
+        context_frames,
+        latent_resolutions,
+        groups=16,
+        reconstruction="l1",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        channels = {int(r): c for r, c in dict(channels).items()}
+        self.image_shape = tuple(image_shape)
+        self.context_frames = context_frames
+        self.latent_resolutions = tuple(latent_resolutions)
+        self.map_resolutions = tuple(sorted({1, *self.latent_resolutions}))
+        self.groups = groups
+        self.reconstruction = reconstruction
+        # A tuple, as a dict with integer keys does not pass through checkpoints and JSON.
+        self.channels = tuple(channels.items())
+        options = dict(groups=groups, dtype=self.dtype_policy)
+        latent_filters = {r: channels[r] for r in self.latent_resolutions}
+        self.encoder = FrameEncoder(channels, **options)
+        self.decoder = FrameDecoder(channels, latent_filters, self.image_shape[-1], **options)
+        self.prior_levels = self._latent_levels(latent_filters, options)
+        self.posterior_levels = self._latent_levels(latent_filters, options)
+        # Of the decoder's ConvLSTMs from 1x1 up, then of the prior's and the posterior's.
+        self.decoder_begins = [InitialState(c, **options) for _, c in self.decoder.channels]
+        self.prior_begins = [InitialState(c, **options) for c in latent_filters.values()]
+        self.posterior_begins = [InitialState(c, **options) for c in latent_filters.values()]
+        self.build()
+
+    @staticmethod
+    def _latent_levels(latent_filters, options):
+        return [
+            LatentLevel(
+                filters,
+                [c for r, c in latent_filters.items() if r < resolution],
+                kernel_size=1 if resolution == 1 else 3,
+                **options,
+            )
+            for resolution, filters in latent_filters.items()
+        ]
+
+    def build(self, input_shape=None):
+        channels = dict(self.channels)
+        self.encoder.build((None, *self.image_shape))
+        self.decoder.build((None, 1, 1, channels[1]))
+        for resolution, prior, posterior in zip(
+            self.latent_resolutions, self.prior_levels, self.posterior_levels
+        ):
+            prior.build((None, resolution, resolution, channels[resolution]))
+            posterior.build((None, resolution, resolution, channels[resolution]))
+        for resolutions, nets in (
+            (sorted(channels), self.decoder_begins),
+            (self.latent_resolutions, self.prior_begins),
+            (self.latent_resolutions, self.posterior_begins),
+        ):
+            for r, net in zip(resolutions, nets):
+                net.build((None, self.context_frames, r, r, channels[r]))
+        self.built = True
+
+    def noise_shapes(self, batch, steps):
+        channels = dict(self.channels)
+        return [(batch, steps, r, r, channels[r]) for r in self.latent_resolutions]
+
+    # Training: all frames at once.
+
+    def training_terms(self, frames, noise, training=False):
+        logits, kl = self._infer(frames, noise)
+        targets = ops.cast(frames[:, self.context_frames :], "float32")
+        loss = RECONSTRUCTIONS[self.reconstruction](targets, logits)
+        terms = {"reconstruction": ops.sum(loss, axis=(1, 2, 3, 4))}
+        for resolution, divergence in kl.items():
+            terms[f"kl_{resolution}"] = ops.sum(divergence, axis=(1, 2, 3, 4))
+        return terms, ops.sigmoid(logits)
+
+    def reconstruction_term(self, frames, predictions):
+        # Half a grey level away from 0 and 1, where the logits of a cross-entropy are infinite.
+        predictions = ops.clip(predictions, 0.5 / 255, 1 - 0.5 / 255)
+        logits = ops.log(predictions) - ops.log(1.0 - predictions)
+        loss = RECONSTRUCTIONS[self.reconstruction](frames, logits)
+        return ops.sum(loss, axis=(1, 2, 3, 4))
+
+    def latent_kl(self, frames, noise):
+        return self._infer(frames, noise)[1]
+
+    def infer_latents(self, frames, noise):
+        """The posterior's samples, and KL(posterior || prior).
+
+        Returns:
+            ([float32 `[B, T - n_ctx, r, r, Z]` per level],
+            {resolution: float32 of the same shape, nats}).
+        """
+        return self._infer_latents(self._encode(frames), noise)
+
+    def _infer(self, frames, noise):
+        """(float32 logits of the predicted frames, KL per level) under teacher forcing."""
+        maps = self._encode(frames)
+        latents, kl = self._infer_latents(maps, noise)
+        latents = dict(zip(self.latent_resolutions, latents))
+        seen = maps[1][:, self.context_frames - 1 : -1]
+        states = self._begin(self.decoder_begins, sorted(maps), maps)
+        logits = self.decoder.sequence(seen, latents, states)
+        return ops.cast(logits, "float32"), kl
+
+    def _infer_latents(self, maps, noise):
+        first = self.context_frames
+        prior_states = self._begin(self.prior_begins, self.latent_resolutions, maps)
+        posterior_states = self._begin(self.posterior_begins, self.latent_resolutions, maps)
+        latents_N, kl = [], {}
+        for level, resolution in enumerate(self.latent_resolutions):
+            posterior = self._distributions(
+                self.posterior_levels[level],
+                maps[resolution][:, first:],
+                posterior_states[level],
+                latents_N,
+            )
+            prior = self._distributions(
+                self.prior_levels[level],
+                maps[resolution][:, first - 1 : -1],
+                prior_states[level],
+                latents_N,
+            )
+            steps = noise[level].shape[1]
+            latents_N.append(posterior.sample(tensor_ops.fold_time(noise[level])))
+            kl[resolution] = tensor_ops.unfold_time(posterior.kl_divergence(prior), steps)
+        return [tensor_ops.unfold_time(z, steps) for z in latents_N], kl
+
+    @staticmethod
+    def _distributions(level, maps, state, lower_N):
+        hidden = tensor_ops.fold_time(level.hidden_sequence(maps, state))
+        return level.distribution(hidden, lower_N)
+
+    def _encode(self, frames):
+        """{resolution: maps `[B, T, r, r, C]`} of frames `[B, T, H, W, C]`."""
+        maps = self.encoder(tensor_ops.fold_time(frames))
+        return {r: tensor_ops.unfold_time(m, frames.shape[1]) for r, m in maps.items()}
+
+    def _begin(self, nets, resolutions, maps):
+        """The initial states at `resolutions`, from the context's maps."""
+        return tuple(
+            net(maps[r][:, : self.context_frames]) for net, r in zip(nets, resolutions)
+        )
+
+    # Sampling: one frame at a time.
+
+    def begin(self, context, noise=None):
+        maps = self._encode(context)
+        return VRNNState(
+            maps=tuple(maps[r][:, -1] for r in self.map_resolutions),
+            prior=self._begin(self.prior_begins, self.latent_resolutions, maps),
+            decoder=self._begin(self.decoder_begins, sorted(maps), maps),
+        )
+
+    def draw(self, state, noise, mean=False):
+        maps = dict(zip(self.map_resolutions, state.maps))
+        latents, prior_states = [], []
+        for level, resolution in enumerate(self.latent_resolutions):
+            distribution, prior_state = self.prior_levels[level](
+                maps[resolution], state.prior[level], latents
+            )
+            latents.append(distribution.mean if mean else distribution.sample(noise[level]))
+            prior_states.append(prior_state)
+        return state._replace(prior=tuple(prior_states)), latents
+
+    def render(self, state, latents):
+        latents = dict(zip(self.latent_resolutions, latents))
+        logits, decoder_states = self.decoder(state.maps[0], latents, state.decoder)
+        frame = ops.sigmoid(ops.cast(logits, "float32"))
+        return state._replace(decoder=decoder_states), frame
+
+    def observe(self, state, frame):
+        maps = self.encoder(frame)
+        return state._replace(maps=tuple(maps[r] for r in self.map_resolutions))
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "image_shape": self.image_shape,
+            "channels": dict(self.channels),
+            "context_frames": self.context_frames,
+            "latent_resolutions": self.latent_resolutions,
+            "groups": self.groups,
+            "reconstruction": self.reconstruction,
+        }

@@ -1,0 +1,28 @@
+"""What the programs share: flags to a configuration, and the user's mistakes as one line."""
+
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from tfvrnn import config_flags
+from tfvrnn.config import Config, UserError
+
+USER_MISTAKE = 2
+
+
+def run(main: Callable[[list[str]], None], description: str) -> NoReturn:
+    """Run a program on the command line's arguments and exit.
+
+    `--help` prints the description and every flag. A mistake of the user is one line on
+    standard error and exit code 2; a fault of ours keeps its traceback.
+    """
+    arguments = sys.argv[1:]
+    if any(argument.lstrip("-") in config_flags.HELP_FLAGS for argument in arguments):
+        print(description.strip(), "", config_flags.define(Config()).get_help(), sep="\n")
+        sys.exit(0)
+    try:
+        main(arguments)
+    except (UserError, config_flags.FlagError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(USER_MISTAKE)
+    sys.exit(0)

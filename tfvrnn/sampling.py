@@ -1,0 +1,99 @@
+"""Seeded noise, and seeded rollouts of any `VideoPredictor`."""
+
+import tensorflow as tf
+
+from tfvrnn.models import VideoPredictor
+
+ALGORITHM = "philox"  # named, as the automatic choice differs by device
+
+
+def training_noise(model: VideoPredictor, batch: int, steps: int, seed: int, step):
+    """The noise of a training or validation step: a function of (seed, step, level, example).
+
+    Args:
+        batch: examples of the whole step; an example's noise depends on its place alone.
+        steps: predicted frames.
+        seed: int. step: int scalar, may be a tensor.
+
+    Returns:
+        List of float32 tensors, shaped as `model.noise_shapes(batch, steps)`.
+    """
+    key = tf.stack([tf.constant(seed, tf.int64), tf.cast(step, tf.int64)])
+    return [
+        tf.random.stateless_normal(
+            shape, tf.random.experimental.stateless_fold_in(key, level, ALGORITHM), alg=ALGORITHM
+        )
+        for level, shape in enumerate(model.noise_shapes(batch, steps))
+    ]
+
+
+def row_noise(shape, seeds, time, level: int):
+    """Standard normals `[B, *shape]`: row b is a function of (seeds[b], time, level) alone."""
+
+    def row(seed):
+        key = tf.stack([tf.cast(seed, tf.int64), tf.cast(time, tf.int64)])
+        key = tf.random.experimental.stateless_fold_in(key, level, ALGORITHM)
+        return tf.random.stateless_normal(shape, key, alg=ALGORITHM)
+
+    return tf.map_fn(row, seeds, fn_output_signature=tf.TensorSpec(shape, tf.float32))
+
+
+def sample_videos(model: VideoPredictor, context, horizon: int, seeds=None, mean: bool = False):
+    """Draw futures of contexts: ancestral and stateful, every frame computed once.
+
+    Args:
+        model: any family.
+        context: `[B, n_ctx, H, W, C]`, float in [0, 1], or uint8.
+        horizon: frames to predict, any number.
+        seeds: int `[B]`, or `[B, S]` for S futures of each context, which is encoded once.
+        mean: take every latent at its mean; needs no seeds.
+
+    Returns:
+        float32 `[B, horizon, H, W, C]`, or `[B, S, horizon, H, W, C]`, pixels in [0, 1].
+    """
+    context = tf.convert_to_tensor(context)
+    if context.dtype == tf.uint8:
+        context = tf.cast(context, tf.float32) / 255.0
+    if mean:
+        return _rollout(model)(context, None, tf.constant(horizon))
+    seeds = tf.convert_to_tensor(seeds, tf.int64)
+    flat = _rollout(model)(context, seeds, tf.constant(horizon))
+    return tf.reshape(flat, (*seeds.shape, horizon, *flat.shape[2:]))
+
+
+def _rollout(model):
+    """The compiled rollout of a model, made once for each."""
+    if not hasattr(model, "_compiled_rollout"):
+        rollout = tf.function(lambda *arguments: rollout_frames(model, *arguments))
+        # Not tracked as a part of the model: past Keras' attribute handling.
+        object.__setattr__(model, "_compiled_rollout", rollout)
+    return model._compiled_rollout
+
+
+def rollout_frames(model, context, seeds, horizon):
+    """Frames `[B * S, horizon, H, W, C]` of contexts `[B, ...]` and seeds `[B]` or `[B, S]`.
+
+    A loop of `horizon` steps, a tensor. Without seeds every latent is at its mean.
+    """
+    shapes = [shape[2:] for shape in model.noise_shapes(1, 1)]
+    mean = seeds is None
+    state, context_noise = None, None
+    if not mean:
+        samples = 1 if seeds.shape.rank == 1 else tf.shape(seeds)[1]
+        seeds = tf.reshape(seeds, [-1])
+    state = model.begin(context, context_noise)
+    if not mean:
+        state = tf.nest.map_structure(lambda x: tf.repeat(x, samples, axis=0), state)
+    frames = tf.TensorArray(
+        tf.float32, horizon, element_shape=(None, *model.image_shape), infer_shape=False
+    )
+
+    def advance(time, state, frames):
+        noise = None if mean else [row_noise(s, seeds, time, k) for k, s in enumerate(shapes)]
+        state, frame = model.step(state, noise, mean)
+        return time + 1, state, frames.write(time, frame)
+
+    _, _, frames = tf.while_loop(
+        lambda time, *_: time < horizon, advance, (0, state, frames), parallel_iterations=1
+    )
+    return tf.transpose(frames.stack(), (1, 0, 2, 3, 4))

@@ -1,0 +1,80 @@
+"""What a training run shows in TensorBoard."""
+
+import numpy as np
+import tensorflow as tf
+from tensorboard.plugins.hparams import api as hparams
+from tensorboard.plugins.image import metadata as image_metadata
+
+from tfvrnn import config_flags, media
+from tfvrnn.config import Config
+from tfvrnn.run_folder import RunFolder
+
+
+class Summaries:
+    """Writers of a run's `tensorboard/train` and `tensorboard/validation`.
+
+    Args:
+        folder: the run.
+        config: shown as text and as HParams.
+    """
+
+    def __init__(self, folder: RunFolder, config: Config):
+        self.train = tf.summary.create_file_writer(str(folder.tensorboard / "train"))
+        self.validation = tf.summary.create_file_writer(str(folder.tensorboard / "validation"))
+        text = config_flags.to_flagfile(config, exclude=("train.run_dir",))
+        with self.train.as_default(step=0):
+            tf.summary.text("configuration", "\n".join(f"    {x}" for x in text.splitlines()))
+        with self.validation.as_default(step=0):
+            hparams.hparams_config(
+                hparams=[hparams.HParam(name) for name in _hparams(config)],
+                metrics=[
+                    hparams.Metric(f"elbo/{name}", display_name=f"validation {name}")
+                    for name in ("negative_elbo", "reconstruction", "kl")
+                ],
+            )
+            hparams.hparams(_hparams(config))
+
+    def write_scalars(self, writer, step: int, scalars: dict[str, float]) -> None:
+        """Write scalars, the parts of the ELBO and the rest in groups of their own."""
+        with writer.as_default(step=step):
+            for name, value in scalars.items():
+                tf.summary.scalar(f"{_group(name)}/{name}", value)
+
+    def write_pictures(self, step: int, videos: dict[str, np.ndarray]) -> None:
+        """Write the strip and the animated GIF of every video, a row for each of the names.
+
+        Args:
+            videos: {name: uint8 `[B, T, H, W, C]`}.
+        """
+        with self.validation.as_default(step=step):
+            for number, rows in enumerate(zip(*videos.values())):
+                rows_of = " / ".join(videos)
+                tf.summary.image(f"strips/{number}", media.strip(rows)[None], description=rows_of)
+                write_gif(f"videos/{number}", media.grid([rows]), step, description=rows_of)
+
+    def flush(self) -> None:
+        self.train.flush()
+        self.validation.flush()
+
+
+def _hparams(config: Config) -> dict:
+    values = config_flags.values(config)
+    shown = [name for name in values if name.startswith(("model.", "data.", "train."))]
+    shown = [name for name in shown if name not in ("train.run_dir", "train.init_from")]
+    numbers = (bool, int, float)
+    return {n: v if isinstance(v := values[n], numbers) else str(v) for n in shown}
+
+
+def _group(name: str) -> str:
+    if name.startswith("active_channels"):
+        return "latents"
+    elbo = ("loss", "negative_elbo", "reconstruction", "copy_last", "kl")
+    return "elbo" if name in elbo or name.startswith("kl_") else "training"
+
+
+def write_gif(tag: str, video: np.ndarray, step: int, description: str = "") -> None:
+    """An animated GIF of `[T, H, W, C]` among the images of the default writer."""
+    height, width = video.shape[1:3]
+    tensor = tf.stack([str(width).encode(), str(height).encode(), media.to_gif(video)])
+    metadata = image_metadata.create_summary_metadata(tag, description)
+    tf.summary.write(tag, tensor, step=step, metadata=metadata)

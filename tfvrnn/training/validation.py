@@ -1,0 +1,124 @@
+"""Validation during training: the ELBO on held-out videos, latents in use, pictures."""
+
+import contextlib
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfvrnn import media, sampling
+from tfvrnn.config import Config
+from tfvrnn.data import make_dataset
+from tfvrnn.models import VideoPredictor
+from tfvrnn.training.optimizer import MovingAverages
+from tfvrnn.training.step import loss_terms, to_float
+
+# Validation draws the same noise every time, from seeds far from those of training steps.
+FIRST_STEP = 2**62
+PICTURED_SAMPLES = 3
+# A channel is active if its KL, summed over its pixels, exceeds this many nats a frame.
+ACTIVE_NATS = 0.01
+
+
+class Findings(NamedTuple):
+    """What a validation found.
+
+    scalars: means over the videos, nats a video: negative_elbo, reconstruction, kl,
+        kl_<resolution>; copy_last, the reconstruction term of repeating the last context
+        frame; active_channels_<resolution>, the latent channels in use.
+    videos: {name: uint8 `[pictures, T, H, W, C]`}, context first.
+    """
+
+    scalars: dict[str, float]
+    videos: dict[str, np.ndarray]
+
+
+class Validation:
+    """Validates a model, by its moving averages where there are any.
+
+    Args:
+        model: built.
+        config: of the run.
+        averages: of the model's weights, or None.
+    """
+
+    def __init__(
+        self, model: VideoPredictor, config: Config, averages: MovingAverages | None = None
+    ):
+        self.model = model
+        self.config = config
+        self.averages = averages
+        self._terms = tf.function(self._compute_terms, autograph=False, reduce_retracing=True)
+        self._nats = tf.function(self._nats_per_channel, autograph=False)
+
+    def __call__(self) -> Findings:
+        weights = self.averages.swapped_in() if self.averages else contextlib.nullcontext()
+        with weights:
+            return self._validate()
+
+    def _validate(self):
+        wanted, batch = self.config.train.validation_videos, self.config.data.batch_size
+        dataset = make_dataset(self.config.data, self.config.model, "validation")
+        dataset = dataset.unbatch().take(wanted).batch(batch)
+        sums, pictured = {}, None
+        for number, frames in enumerate(dataset):
+            terms, predictions = self._terms(frames, number)
+            for name, value in terms.items():
+                sums[name] = sums.get(name, 0.0) + float(value) * len(frames)
+            pictured = pictured or (frames, predictions)
+        scalars = {name: value / wanted for name, value in sums.items()}
+        scalars |= self._active_channels(pictured[0])
+        return Findings(scalars, self._videos(*pictured))
+
+    def _compute_terms(self, frames, number):
+        """(terms, predictions) of uint8 videos at beta 1."""
+        model, future = self.model, to_float(frames[:, self.model.context_frames :])
+        terms, predictions = model.training_terms(to_float(frames), self._noise(frames, number))
+        last = to_float(frames[:, model.context_frames - 1 : model.context_frames])
+        copied = model.reconstruction_term(future, tf.broadcast_to(last, tf.shape(future)))
+        terms = loss_terms(terms, beta=1.0) | {"copy_last": tf.reduce_mean(copied)}
+        del terms["loss"]
+        return terms, predictions
+
+    def _noise(self, frames, number):
+        data, seed = self.config.data, self.config.train.seed
+        noise = sampling.training_noise(
+            self.model, data.batch_size, data.horizon, seed, FIRST_STEP + number
+        )
+        return [z[: tf.shape(frames)[0]] for z in noise]
+
+    def _active_channels(self, frames):
+        """{active_channels_<resolution>: latent channels in use}, on one batch.
+
+        Source: after Burda et al., "Importance Weighted Autoencoders", 2016, where a unit is
+        active if the posterior's mean varies; here if its KL is not zero.
+        """
+        return {
+            f"active_channels_{resolution}": float(np.sum(nats.numpy() > ACTIVE_NATS))
+            for resolution, nats in self._nats(frames).items()
+        }
+
+    def _nats_per_channel(self, frames):
+        divergences = self.model.latent_kl(to_float(frames), self._noise(frames, 0))
+        return {
+            resolution: tf.reduce_mean(tf.reduce_sum(kl_BTHWZ, axis=(2, 3)), axis=(0, 1))
+            for resolution, kl_BTHWZ in divergences.items()
+        }
+
+    def _videos(self, frames, predictions):
+        """Truth, posterior's reconstruction, mean and sampled futures of the same contexts."""
+        pictures = min(self.config.train.pictures, len(frames))
+        frames = frames[:pictures]
+        if not pictures:
+            return {}
+        context = to_float(frames[:, : self.model.context_frames])
+        horizon = self.config.data.horizon
+        seeds = np.arange(pictures * PICTURED_SAMPLES).reshape(pictures, PICTURED_SAMPLES)
+        samples = sampling.sample_videos(self.model, context, horizon, seeds)
+        futures = {
+            "posterior": predictions[:pictures],
+            "mean": sampling.sample_videos(self.model, context, horizon, mean=True),
+            **{f"sample {k + 1}": samples[:, k] for k in range(PICTURED_SAMPLES)},
+        }
+        joined = {n: media.to_uint8(tf.concat([context, f], 1)) for n, f in futures.items()}
+        return {"truth": frames.numpy(), **joined}
