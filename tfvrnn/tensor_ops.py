@@ -29,6 +29,12 @@ def upsample_nearest(x, resolution: int):
     return ops.reshape(x, (-1, resolution, resolution, channels))
 
 
+def max_pool(x, side: int):
+    """The largest value of every `side` by `side` square: `[N, H, W, C]` to a `side`th of it."""
+    # Strides given, as Keras' JAX backend takes the default of an integer size amiss.
+    return ops.max_pool(x, (side, side), (side, side))
+
+
 def group_norm(x, scale, offset, groups: int):
     """Group normalisation of every frame by itself.
 

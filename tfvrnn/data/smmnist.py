@@ -53,8 +53,8 @@ def load_digits(split: str, source: str = "packaged") -> np.ndarray:
         import tensorflow_datasets as tfds  # slow to import, and needed by this source alone
 
         part = {"train": "train[:55000]", "validation": "train[55000:]", "test": "test"}[split]
-        images = tfds.load("mnist", split=part, batch_size=-1)["image"]
-        return tfds.as_numpy(images)[..., 0]
+        batches = tfds.as_numpy(tfds.load("mnist", split=part).batch(10_000))
+        return np.concatenate([batch["image"][..., 0] for batch in batches])
     with np.load(DIGITS_FILE) as file:
         images = file["images"]
     last = np.arange(len(images)) % 10

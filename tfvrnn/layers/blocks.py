@@ -213,7 +213,7 @@ class ResidualBlock(keras.layers.Layer):
     def call(self, inputs):
         outputs = self.second(self.first(ops.relu(inputs)))
         if self.collapse:
-            return outputs + ops.max_pool(inputs, 4)
+            return outputs + tensor_ops.max_pool(inputs, 4)
         return outputs + (inputs if self.shortcut is None else self.shortcut(inputs))
 
     def compute_output_shape(self, input_shape):

@@ -34,7 +34,7 @@ class ConvLSTMRecurrence(keras.layers.Layer):
         state: (hidden, cell), each `[B, H, W, F]`.
 
     Returns:
-        (hidden `[B, H, W, F]`, ConvLSTMState).
+        (hidden, [hidden, cell]), `[B, H, W, F]` each; a list, as keras.layers.RNN wants it.
     """
 
     def __init__(self, filters, kernel_size=3, groups=16, **kwargs):
@@ -45,8 +45,8 @@ class ConvLSTMRecurrence(keras.layers.Layer):
         self.recurrent = ConvNorm(4 * filters, kernel_size, groups, dtype=self.dtype_policy)
         self.cell_norm = GroupNorm(groups, dtype=self.dtype_policy)
 
-    def build(self, input_shape):
-        batch, height, width, _ = input_shape
+    def build(self, input_gates_shape, state_shape=None):
+        batch, height, width, _ = input_gates_shape
         map_shape = (batch, height, width, self.filters)
         self.state_size = [map_shape[1:], map_shape[1:]]
         self.recurrent.build(map_shape)
@@ -58,11 +58,11 @@ class ConvLSTMRecurrence(keras.layers.Layer):
         i, f, o, g = ops.split(gates, 4, axis=-1)
         cell = self.cell_norm(ops.sigmoid(f) * cell + ops.sigmoid(i) * ops.tanh(g))
         hidden = ops.sigmoid(o) * ops.tanh(cell)
-        return hidden, ConvLSTMState(hidden, cell)
+        return hidden, [hidden, cell]
 
-    def compute_output_shape(self, input_shape, state_shape=None):
-        output = (*input_shape[:-1], self.filters)
-        return output, ConvLSTMState(output, output)
+    def compute_output_shape(self, input_gates_shape, state_shape=None):
+        output = (*input_gates_shape[:-1], self.filters)
+        return output, [output, output]
 
     def get_config(self):
         return {
@@ -114,12 +114,13 @@ class ConvLSTMCell(keras.layers.Layer):
         self.inputs_to_gates = ConvNorm(4 * filters, **options)
         self.recurrence = ConvLSTMRecurrence(filters, **options)
 
-    def build(self, input_shape, state_shape=None):
-        self.inputs_to_gates.build(input_shape)
-        self.recurrence.build(self.inputs_to_gates.compute_output_shape(input_shape))
+    def build(self, inputs_shape, state_shape=None):
+        self.inputs_to_gates.build(inputs_shape)
+        self.recurrence.build(self.inputs_to_gates.compute_output_shape(inputs_shape))
 
     def call(self, inputs, state):
-        return self.recurrence(self.inputs_to_gates(inputs), state)
+        hidden, state = self.recurrence(self.inputs_to_gates(inputs), state)
+        return hidden, ConvLSTMState(*state)
 
     def sequence(self, inputs, state):
         """All steps at once: `[B, T, H, W, C]` and the initial state to hidden `[B, T, H, W, F]`.
@@ -134,8 +135,8 @@ class ConvLSTMCell(keras.layers.Layer):
         )
         return loop(gates, initial_state=list(state))
 
-    def compute_output_shape(self, input_shape, state_shape=None):
-        output = (*input_shape[:-1], self.filters)
+    def compute_output_shape(self, inputs_shape, state_shape=None):
+        output = (*inputs_shape[:-1], self.filters)
         return output, ConvLSTMState(output, output)
 
     def get_config(self):

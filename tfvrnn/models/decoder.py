@@ -48,8 +48,8 @@ class FrameDecoder(keras.layers.Layer):
             image_channels, 3, padding="same", dtype=self.dtype_policy
         )
 
-    def build(self, input_shape, latents_shape=None, states_shape=None):
-        channels_in, latents = input_shape[-1], dict(self.latent_filters)
+    def build(self, top_shape, latents_shape=None, states_shape=None):
+        channels_in, latents = top_shape[-1], dict(self.latent_filters)
         for (resolution, channels), cell, up in zip(self.channels, self.cells, self.ups):
             shape = (None, resolution, resolution)
             cell.build((*shape, channels_in + latents.get(resolution, 0)))

@@ -1,8 +1,8 @@
 """The frame encoder: one image to a pyramid of feature maps."""
 
 import keras
-from keras import ops
 
+from tfvrnn import tensor_ops
 from tfvrnn.layers import ResidualBlock
 
 
@@ -42,7 +42,7 @@ class EncoderStage(keras.layers.Layer):
         self.second.build(output_shape)
 
     def call(self, inputs):
-        inputs = inputs if self.finest else ops.max_pool(inputs, 2)
+        inputs = inputs if self.finest else tensor_ops.max_pool(inputs, 2)
         return self.second(self.first(inputs))
 
     def compute_output_shape(self, input_shape):
@@ -105,7 +105,7 @@ class FrameEncoder(keras.layers.Layer):
         maps, x = {}, frames
         for (resolution, _), stage in zip(self.channels, self.stages):
             x = maps[resolution] = stage(x)
-        maps[4] = ops.max_pool(x, 2)
+        maps[4] = tensor_ops.max_pool(x, 2)
         maps[1] = self.top(self.collapse(maps[4]))
         return maps
 

@@ -1,0 +1,211 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfvrnn.config import ModelConfig
+from tfvrnn.models import build_model
+
+SMALL = dict(image_size=16, channels=1, width=8, groups=2, latent_resolutions=(1, 4, 8))
+HORIZON = 3
+
+
+@pytest.fixture(scope="module")
+def model():
+    model = build_model(ModelConfig(**SMALL), seed=3)
+    awaken(model)
+    return model
+
+
+def awaken(model):
+    """The latents' last scales start at 0, where nothing depends on anything."""
+    rng = np.random.default_rng(1)
+    for level in [*model.prior_levels, *model.posterior_levels]:
+        level.head.norm.scale.assign(rng.normal(1.0, 0.1, size=level.head.norm.scale.shape))
+
+
+def make_inputs(model, batch=2, horizon=HORIZON, seed=0):
+    rng = np.random.default_rng(seed)
+    frames = rng.uniform(size=(batch, model.context_frames + horizon, *model.image_shape))
+    noise = [rng.normal(size=shape) for shape in model.noise_shapes(batch, horizon)]
+    return tf.constant(frames, tf.float32), [tf.constant(z, tf.float32) for z in noise]
+
+
+@pytest.mark.parametrize(
+    "options,parameters",
+    [
+        (dict(), 139_163_971),
+        (dict(context_frames=5), 145_025_347),
+        (dict(context_frames=10), 154_794_307),
+        (dict(width=16), 8_734_291),
+        (dict(width=16, image_size=32), 2_346_195),
+    ],
+)
+def test_number_of_parameters_at_the_papers_sizes(options, parameters):
+    assert build_model(ModelConfig(**options)).count_params() == parameters
+
+
+def test_terms_sum_latent_kl_and_the_reconstruction(model):
+    frames, noise = make_inputs(model)
+    terms, predictions = model.training_terms(frames, noise)
+    assert set(terms) == {"reconstruction", "kl_1", "kl_4", "kl_8"}
+    expected = np.abs(frames[:, 2:] - predictions).sum(axis=(1, 2, 3, 4))
+    np.testing.assert_allclose(terms["reconstruction"], expected, rtol=1e-5)
+    for resolution, kl in model.latent_kl(frames, noise).items():
+        assert kl.shape == (2, HORIZON, resolution, resolution, dict(model.channels)[resolution])
+        np.testing.assert_allclose(
+            terms[f"kl_{resolution}"], tf.reduce_sum(kl, axis=(1, 2, 3, 4)), rtol=1e-5
+        )
+        assert np.all(terms[f"kl_{resolution}"] > 0)
+
+
+@pytest.mark.parametrize(
+    "kind,loss",
+    [
+        ("l1", lambda x, y: np.abs(x - y)),
+        ("l2", lambda x, y: (x - y) ** 2),
+        ("bce", lambda x, y: -x * np.log(y) - (1 - x) * np.log(1 - y)),
+    ],
+)
+def test_reconstruction_terms(kind, loss):
+    model = build_model(ModelConfig(**SMALL, reconstruction=kind))
+    frames, noise = make_inputs(model)
+    terms, predictions = model.training_terms(frames, noise)
+    future = frames[:, 2:].numpy()
+    expected = loss(future, predictions.numpy()).sum(axis=(1, 2, 3, 4))
+    np.testing.assert_allclose(terms["reconstruction"], expected, rtol=1e-4)
+    given = model.reconstruction_term(future, predictions)
+    np.testing.assert_allclose(given, expected, rtol=1e-4)
+
+
+def test_begin_render_observe_give_the_frames_of_training_terms(model):
+    frames, noise = make_inputs(model)
+    _, predictions = model.training_terms(frames, noise)
+    latents, _ = model.infer_latents(frames, noise)
+    state = model.begin(frames[:, :2])
+    for t in range(HORIZON):
+        state, frame = model.render(state, [z[:, t] for z in latents])
+        np.testing.assert_allclose(frame, predictions[:, t], atol=1e-4)
+        state = model.observe(state, frames[:, 2 + t])
+
+
+def test_step_is_draw_render_observe(model):
+    frames, noise = make_inputs(model)
+    noise = [z[:, 0] for z in noise]
+    start = model.begin(frames[:, :2])
+    state, frame = model.step(start, noise)
+    drawn, latents = model.draw(start, noise)
+    rendered, expected = model.render(drawn, latents)
+    observed = model.observe(rendered, expected)
+    np.testing.assert_array_equal(frame, expected)
+    for a, b in zip(tf.nest.flatten(state), tf.nest.flatten(observed)):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_mean_takes_latents_at_their_means(model):
+    frames, noise = make_inputs(model)
+    start = model.begin(frames[:, :2])
+    _, of_zero_noise = model.draw(start, [tf.zeros_like(z[:, 0]) for z in noise])
+    _, mean = model.draw(start, None, mean=True)
+    np.testing.assert_allclose(mean[0], of_zero_noise[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("t", [2, 3, 4])
+def test_changing_a_frame_leaves_predictions_up_to_it_unchanged_but_for_its_latents(model, t):
+    """Frame t reaches the predictions of frames < t not at all; frame t through z_t alone."""
+    frames, noise = make_inputs(model)
+    changed = frames.numpy()
+    changed[:, t] = np.random.default_rng(5).uniform(size=changed[:, t].shape)
+    (_, before), (_, after) = (model.training_terms(x, noise) for x in (frames, changed))
+    np.testing.assert_allclose(before[:, : t - 2], after[:, : t - 2], atol=1e-6)
+    assert np.abs(before[:, t - 2] - after[:, t - 2]).max() > 1e-4
+
+    # With the latents held, frame t does not reach its own prediction either.
+    latents = dict(zip(model.latent_resolutions, model.infer_latents(frames, noise)[0]))
+
+    def decode(x):
+        maps = model._encode(tf.constant(x))
+        begun = model._begin(model.decoder_begins, sorted(maps), maps)
+        return model.decoder.sequence(maps[1][:, 1:-1], latents, begun)
+
+    before, after = decode(frames), decode(changed)
+    np.testing.assert_allclose(before[:, : t - 1], after[:, : t - 1], atol=1e-5)
+
+
+def test_the_prior_never_sees_the_frame_it_predicts(model):
+    """d KL_t / d frame_t flows through the posterior alone: the prior's part has no gradient."""
+    frames, _ = make_inputs(model)
+    with tf.GradientTape() as tape:
+        tape.watch(frames)
+        maps = model._encode(frames)
+        begun = model._begin(model.prior_begins, model.latent_resolutions, maps)
+        means = []
+        for k, resolution in enumerate(model.latent_resolutions):
+            level = model.prior_levels[k]
+            seen = maps[resolution][:, 1:-1]
+            hidden = level.hidden_sequence(seen, begun[k])
+            lower = [tf.zeros((2, q, q, dict(model.channels)[q])) for q in model.latent_resolutions[:k]]
+            means.append(tf.reduce_sum(level.distribution(hidden[:, 1], lower).mean ** 2))
+        total = tf.add_n(means)
+    gradient = tape.gradient(total, frames)
+    # Step 1 predicts frame 3: it sees frames 0 to 2.
+    assert np.all(np.abs(gradient[:, 3:]) == 0)
+    assert np.all(np.abs(gradient[:, :3]).max(axis=(0, 2, 3, 4)) > 0)
+
+
+@pytest.mark.parametrize("network", ["prior_levels", "posterior_levels"])
+def test_lower_latents_reach_every_higher_level(model, network):
+    rng = np.random.default_rng(0)
+    channels = dict(model.channels)
+    for k, resolution in enumerate(model.latent_resolutions):
+        level = getattr(model, network)[k]
+        hidden = tf.constant(rng.normal(size=(2, resolution, resolution, channels[resolution])), tf.float32)
+        lower = [tf.constant(rng.normal(size=(2, q, q, channels[q])), tf.float32) for q in model.latent_resolutions[:k]]
+        with tf.GradientTape() as tape:
+            tape.watch(lower)
+            loss = tf.reduce_sum(level.distribution(hidden, lower).mean ** 2)
+        for gradient in tape.gradient(loss, lower):
+            assert np.abs(gradient).max() > 0
+
+
+def test_the_priors_higher_levels_are_conditioned_on_the_posteriors_samples(model):
+    frames, noise = make_inputs(model)
+    other = [noise[0] + 1.0, *noise[1:]]
+    first, second = model.latent_kl(frames, noise), model.latent_kl(frames, other)
+    np.testing.assert_array_equal(first[1], second[1])
+    for resolution in (4, 8):
+        assert np.abs(first[resolution] - second[resolution]).max() > 1e-5
+
+
+def test_posterior_almost_equals_prior_at_the_start():
+    model = build_model(ModelConfig(**SMALL))
+    frames, noise = make_inputs(model)
+    terms, _ = model.training_terms(frames, noise)
+    assert sum(float(tf.reduce_mean(v)) for k, v in terms.items() if k != "reconstruction") < 0.1
+
+
+def test_each_latent_reaches_the_frame(model):
+    frames, noise = make_inputs(model)
+    _, before = model.training_terms(frames, noise)
+    finest = [*noise[:-1], noise[-1] + 1.0]
+    _, after = model.training_terms(frames, finest)
+    assert np.abs(before - after).max() > 1e-4
+
+
+def test_a_video_does_not_depend_on_its_neighbours_in_the_batch(model):
+    frames, noise = make_inputs(model)
+    _, together = model.training_terms(frames, noise)
+    _, alone = model.training_terms(frames[:1], [z[:1] for z in noise])
+    np.testing.assert_allclose(together[:1], alone, atol=1e-5)
+
+
+def test_without_hierarchy_is_the_same_class():
+    model = build_model(ModelConfig(**SMALL | dict(latent_resolutions=(1,))))
+    frames, noise = make_inputs(model)
+    terms, _ = model.training_terms(frames, noise)
+    assert set(terms) == {"reconstruction", "kl_1"} and len(noise) == 1
+
+
+def test_equal_seeds_make_equal_weights():
+    first, second = (build_model(ModelConfig(**SMALL), seed=7) for _ in range(2))
+    for a, b in zip(first.get_weights(), second.get_weights()):
+        np.testing.assert_array_equal(a, b)

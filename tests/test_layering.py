@@ -1,0 +1,76 @@
+"""The imports obey the table of layers in docs/design.md."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "tfvrnn"
+
+# Rows import downward only; modules of one row do not import each other.
+ROWS = [
+    {"config", "config_flags", "tensor_ops", "distributions", "media", "metrics"},
+    {"layers", "data"},
+    {"models"},
+    {"sampling", "run_folder", "program"},
+    {"training", "evaluation", "serving"},
+]
+ROW_OF = {unit: number for number, row in enumerate(ROWS) for unit in row}
+STANDARD_LIBRARY_ONLY = {"config"}
+PURE_KERAS = {"tensor_ops", "distributions", "layers", "models"}
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, ()) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: relative import"
+            yield node.module, tuple(alias.name for alias in node.names)
+
+
+def unit_of(path):
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported_units(path):
+    for module, names in imports(path):
+        parts = module.split(".")
+        if parts[0] == "tfvrnn":
+            yield from [parts[1]] if len(parts) > 1 else names
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_strictly_downward(path):
+    own = unit_of(path)
+    for unit in set(imported_units(path)) - {own}:
+        assert ROW_OF[unit] < ROW_OF[own], f"{path} imports {unit}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_the_core_imports_keras_and_nothing_of_tensorflow(path):
+    roots = {module.split(".")[0] for module, _ in imports(path)}
+    if unit_of(path) in PURE_KERAS:
+        assert roots <= {"keras", "tfvrnn", "typing", "collections"}, path
+    if unit_of(path) in STANDARD_LIBRARY_ONLY:
+        assert not roots & {"absl", "numpy", "keras", "tensorflow", "tfvrnn"}, path
+
+
+def test_no_package_imports_itself_in_a_circle():
+    graph = {}
+    for path in FILES:
+        name = ".".join(("tfvrnn", *path.relative_to(PACKAGE).with_suffix("").parts))
+        graph[name] = {module for module, _ in imports(path) if module.startswith("tfvrnn.")}
+
+    def visit(name, above):
+        assert name not in above, " -> ".join([*above, name])
+        for module in graph.get(name, ()):
+            visit(module, [*above, name])
+
+    for name in graph:
+        visit(name, [])
+
+
+def test_the_version_module_imports_nothing():
+    assert not list(imports(PACKAGE / "__init__.py"))
