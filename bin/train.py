@@ -20,9 +20,12 @@ def main(arguments: list[str]) -> None:
     print(f"{'resuming' if resumes else 'new run'}: {run_dir}")
 
     # TensorFlow takes seconds to import: only after every option was found in order.
-    from tfvrnn.training import train
+    from tfvrnn.training import TrainingDiverged, train
 
-    outcome = train(config)
+    try:
+        outcome = train(config)
+    except TrainingDiverged as error:
+        sys.exit(f"error: {error}")
     ended = "stopped, saved" if outcome.stopped else "finished"
     print(f"{ended} after step {outcome.step}: {run_dir}\nnext:")
     if outcome.stopped:

@@ -157,13 +157,24 @@ def restore_newest(directory: Path, checkpoint) -> Path | None:
     Returns:
         Its path, or None where there is none.
     """
-    import tensorflow as tf
-
     for path in checkpoint_paths(directory):
-        try:
+        fault = _fault(path)
+        if fault is None:
             checkpoint.read(str(path)).expect_partial()
             return path
-        except (tf.errors.OpError, ValueError) as error:
-            reason = str(error).splitlines()[0][:200]
-            print(f"checkpoint {path} is not whole ({reason}): skipped", file=sys.stderr)
+        print(f"checkpoint {path} is not whole ({fault}): skipped", file=sys.stderr)
+    return None
+
+
+def _fault(path: Path) -> str | None:
+    """What is wrong with the files of a checkpoint; every tensor is read against its checksum."""
+    import tensorflow as tf
+
+    try:
+        reader = tf.train.load_checkpoint(str(path))
+        for name in reader.get_variable_to_shape_map():
+            reader.get_tensor(name)
+    # The reader's own errors come as all of these.
+    except (tf.errors.OpError, IndexError, RuntimeError, ValueError) as error:
+        return str(error).splitlines()[0][:200]
     return None

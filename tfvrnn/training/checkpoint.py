@@ -51,9 +51,13 @@ class Checkpoints:
         return Path(path)
 
     def _forget_times(self):
-        """Set the clock times in the manager's list of checkpoints to 0."""
+        """Replace the clock times in the manager's list of checkpoints by constants.
+
+        1 for each checkpoint, 0 for the last preserved one: later ones may still be deleted.
+        """
         state = self.directory / "checkpoint"
-        text = re.sub(r"(timestamps?): [0-9.e+]+", r"\1: 0.0", state.read_text())
+        text = re.sub(r"(checkpoint_timestamps): [0-9.e+]+", r"\1: 1.0", state.read_text())
+        text = re.sub(r"(preserved_timestamp): [0-9.e+]+", r"\1: 0.0", text)
         temporary = state.with_suffix(".partial")
         temporary.write_text(text)
         temporary.replace(state)

@@ -1,0 +1,155 @@
+"""Mistakes of the user: one line, exit code 2, nothing written, TensorFlow not needed."""
+
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tfvrnn import config_flags, program, run_folder
+from tfvrnn.config import Config
+
+ROOT = Path(__file__).parents[2]
+SMALL = ["--model.image_size=16", "--model.width=8", "--model.groups=2", "--model.channels=1"]
+
+
+@pytest.fixture
+def train(monkeypatch, capsys, tmp_path):
+    """Run bin/train.py in this process: (exit code, standard error)."""
+    monkeypatch.chdir(tmp_path)
+
+    def start(*arguments):
+        monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(ROOT / "bin" / "train.py"), run_name="__main__")
+        return ended.value.code, capsys.readouterr().err
+
+    return start
+
+
+@pytest.fixture(autouse=True)
+def never_trains(monkeypatch):
+    """Options are refused before anything is trained."""
+    monkeypatch.setitem(sys.modules, "tfvrnn.training", None)
+
+
+def files(folder):
+    return sorted(str(path) for path in folder.rglob("*"))
+
+
+def assert_refused(result, folder, message):
+    code, text = result
+    assert code == program.USER_MISTAKE == 2
+    assert text.startswith("error: ") and text.count("\n") == 1
+    assert message in text
+    assert files(folder) == []
+
+
+@pytest.mark.parametrize(
+    "arguments,message",
+    [
+        (["--model.widht=8"], "the nearest is --model.width"),
+        (["steps=3"], "unexpected argument steps=3; the nearest is --train.steps"),
+        (["--model.width=20"], "`width` must make channels that divide into 16 groups"),
+        (["--model.latent_resolutions=1,7"], "(1, 4, 8, 16, 32, 64). Received: (1, 7)"),
+        (["--model.context_frames=0"], "`context_frames` must be at least 1"),
+        (["--data.horizon=0"], "`horizon` must be at least 1"),
+        (["--data.horizon=-3"], "`horizon` must be at least 1. Received: -3"),
+        (["--flagfile=missing.flags"], "cannot read flagfile missing.flags"),
+        (["--data.dataset=kitti"], "smmnist"),
+        (["--train.steps=0"], "`steps` must be at least 1"),
+        (["--train.init_from=nowhere"], "no run in nowhere"),
+    ],
+)
+def test_a_wrong_option_is_refused(train, tmp_path, arguments, message):
+    assert_refused(train(*arguments, "--train.run_dir=run"), tmp_path, message)
+
+
+def test_an_unwritable_run_folder_is_refused(train, tmp_path, monkeypatch):
+    # Root may write everywhere, so the check itself is told no.
+    monkeypatch.setattr(run_folder.os, "access", lambda *_: False)
+    result = train("--train.run_dir=run", *SMALL)
+    assert_refused(result, tmp_path, "cannot write into run folder run: no permission to write")
+
+
+def test_a_run_folder_below_a_file_is_refused(train, tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    code, text = train("--train.run_dir=file/run", *SMALL)
+    assert code == 2 and "cannot write into run folder file/run: not a folder" in text
+    assert files(tmp_path) == [str(tmp_path / "file")]
+
+
+def make_run(folder, **changes):
+    folder.mkdir()
+    config = config_flags.replace(Config(), changes)
+    run_folder.RunFolder(folder).write_config(config)
+    return files(folder), (folder / "config.flags").read_text()
+
+
+def test_a_run_of_another_model_is_refused_with_both_values(train, tmp_path):
+    before = make_run(tmp_path / "run", **{"model.width": 32})
+    code, text = train("--train.run_dir=run", "--model.width=16")
+    assert code == 2
+    assert "holds another model: --model.width is 32 there, 16 here" in text
+    assert (files(tmp_path / "run"), (tmp_path / "run" / "config.flags").read_text()) == before
+
+
+def test_init_from_a_run_of_another_model_is_refused(train, tmp_path):
+    make_run(tmp_path / "run", **{"model.width": 32})
+    code, text = train("--train.run_dir=new", "--train.init_from=run", "--model.width=16")
+    assert code == 2 and "--model.width is 32 there, 16 here" in text
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_damaged_configuration_is_refused(train, tmp_path):
+    make_run(tmp_path / "run")
+    (tmp_path / "run" / "config.flags").write_text("--model.width\n")
+    code, text = train("--train.run_dir=run")
+    assert code == 2 and text.count("\n") == 1
+
+
+def test_a_run_goes_on_with_its_own_options_and_what_is_changed(tmp_path):
+    make_run(tmp_path / "run", **{"model.width": 32, "train.steps": 9, "train.beta": 0.5})
+    config, resumes = run_folder.resolve_run(
+        [f"--train.run_dir={tmp_path / 'run'}", "--train.steps=20"]
+    )
+    assert resumes
+    assert (config.model.width, config.train.steps, config.train.beta) == (32, 20, 0.5)
+
+
+def test_options_are_checked_before_tensorflow_is_imported(tmp_path):
+    code = (
+        "import runpy, sys\n"
+        "sys.argv = ['train.py', '--model.width=20']\n"
+        f"try: runpy.run_path({str(ROOT / 'bin' / 'train.py')!r}, run_name='__main__')\n"
+        "except SystemExit as ended: assert ended.code == 2\n"
+        "assert 'tfvrnn.config' in sys.modules\n"
+        "assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, capture_output=True)
+
+
+def test_help_names_every_option(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["train.py", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(ROOT / "bin" / "train.py"), run_name="__main__")
+    text = capsys.readouterr().out
+    assert ended.value.code == 0 and "Train a video predictor" in text
+    for name, spec, _ in config_flags.options(Config):
+        assert name in text and spec.metadata["help"].split()[0] in text
+
+
+def test_a_fault_of_ours_keeps_its_traceback(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["program"])
+
+    def fails(arguments):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        program.run(fails, "")
+
+
+def test_the_programs_are_thin():
+    for path in (ROOT / "bin").glob("*.py"):
+        assert len(path.read_text().splitlines()) <= 60, path

@@ -1,0 +1,99 @@
+import ast
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from tfvrnn import config
+from tfvrnn.config import Config, DataConfig, EvalConfig, ModelConfig, TrainConfig, UserError
+
+PACKAGE = Path(__file__).parents[1] / "tfvrnn"
+
+
+@pytest.mark.parametrize(
+    "size,levels", [(8, (1, 4)), (16, (1, 8)), (32, (1, 8, 16)), (64, (1, 8, 32)), (128, (1, 16, 64))]
+)
+def test_latent_levels_follow_the_size(size, levels):
+    assert ModelConfig(image_size=size).resolved_latent_resolutions == levels
+
+
+@pytest.mark.parametrize(
+    "size,channels",
+    [
+        (64, {64: 64, 32: 128, 16: 256, 8: 512, 4: 512, 1: 512}),
+        (128, {128: 64, 64: 128, 32: 256, 16: 512, 8: 512, 4: 512, 1: 512}),
+        (8, {8: 64, 4: 64, 1: 64}),
+    ],
+)
+def test_encoder_channels_double_up_to_eight_times(size, channels):
+    assert ModelConfig(image_size=size).encoder_channels == channels
+
+
+@pytest.mark.parametrize(
+    "make,message",
+    [
+        (lambda: ModelConfig(latent_resolutions=(1, 7)),
+         r"`latent_resolutions` must be resolutions of the encoder \(1, 4, 8, 16, 32, 64\). Received: \(1, 7\)"),
+        (lambda: ModelConfig(latent_resolutions=(8, 1)), "must increase, coarsest first"),
+        (lambda: ModelConfig(latent_resolutions=(1, 1)), "must increase, coarsest first"),
+        (lambda: ModelConfig(latent_resolutions=()), "must be resolutions of the encoder"),
+        (lambda: ModelConfig(width=20), "divide into 16 groups.*Received: width=20, groups=16"),
+        (lambda: ModelConfig(width=2), "at least 2 of the 16 channels at 1x1.*Received: width=2"),
+        (lambda: ModelConfig(width=0), "`width` must be at least 1. Received: 0"),
+        (lambda: ModelConfig(image_size=96), "8 times a power of two.*Received: 96"),
+        (lambda: ModelConfig(image_size=4), "8 times a power of two.*Received: 4"),
+        (lambda: ModelConfig(channels=2), "`channels` must be 1 or 3. Received: 2"),
+        (lambda: ModelConfig(context_frames=0), "`context_frames` must be at least 1. Received: 0"),
+        (lambda: ModelConfig(family="gan"), "`family` must be one of vrnn. Received: 'gan'"),
+        (lambda: ModelConfig(reconstruction="l3"), "`reconstruction` must be one of l1, l2, bce"),
+        (lambda: DataConfig(horizon=0), "`horizon` must be at least 1. Received: 0"),
+        (lambda: DataConfig(dataset="mnist"), "`dataset` must be one of smmnist. Received: 'mnist'"),
+        (lambda: TrainConfig(steps=0), "`steps` must be at least 1. Received: 0"),
+        (lambda: TrainConfig(learning_rate=0.0), "`learning_rate` must be positive. Received: 0"),
+        (lambda: TrainConfig(learning_rate=float("nan")), "`learning_rate` must be finite"),
+        (lambda: TrainConfig(average_decay=1.0), "`average_decay` must be below 1. Received: 1.0"),
+        (lambda: EvalConfig(horizon=0), "`horizon` must be at least 1. Received: 0"),
+        (lambda: Config(data=DataConfig(batch_size=6), train=TrainConfig(accumulate=4)),
+         "must divide into `train.accumulate` portions. Received: batch_size=6, accumulate=4"),
+    ],
+)  # fmt: skip
+def test_what_is_not_allowed_says_so(make, message):
+    with pytest.raises(UserError, match=message):
+        make()
+
+
+def test_configurations_are_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Config().model.width = 32
+
+
+def read_attributes():
+    """Names read as attributes anywhere in the package, outside the checks of config.py."""
+    names = set()
+    for path in PACKAGE.rglob("*.py"):
+        tree = ast.parse(path.read_text())
+        for function in ast.walk(tree):
+            if isinstance(function, ast.FunctionDef) and function.name == "__post_init__":
+                function.body = []
+        names |= {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
+    return names
+
+
+# Declared for the evaluation that reads them; everything else must be read.
+AWAITED = {"EvalConfig.videos", "EvalConfig.samples"}
+
+
+@pytest.mark.parametrize("part", [ModelConfig, DataConfig, TrainConfig, EvalConfig])
+def test_every_option_is_read(part):
+    read = read_attributes()
+    unread = {f"{part.__name__}.{f.name}" for f in dataclasses.fields(part) if f.name not in read}
+    assert unread <= AWAITED
+
+
+@pytest.mark.parametrize("part", [ModelConfig, DataConfig, TrainConfig, EvalConfig])
+def test_every_option_has_a_help(part):
+    assert all(f.metadata["help"].endswith(".") for f in dataclasses.fields(part))
+
+
+def test_config_is_standard_library_only():
+    assert "tensorflow" not in Path(config.__file__).read_text()

@@ -1,0 +1,119 @@
+import dataclasses
+
+import pytest
+
+from tfvrnn import config_flags
+from tfvrnn.config import Config, DataConfig, EvalConfig, ModelConfig, TrainConfig
+from tfvrnn.config_flags import FlagError
+
+UNLIKE_DEFAULT = Config(
+    model=ModelConfig(image_size=32, channels=1, width=16, latent_resolutions=(1, 8)),
+    data=DataConfig(horizon=5, digit_source="tfds"),
+    train=TrainConfig(steps=7, learning_rate=3e-4, deterministic=True, init_from="a run"),
+    eval=EvalConfig(horizon=28),
+)
+
+
+def write(path, text):
+    path.write_text(text)
+    return path
+
+
+def test_flagfile_text_round_trip(tmp_path):
+    path = write(tmp_path / "all.flags", config_flags.to_flagfile(UNLIKE_DEFAULT))
+    assert config_flags.from_flagfile(path, Config()) == UNLIKE_DEFAULT
+    # Also over a configuration that differs everywhere: the text names every option.
+    assert config_flags.from_flagfile(path, UNLIKE_DEFAULT) == UNLIKE_DEFAULT
+    default = write(tmp_path / "default.flags", config_flags.to_flagfile(Config()))
+    assert config_flags.from_flagfile(default, UNLIKE_DEFAULT) == Config()
+
+
+def test_flags_of_every_kind():
+    changes = config_flags.parse_changes(
+        [
+            "--model.width=32",
+            "--model.latent_resolutions=1,8",
+            "--train.learning_rate", "3e-4",
+            "--train.deterministic",
+            "--notrain.jit_compile",
+            "--data.digit_source=tfds",
+            "--eval.horizon=none",
+        ],
+        Config(),
+    )  # fmt: skip
+    assert changes == {
+        "model.width": 32,
+        "model.latent_resolutions": (1, 8),
+        "train.learning_rate": 3e-4,
+        "train.deterministic": True,
+        "train.jit_compile": False,
+        "data.digit_source": "tfds",
+        "eval.horizon": None,
+    }
+    assert config_flags.replace(Config(), changes).model.width == 32
+
+
+def test_only_what_is_given_is_a_change():
+    assert config_flags.parse_changes([], Config()) == {}
+    assert config_flags.parse_changes(["--model.width=64"], Config()) == {"model.width": 64}
+
+
+def test_the_later_setting_wins_over_a_flagfile(tmp_path):
+    path = write(tmp_path / "a.flags", "# head\n\n// also a comment\n--model.width=32\n--train.steps=5\n")
+    outer = write(tmp_path / "b.flags", f"--flagfile={path}\n--train.steps=6\n")
+    changes = config_flags.parse_changes([f"--flagfile={outer}", "--model.width=16"], Config())
+    assert changes == {"model.width": 16, "train.steps": 6}
+    assert config_flags.parse_changes(["--flagfile", str(path)], Config())["train.steps"] == 5
+
+
+@pytest.mark.parametrize(
+    "arguments,message",
+    [
+        (["--model.widht=3"], "unknown flag --model.widht; the nearest is --model.width"),
+        (["--width=3"], "unknown flag --width; the nearest is --model.width"),
+        (["--stepz=3"], "unknown flag --stepz; the nearest is --"),
+        (["train.steps=3"], "unexpected argument train.steps=3; the nearest is --train.steps"),
+        (["--train.steps=many"], "--train.steps=many"),
+        (["--train.steps"], "Missing value for flag --train.steps"),
+        (["--model.latent_resolutions=1,x"], "--model.latent_resolutions=1,x"),
+        (["--data.digit_source=web"], "should be one of <packaged|tfds>"),
+        (["--flagfile=/no/such.flags"], "cannot read flagfile /no/such.flags: No such file"),
+        (["--flagfile"], "--flagfile needs a path"),
+    ],
+)
+def test_what_cannot_be_parsed_is_one_clear_line(arguments, message):
+    with pytest.raises(FlagError) as caught:
+        config_flags.parse_changes(arguments, Config())
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text,message",
+    [
+        ("model.width=3\n", "line 1: not a flag: model.width=3"),
+        ("--train.steps=5\n-train.steps=5\n", "line 2: not a flag"),
+        ("--flagfile={path}\n", "includes itself"),
+        ("--train.stepz=5\n", "unknown flag --train.stepz"),
+    ],
+)
+def test_a_wrong_line_of_a_flagfile_is_refused(tmp_path, text, message):
+    path = tmp_path / "wrong.flags"
+    path.write_text(text.format(path=path))
+    with pytest.raises(FlagError, match=message):
+        config_flags.parse_changes([f"--flagfile={path}"], Config())
+
+
+def test_a_flagfile_that_is_not_text_is_refused(tmp_path):
+    (tmp_path / "binary.flags").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(FlagError, match="is not text"):
+        config_flags.parse_changes([f"--flagfile={tmp_path / 'binary.flags'}"], Config())
+
+
+def test_any_dataclass_has_flags():
+    @dataclasses.dataclass(frozen=True)
+    class Own:
+        size: int = dataclasses.field(default=3, metadata={"help": "Size."})
+
+    assert config_flags.parse_changes(["--size=4"], Own()) == {"size": 4}
+    assert config_flags.to_flagfile(Own(5)) == "# Size.\n--size=5\n"

@@ -1,0 +1,276 @@
+"""Whole runs: what they write, how they stop, resume and fail."""
+
+import io
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from tfvrnn import config_flags, sampling
+from tfvrnn.run_folder import RunFolder, checkpoint_paths, load_run
+from tfvrnn.training import TrainingDiverged, loop, train
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A finished tiny run of 6 steps with moving averages: (folder, configuration)."""
+    from conftest import SMALL
+
+    folder = tmp_path_factory.mktemp("runs") / "small"
+    config = config_flags.replace(
+        SMALL, {"train.run_dir": str(folder), "train.average_decay": 0.5}
+    )
+    assert train(config).step == 6
+    return folder, config
+
+
+@pytest.fixture
+def copy(run, tmp_path):
+    """A copy of the run that a test may damage: (folder, configuration)."""
+    folder = tmp_path / "copy"
+    shutil.copytree(run[0], folder)
+    return folder, config_flags.replace(run[1], {"train.run_dir": str(folder)})
+
+
+def events(folder, part):
+    accumulator = EventAccumulator(str(folder / "tensorboard" / part), {"tensors": 0})
+    accumulator.Reload()
+    return accumulator
+
+
+def test_a_run_folder_holds_its_parts(run):
+    folder, config = run
+    assert sorted(p.name for p in folder.iterdir()) == ["checkpoints", "config.flags", "tensorboard"]
+    assert RunFolder(folder).read_config() == config
+    assert "run_dir" not in (folder / "config.flags").read_text()
+    assert [p.name for p in checkpoint_paths(folder / "checkpoints")] == ["ckpt-6", "ckpt-3"]
+
+
+def test_checkpoints_hold_no_clock_times(run):
+    state = (run[0] / "checkpoints" / "checkpoint").read_text()
+    assert "ckpt-6" in state and "ckpt-3" in state
+    times = [line.split()[1] for line in state.splitlines() if "timestamp" in line]
+    assert len(times) >= 2 and set(times) <= {"0.0", "1.0"}
+
+
+def test_scalars_of_training_and_validation(run):
+    training, validation = events(run[0], "train"), events(run[0], "validation")
+    elbo = {f"elbo/{n}" for n in ("negative_elbo", "reconstruction", "kl", "kl_1", "kl_4")}
+    rest = {f"training/{n}" for n in ("beta", "learning_rate", "gradient_norm", "frames_per_second")}
+    assert elbo | rest | {"configuration"} <= set(training.Tags()["tensors"])
+    active = {"latents/active_channels_1", "latents/active_channels_4"}
+    assert elbo | active | {"elbo/copy_last"} <= set(validation.Tags()["tensors"])
+    steps = {
+        "train": [e.step for e in training.Tensors("elbo/kl")],
+        "validation": [e.step for e in validation.Tensors("elbo/kl")],
+    }
+    assert steps == {"train": [2, 4, 6], "validation": [3, 6]}
+
+
+def test_pictures_show_truth_posterior_mean_and_samples(run):
+    validation = events(run[0], "validation")
+    for number in range(2):
+        strip = validation.Tensors(f"strips/{number}")[-1].tensor_proto.string_val
+        image = Image.open(io.BytesIO(strip[2]))
+        assert image.size == (4 * 8 + 3 * 2, 6 * 8 + 5 * 2)
+        width, height, gif = validation.Tensors(f"videos/{number}")[-1].tensor_proto.string_val
+        animation = Image.open(io.BytesIO(gif))
+        assert (animation.format, animation.n_frames) == ("GIF", 4)
+        assert animation.size == (int(width), int(height)) == (6 * 8 + 5 * 2, 8)
+
+
+def test_hparams_and_configuration_are_written(run):
+    validation = events(run[0], "validation")
+    assert {"_hparams_/experiment", "_hparams_/session_start_info"} <= set(
+        validation.Tags()["tensors"]
+    )
+    text = events(run[0], "train").Tensors("configuration")[0]
+    assert b"--model.width=8" in text.tensor_proto.string_val[0]
+
+
+def test_load_run_takes_the_moving_averages(run):
+    folder, config = run
+    loaded, model, step = load_run(folder)
+    assert (loaded, step) == (config, 6)
+    saved = tf.train.load_checkpoint(str(folder / "checkpoints" / "ckpt-6"))
+    for number, weight in enumerate(model.trainable_variables):
+        name = f"averages/{number}/.ATTRIBUTES/VARIABLE_VALUE"
+        np.testing.assert_array_equal(weight.numpy(), saved.get_tensor(name))
+    context = np.zeros((1, 2, 8, 8, 1), np.uint8)
+    assert sampling.sample_videos(model, context, 3, [5]).shape == (1, 3, 8, 8, 1)
+
+
+def test_going_on_says_so_and_starts_where_it_stopped(copy, capsys):
+    folder, config = copy
+    outcome = train(config_flags.replace(config, {"train.steps": 7}))
+    assert outcome.step == 7
+    assert f"resuming {folder} after step 6 (ckpt-6)" in capsys.readouterr().out
+    saved = tf.train.load_checkpoint(str(folder / "checkpoints" / "ckpt-7"))
+    assert saved.get_tensor("videos/.ATTRIBUTES/VARIABLE_VALUE") == 7 * 4
+
+
+def test_a_finished_run_has_nothing_left_to_do(copy):
+    folder, config = copy
+    before = sorted((folder / "checkpoints").iterdir())
+    assert train(config).step == 6
+    assert sorted((folder / "checkpoints").iterdir()) == before
+
+
+def test_only_the_newest_checkpoints_are_kept(copy):
+    folder, config = copy
+    train(config_flags.replace(config, {"train.steps": 12, "train.checkpoints_to_keep": 2}))
+    assert [p.name for p in checkpoint_paths(folder / "checkpoints")] == ["ckpt-12", "ckpt-9"]
+
+
+def damage_truncate_data(folder):
+    path = folder / "ckpt-6.data-00000-of-00001"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def damage_flip_data(folder):
+    path = folder / "ckpt-6.data-00000-of-00001"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+
+
+def damage_delete_data(folder):
+    (folder / "ckpt-6.data-00000-of-00001").unlink()
+
+
+def damage_truncate_index(folder):
+    path = folder / "ckpt-6.index"
+    path.write_bytes(path.read_bytes()[:100])
+
+
+def damage_empty_index(folder):
+    (folder / "ckpt-6.index").write_bytes(b"")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [damage_truncate_data, damage_flip_data, damage_delete_data, damage_truncate_index, damage_empty_index],
+)
+def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(copy, capsys, damage):
+    folder, _ = copy
+    damage(folder / "checkpoints")
+    _, model, step = load_run(folder)
+    assert step == 3 and np.isfinite(model.get_weights()[0]).all()
+    message = capsys.readouterr().err
+    assert "ckpt-6 is not whole" in message and "skipped" in message
+
+
+def test_a_deleted_newest_checkpoint_or_list_of_them_does_not_matter(copy):
+    folder, _ = copy
+    (folder / "checkpoints" / "checkpoint").unlink()
+    assert load_run(folder)[2] == 6
+    for path in (folder / "checkpoints").glob("ckpt-6*"):
+        path.unlink()
+    assert load_run(folder)[2] == 3
+
+
+def test_init_from_starts_a_new_run_from_the_weights(copy, tmp_path, monkeypatch, capsys):
+    folder, config = copy
+    changes = {"train.run_dir": str(tmp_path / "new"), "train.init_from": str(folder)}
+    config = config_flags.replace(config, changes)
+    started = []
+    monkeypatch.setattr(
+        loop, "make_train_step", lambda model, *_: started.append(model.get_weights()) or stop
+    )
+
+    def stop(frames, step):
+        assert step == 0
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(config)
+    assert f"starting from the weights of {folder}, step 6" in capsys.readouterr().out
+    for a, b in zip(started[0], load_run(folder)[1].get_weights()):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_naming_step_and_checkpoint(copy, monkeypatch):
+    folder, config = copy
+
+    def diverges(*_):
+        nan = {"loss": tf.constant(np.nan), "beta": tf.constant(1.0)}
+        return lambda frames, step: nan
+
+    monkeypatch.setattr(loop, "make_train_step", diverges)
+    with pytest.raises(TrainingDiverged, match=r"loss of step 7 is nan.*checkpoint is .*ckpt-6$"):
+        train(config_flags.replace(config, {"train.steps": 9}))
+    assert [p.name for p in checkpoint_paths(folder / "checkpoints")] == ["ckpt-6", "ckpt-3"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_after_the_step_in_hand(copy, monkeypatch, number):
+    folder, config = copy
+    add = loop.Log.add
+
+    def kill(self, metrics):
+        os.kill(os.getpid(), number)
+        add(self, metrics)
+
+    monkeypatch.setattr(loop.Log, "add", kill)
+    outcome = train(config_flags.replace(config, {"train.steps": 100}))
+    assert outcome.stopped and outcome.step == 7
+    assert load_run(folder)[2] == 7
+
+
+def start(folder, *arguments):
+    """bin/train.py as a process of its own."""
+    command = [sys.executable, str(ROOT / "bin" / "train.py"), f"--train.run_dir={folder}", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def wait_for(path, process, seconds=300):
+    limit = time.monotonic() + seconds
+    while not path.exists():
+        assert process.poll() is None, process.communicate()[0][-3000:]
+        assert time.monotonic() < limit, "the run did not come so far"
+        time.sleep(0.02)
+
+
+def test_six_steps_equal_three_a_kill_and_three_more_to_the_last_bit(small, tmp_path):
+    flags = tmp_path / "small.flags"
+    config = small(
+        train__deterministic=True, train__average_decay=0.9, train__pictures=0,
+        train__precision="mixed_float16", train__validate_every=1000,
+    )  # fmt: skip
+    flags.write_text(config_flags.to_flagfile(config, exclude=("train.run_dir",)))
+    whole = start(tmp_path / "whole", f"--flagfile={flags}")
+    output, _ = whole.communicate(timeout=400)
+    assert whole.returncode == 0, output[-3000:]
+    assert f"tensorboard --logdir {tmp_path / 'whole'}" in output
+
+    killed = start(tmp_path / "parts", f"--flagfile={flags}", "--train.steps=100000")
+    wait_for(tmp_path / "parts" / "checkpoints" / "ckpt-3.index", killed)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    for path in (tmp_path / "parts" / "checkpoints").glob("ckpt-*"):
+        if not path.name.startswith("ckpt-3."):  # it was faster than the kill
+            path.unlink()
+    resumed = start(tmp_path / "parts", "--train.steps=6")
+    output, _ = resumed.communicate(timeout=400)
+    assert resumed.returncode == 0, output[-3000:]
+    assert "after step 3 (ckpt-3)" in output
+
+    first, second = (
+        tf.train.load_checkpoint(str(tmp_path / part / "checkpoints" / "ckpt-6"))
+        for part in ("whole", "parts")
+    )
+    names = first.get_variable_to_shape_map()
+    assert names == second.get_variable_to_shape_map()
+    for name in names:
+        np.testing.assert_array_equal(first.get_tensor(name), second.get_tensor(name), err_msg=name)

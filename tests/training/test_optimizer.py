@@ -1,0 +1,94 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfvrnn.config import TrainConfig
+from tfvrnn.training.optimizer import MovingAverages, WarmupSchedule, make_optimizer, ramp
+
+SHAPES = [(3, 4), (5,)]
+
+
+def variables():
+    rng = np.random.default_rng(0)
+    return [keras.Variable(rng.normal(size=shape), dtype="float32") for shape in SHAPES]
+
+
+def apply(optimizer, steps=4, l2=0.0):
+    weights, rng = variables(), np.random.default_rng(1)
+    optimizer.build(weights)
+    step = tf.function(lambda *g: optimizer.apply_gradients(zip(g, weights)), autograph=False)
+    for _ in range(steps):
+        gradients = [tf.constant(rng.normal(size=s), tf.float32) for s in SHAPES]
+        step(*[g + l2 * w.value for g, w in zip(gradients, weights)])
+    return [w.numpy() for w in weights]
+
+
+@pytest.mark.parametrize(
+    "options,reference",
+    [
+        (dict(), dict()),
+        (dict(weight_decay=0.1, weight_decay_mode="decoupled"), dict(weight_decay=0.1)),
+        (dict(clip_norm=0.5), dict(global_clipnorm=0.5)),
+        (dict(adam_epsilon=0.1), dict(epsilon=0.1)),
+    ],
+)
+def test_updates_are_those_of_keras(options, reference):
+    ours = apply(make_optimizer(TrainConfig(learning_rate=0.01, **options)))
+    theirs = apply(keras.optimizers.Adam(0.01, **{"epsilon": 1e-8, **reference}))
+    for a, b in zip(ours, theirs):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_coupled_weight_decay_is_added_to_the_gradient():
+    ours = apply(make_optimizer(TrainConfig(learning_rate=0.01, weight_decay=0.1)))
+    theirs = apply(keras.optimizers.Adam(0.01, epsilon=1e-8), l2=0.1)
+    for a, b in zip(ours, theirs):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_one_operation_updates_one_variable():
+    optimizer, weights = make_optimizer(TrainConfig()), variables()
+    optimizer.build(weights)
+    step = tf.function(lambda *g: optimizer.apply_gradients(zip(g, weights)), autograph=False)
+    graph = step.get_concrete_function(*[tf.zeros(s) for s in SHAPES]).graph
+    kinds = [op.type for op in graph.get_operations()]
+    assert kinds.count("ResourceApplyAdam") == len(SHAPES)
+
+
+def test_warm_up_and_cosine():
+    schedule = WarmupSchedule(2.0, warmup_steps=4, cosine_steps=104)
+    rates = [float(schedule(step)) for step in (0, 1, 3, 4, 54, 104, 200)]
+    np.testing.assert_allclose(rates, [0.5, 1.0, 2.0, 2.0, 1.0, 0.0, 0.0], atol=1e-3)
+    assert float(WarmupSchedule(2.0)(10**6)) == 2.0
+
+
+def test_ramp():
+    assert [float(ramp(step, 4)) for step in (0, 1, 3, 9)] == [0.25, 0.5, 1.0, 1.0]
+    assert float(ramp(0, 0)) == 1.0
+
+
+def test_loss_scaling_skips_a_step_that_is_not_finite():
+    optimizer, weights = make_optimizer(TrainConfig(precision="mixed_float16")), variables()
+    optimizer.build(weights)
+    scale, before = float(optimizer.dynamic_scale), [w.numpy() for w in weights]
+    optimizer.apply_gradients([(tf.fill(s, np.inf), w) for s, w in zip(SHAPES, weights)])
+    for a, b in zip(before, weights):
+        np.testing.assert_array_equal(a, b.numpy())
+    assert float(optimizer.dynamic_scale) == scale / 2
+    optimizer.apply_gradients([(tf.ones(s) * scale / 2, w) for s, w in zip(SHAPES, weights)])
+    np.testing.assert_allclose(before[0] - weights[0].numpy(), 1e-4, rtol=1e-2)
+
+
+def test_moving_averages_follow_the_weights_and_can_be_swapped_in():
+    model = keras.Sequential([keras.layers.Dense(2)])
+    model.build((None, 3))
+    averages = MovingAverages(model, 0.75)
+    first = model.get_weights()
+    model.set_weights([w + 1.0 for w in first])
+    averages.update()
+    with averages.swapped_in():
+        for a, b in zip(model.get_weights(), first):
+            np.testing.assert_allclose(a, b + 0.25, rtol=1e-6)
+    for a, b in zip(model.get_weights(), first):
+        np.testing.assert_allclose(a, b + 1.0, rtol=1e-6)

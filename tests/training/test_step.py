@@ -1,0 +1,109 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfvrnn.data import make_dataset
+from tfvrnn.models import build_model
+from tfvrnn.training.optimizer import MovingAverages, make_optimizer
+from tfvrnn.training.step import loss_terms, make_train_step
+
+
+def run(config, steps=3, averages=False):
+    """(list of metrics, model, train step)."""
+    model = build_model(config.model, config.train.precision, config.train.seed)
+    optimizer = make_optimizer(config.train)
+    optimizer.build(model.trainable_variables)
+    moving = MovingAverages(model, 0.9) if averages else None
+    step = make_train_step(model, optimizer, config, moving)
+    data = make_dataset(config.data, config.model, "train").take(steps)
+    metrics = [step(frames, tf.constant(n, tf.int64)) for n, frames in enumerate(data)]
+    return [{k: float(v) for k, v in m.items()} for m in metrics], model, step
+
+
+def test_loss_is_reconstruction_plus_beta_kl():
+    terms = {"reconstruction": tf.constant([1.0, 3.0]), "kl_1": tf.constant([2.0, 4.0]), "kl_4": tf.constant([1.0, 0.0])}
+    found = {k: float(v) for k, v in loss_terms(terms, 0.5).items()}
+    assert found == {
+        "loss": 3.75, "negative_elbo": 5.5, "reconstruction": 2.0, "kl": 3.5, "kl_1": 3.0, "kl_4": 0.5,
+    }  # fmt: skip
+
+
+GOLDEN_LOSSES = [127.40296, 112.89616, 108.08406]
+
+
+def test_golden_train_steps(small):
+    """Three steps of a tiny run.
+
+    These numbers may change only with a change that is meant to change training (the model's
+    equations, the data, the noise's keys, the optimizer); say so in CHANGELOG.md.
+    """
+    metrics, _, step = run(small(train__beta_warmup_steps=2))
+    np.testing.assert_allclose([m["loss"] for m in metrics], GOLDEN_LOSSES, rtol=2e-4)
+    assert [m["beta"] for m in metrics] == [0.5, 1.0, 1.0]
+    assert step.experimental_get_tracing_count() == 1
+
+
+def test_accumulating_portions_gives_the_same_step(small):
+    whole, model, _ = run(small(train__clip_norm=100.0))
+    parts, same, step = run(small(train__clip_norm=100.0, train__accumulate=2))
+    assert step.experimental_get_tracing_count() == 1
+    for a, b in zip(whole, parts):
+        assert set(a) == set(b)
+        for name in a:
+            np.testing.assert_allclose(a[name], b[name], rtol=2e-3, atol=2e-3, err_msg=name)
+    np.testing.assert_allclose(whole[0]["gradient_norm"], parts[0]["gradient_norm"], rtol=1e-4)
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_half_precision_trains_close_to_float32(small, precision):
+    exact, _, _ = run(small(), steps=2)
+    half, model, _ = run(small(train__precision=precision), steps=2)
+    assert all(np.isfinite(m["loss"]) for m in half)
+    # Under mixed_float16 the first scale is too large: that step is skipped, the scale halved.
+    same = 1 if precision == "mixed_float16" else 2
+    np.testing.assert_allclose(
+        [m["reconstruction"] for m in half[:same]],
+        [m["reconstruction"] for m in exact[:same]],
+        rtol=0.03,
+    )
+    if precision == "mixed_float16":
+        assert [m["loss_scale"] for m in half] == [2.0**15, 2.0**14]
+    else:
+        np.testing.assert_allclose(half[0]["gradient_norm"], exact[0]["gradient_norm"], rtol=0.1)
+    assert ("loss_scale" in half[0]) == (precision == "mixed_float16")
+    assert all(w.dtype == "float32" for w in model.trainable_variables)
+
+
+def test_xla_compiles_to_the_same_step(small):
+    plain, _, _ = run(small(), steps=2)
+    compiled, _, step = run(small(train__jit_compile=True), steps=2)
+    for name in ("loss", "gradient_norm"):
+        np.testing.assert_allclose(
+            [m[name] for m in compiled], [m[name] for m in plain], rtol=1e-3, err_msg=name
+        )
+
+
+def test_averages_are_updated_by_the_step(small):
+    config = small()
+    model = build_model(config.model)
+    optimizer = make_optimizer(config.train)
+    optimizer.build(model.trainable_variables)
+    averages = MovingAverages(model, 0.5)
+    before = [w.numpy() for w in averages.weights]
+    step = make_train_step(model, optimizer, config, averages)
+    for frames in make_dataset(config.data, config.model, "train").take(1):
+        step(frames, tf.constant(0, tf.int64))
+    for old, new, average in zip(before, averages.weights, averages.averages):
+        np.testing.assert_allclose(average, 0.5 * (old + new.numpy()), atol=1e-6)
+
+
+def test_the_same_batch_again_lowers_the_loss(small):
+    """The step descends: one batch, many times."""
+    config = small(train__learning_rate=3e-3)
+    model = build_model(config.model)
+    optimizer = make_optimizer(config.train)
+    optimizer.build(model.trainable_variables)
+    step = make_train_step(model, optimizer, config)
+    frames = next(iter(make_dataset(config.data, config.model, "train")))
+    losses = [float(step(frames, tf.constant(n, tf.int64))["loss"]) for n in range(40)]
+    assert losses[-1] < 0.6 * losses[0]
