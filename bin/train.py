@@ -11,7 +11,7 @@ from pathlib import Path
 # Run from a checkout, the checkout's own package is the one that is meant.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tfvrnn import program, run_folder  # noqa: E402
+from tfvrnn import program, run_folder
 
 
 def main(arguments: list[str]) -> None:

@@ -11,7 +11,8 @@ PACKAGE = Path(__file__).parents[1] / "tfvrnn"
 
 
 @pytest.mark.parametrize(
-    "size,levels", [(8, (1, 4)), (16, (1, 8)), (32, (1, 8, 16)), (64, (1, 8, 32)), (128, (1, 16, 64))]
+    "size,levels",
+    [(8, (1, 4)), (16, (1, 8)), (32, (1, 8, 16)), (64, (1, 8, 32)), (128, (1, 16, 64))],
 )
 def test_latent_levels_follow_the_size(size, levels):
     assert ModelConfig(image_size=size).resolved_latent_resolutions == levels
@@ -33,7 +34,7 @@ def test_encoder_channels_double_up_to_eight_times(size, channels):
     "make,message",
     [
         (lambda: ModelConfig(latent_resolutions=(1, 7)),
-         r"`latent_resolutions` must be resolutions of the encoder \(1, 4, 8, 16, 32, 64\). Received: \(1, 7\)"),
+         r"resolutions of the encoder \(1, 4, 8, 16, 32, 64\). Received: \(1, 7\)"),
         (lambda: ModelConfig(latent_resolutions=(8, 1)), "must increase, coarsest first"),
         (lambda: ModelConfig(latent_resolutions=(1, 1)), "must increase, coarsest first"),
         (lambda: ModelConfig(latent_resolutions=()), "must be resolutions of the encoder"),
@@ -47,7 +48,7 @@ def test_encoder_channels_double_up_to_eight_times(size, channels):
         (lambda: ModelConfig(family="gan"), "`family` must be one of vrnn. Received: 'gan'"),
         (lambda: ModelConfig(reconstruction="l3"), "`reconstruction` must be one of l1, l2, bce"),
         (lambda: DataConfig(horizon=0), "`horizon` must be at least 1. Received: 0"),
-        (lambda: DataConfig(dataset="mnist"), "`dataset` must be one of smmnist. Received: 'mnist'"),
+        (lambda: DataConfig(dataset="mnist"), r"`dataset` must be one of smmnist.*'mnist'"),
         (lambda: TrainConfig(steps=0), "`steps` must be at least 1. Received: 0"),
         (lambda: TrainConfig(learning_rate=0.0), "`learning_rate` must be positive. Received: 0"),
         (lambda: TrainConfig(learning_rate=float("nan")), "`learning_rate` must be finite"),

@@ -59,7 +59,9 @@ def test_only_what_is_given_is_a_change():
 
 
 def test_the_later_setting_wins_over_a_flagfile(tmp_path):
-    path = write(tmp_path / "a.flags", "# head\n\n// also a comment\n--model.width=32\n--train.steps=5\n")
+    path = write(
+        tmp_path / "a.flags", "# head\n\n// also a comment\n--model.width=32\n--train.steps=5\n"
+    )
     outer = write(tmp_path / "b.flags", f"--flagfile={path}\n--train.steps=6\n")
     changes = config_flags.parse_changes([f"--flagfile={outer}", "--model.width=16"], Config())
     assert changes == {"model.width": 16, "train.steps": 6}

@@ -32,6 +32,7 @@ def state(*shape):
     return (shape, shape)
 
 
+STATES = tuple(state(2, r, r, c) for r, c in sorted(CHANNELS.items()))
 ROWS = {
     "group_norm": Row(
         lambda dtype: layers.GroupNorm(GROUPS, dtype=dtype),
@@ -86,8 +87,8 @@ ROWS = {
     "frame_decoder": Row(
         lambda dtype: FrameDecoder(CHANNELS, {1: 16}, 1, GROUPS, dtype=dtype),
         (None, 1, 1, 16),
-        ((2, 1, 1, 16), {1: (2, 1, 1, 16)}, tuple(state(2, r, r, c) for r, c in sorted(CHANNELS.items()))),
-        ((2, 16, 16, 1), tuple(state(2, r, r, c) for r, c in sorted(CHANNELS.items()))), 58,
+        ((2, 1, 1, 16), {1: (2, 1, 1, 16)}, STATES),
+        ((2, 16, 16, 1), STATES), 58,
     ),
     "vrnn": Row(
         lambda dtype: VRNN((16, 16, 1), CHANNELS, 2, (1, 8), GROUPS, "bce", dtype=dtype),
@@ -182,6 +183,7 @@ def test_finite_and_near_float32_under_every_policy(name, policy):
 @each
 def test_eager_equals_graph_equals_saved_model(name, tmp_path):
     layer, inputs = make(name), make_inputs(name)
+
     def call(*leaves):  # flat, as saved signatures do not hold dictionaries by resolution
         return keras.tree.flatten(layer(*tf.nest.pack_sequence_as(inputs, leaves)))
 

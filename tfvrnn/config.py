@@ -10,6 +10,8 @@ import math
 from dataclasses import dataclass, field
 
 SMALLEST_CONV_MAP = 8
+# Of the datasets that flagfiles name, those that this version can read.
+READABLE_DATASETS = ("smmnist",)
 
 
 class UserError(ValueError):
@@ -29,9 +31,7 @@ def _require(holds: bool, rule: str, received) -> None:
 def _require_at_least(config, minimum, *names: str) -> None:
     for name in names:
         value = getattr(config, name)
-        _require(
-            value is None or value >= minimum, f"`{name}` must be at least {minimum}.", value
-        )
+        _require(value is None or value >= minimum, f"`{name}` must be at least {minimum}.", value)
 
 
 def _check_fields(config) -> None:
@@ -143,7 +143,7 @@ class ModelConfig:
 class DataConfig:
     """What is learnt from, and in which portions."""
 
-    dataset: str = option("smmnist", "Name of the dataset.", ("smmnist",))
+    dataset: str = option("smmnist", "Name of the dataset.", ("smmnist", "bair", "cityscapes"))
     horizon: int = option(10, "Frames to predict in training.")
     batch_size: int = option(16, "Videos per step, over all accumulated portions.")
     seed: int = option(0, "Seed of the data: of generated videos and of the order.")

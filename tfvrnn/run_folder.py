@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from tfvrnn import config_flags
-from tfvrnn.config import Config, UserError
+from tfvrnn.config import READABLE_DATASETS, Config, UserError
 
 # A run folder can be moved; so where it is, or came from, is not written into it.
 NOT_WRITTEN = ("train.run_dir",)
@@ -85,6 +85,11 @@ def resolve_run(arguments: list[str]) -> tuple[Config, bool]:
     """
     changes = config_flags.parse_changes(arguments, Config())
     config = config_flags.replace(Config(), changes)
+    if config.data.dataset not in READABLE_DATASETS:
+        raise UserError(
+            f"dataset {config.data.dataset} cannot be read by this version; "
+            f"there are: {', '.join(READABLE_DATASETS)}"
+        )
     if not config.train.run_dir:
         now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
         run_dir = f"runs/{config.data.dataset}-{now}"

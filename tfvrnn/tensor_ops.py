@@ -71,9 +71,7 @@ def group_norm(x, scale, offset, groups: int):
         return ops.cast(y, x.dtype), gradient
 
     # Copies, as TensorFlow's custom gradients take tensors, not variables.
-    return normalise(
-        x, ops.copy(ops.cast(scale, "float32")), ops.copy(ops.cast(offset, "float32"))
-    )
+    return normalise(x, ops.copy(ops.cast(scale, "float32")), ops.copy(ops.cast(offset, "float32")))
 
 
 def _multiply_add(x, a_NC, b_NC):

@@ -38,7 +38,10 @@ def test_a_video_is_a_function_of_seed_split_and_number():
     np.testing.assert_array_equal(frames[3], first_batch(start=3)[0])
     one = DataConfig(dataset="smmnist", horizon=7, batch_size=1, workers=1)
     np.testing.assert_array_equal(frames[0], first_batch(data=one)[0])
-    for other in (first_batch("test"), first_batch(data=DataConfig(horizon=7, batch_size=4, seed=1))):
+    for other in (
+        first_batch("test"),
+        first_batch(data=DataConfig(horizon=7, batch_size=4, seed=1)),
+    ):
         assert np.any(other != frames)
 
 
@@ -109,7 +112,11 @@ def test_digits_are_drawn_where_the_path_says_and_added():
 def test_no_digit_is_in_two_splits():
     digits = {s: smmnist.load_digits(s) for s in ("train", "validation", "test")}
     sets = {name: {d.tobytes() for d in images} for name, images in digits.items()}
-    assert {name: len(s) for name, s in sets.items()} == {"train": 8000, "validation": 1000, "test": 1000}
+    assert {name: len(s) for name, s in sets.items()} == {
+        "train": 8000,
+        "validation": 1000,
+        "test": 1000,
+    }
     assert len(set.union(*sets.values())) == 10_000
 
 

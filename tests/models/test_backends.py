@@ -78,7 +78,9 @@ def results(tmp_path_factory):
         change = rng.normal(scale=0.2, size=weight.shape)
         given[f"weight_{k}"] = (weight + change).astype(np.float32)
     np.savez(folder / "given.npz", **given)
-    return {backend: run(backend, folder / "given.npz", folder) for backend in ("tensorflow", "jax")}
+    return {
+        backend: run(backend, folder / "given.npz", folder) for backend in ("tensorflow", "jax")
+    }
 
 
 def test_equal_terms_predictions_and_rollouts(results):

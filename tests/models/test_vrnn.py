@@ -143,7 +143,9 @@ def test_the_prior_never_sees_the_frame_it_predicts(model):
             level = model.prior_levels[k]
             seen = maps[resolution][:, 1:-1]
             hidden = level.hidden_sequence(seen, begun[k])
-            lower = [tf.zeros((2, q, q, dict(model.channels)[q])) for q in model.latent_resolutions[:k]]
+            lower = [
+                tf.zeros((2, q, q, dict(model.channels)[q])) for q in model.latent_resolutions[:k]
+            ]
             means.append(tf.reduce_sum(level.distribution(hidden[:, 1], lower).mean ** 2))
         total = tf.add_n(means)
     gradient = tape.gradient(total, frames)
@@ -158,8 +160,13 @@ def test_lower_latents_reach_every_higher_level(model, network):
     channels = dict(model.channels)
     for k, resolution in enumerate(model.latent_resolutions):
         level = getattr(model, network)[k]
-        hidden = tf.constant(rng.normal(size=(2, resolution, resolution, channels[resolution])), tf.float32)
-        lower = [tf.constant(rng.normal(size=(2, q, q, channels[q])), tf.float32) for q in model.latent_resolutions[:k]]
+        hidden = tf.constant(
+            rng.normal(size=(2, resolution, resolution, channels[resolution])), tf.float32
+        )
+        lower = [
+            tf.constant(rng.normal(size=(2, q, q, channels[q])), tf.float32)
+            for q in model.latent_resolutions[:k]
+        ]
         with tf.GradientTape() as tape:
             tape.watch(lower)
             loss = tf.reduce_sum(level.distribution(hidden, lower).mean ** 2)

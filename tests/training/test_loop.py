@@ -28,9 +28,7 @@ def run(tmp_path_factory):
     from conftest import SMALL
 
     folder = tmp_path_factory.mktemp("runs") / "small"
-    config = config_flags.replace(
-        SMALL, {"train.run_dir": str(folder), "train.average_decay": 0.5}
-    )
+    config = config_flags.replace(SMALL, {"train.run_dir": str(folder), "train.average_decay": 0.5})
     assert train(config).step == 6
     return folder, config
 
@@ -51,7 +49,11 @@ def events(folder, part):
 
 def test_a_run_folder_holds_its_parts(run):
     folder, config = run
-    assert sorted(p.name for p in folder.iterdir()) == ["checkpoints", "config.flags", "tensorboard"]
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "checkpoints",
+        "config.flags",
+        "tensorboard",
+    ]
     assert RunFolder(folder).read_config() == config
     assert "run_dir" not in (folder / "config.flags").read_text()
     assert [p.name for p in checkpoint_paths(folder / "checkpoints")] == ["ckpt-6", "ckpt-3"]
@@ -67,7 +69,9 @@ def test_checkpoints_hold_no_clock_times(run):
 def test_scalars_of_training_and_validation(run):
     training, validation = events(run[0], "train"), events(run[0], "validation")
     elbo = {f"elbo/{n}" for n in ("negative_elbo", "reconstruction", "kl", "kl_1", "kl_4")}
-    rest = {f"training/{n}" for n in ("beta", "learning_rate", "gradient_norm", "frames_per_second")}
+    rest = {
+        f"training/{n}" for n in ("beta", "learning_rate", "gradient_norm", "frames_per_second")
+    }
     assert elbo | rest | {"configuration"} <= set(training.Tags()["tensors"])
     active = {"latents/active_channels_1", "latents/active_channels_4"}
     assert elbo | active | {"elbo/copy_last"} <= set(validation.Tags()["tensors"])
@@ -160,7 +164,13 @@ def damage_empty_index(folder):
 
 @pytest.mark.parametrize(
     "damage",
-    [damage_truncate_data, damage_flip_data, damage_delete_data, damage_truncate_index, damage_empty_index],
+    [
+        damage_truncate_data,
+        damage_flip_data,
+        damage_delete_data,
+        damage_truncate_index,
+        damage_empty_index,
+    ],
 )
 def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(copy, capsys, damage):
     folder, _ = copy
@@ -230,7 +240,12 @@ def test_a_signal_saves_after_the_step_in_hand(copy, monkeypatch, number):
 
 def start(folder, *arguments):
     """bin/train.py as a process of its own."""
-    command = [sys.executable, str(ROOT / "bin" / "train.py"), f"--train.run_dir={folder}", *arguments]
+    command = [
+        sys.executable,
+        str(ROOT / "bin" / "train.py"),
+        f"--train.run_dir={folder}",
+        *arguments,
+    ]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 

@@ -21,10 +21,15 @@ def run(config, steps=3, averages=False):
 
 
 def test_loss_is_reconstruction_plus_beta_kl():
-    terms = {"reconstruction": tf.constant([1.0, 3.0]), "kl_1": tf.constant([2.0, 4.0]), "kl_4": tf.constant([1.0, 0.0])}
+    terms = {
+        "reconstruction": tf.constant([1.0, 3.0]),
+        "kl_1": tf.constant([2.0, 4.0]),
+        "kl_4": tf.constant([1.0, 0.0]),
+    }
     found = {k: float(v) for k, v in loss_terms(terms, 0.5).items()}
     assert found == {
-        "loss": 3.75, "negative_elbo": 5.5, "reconstruction": 2.0, "kl": 3.5, "kl_1": 3.0, "kl_4": 0.5,
+        "loss": 3.75, "negative_elbo": 5.5, "reconstruction": 2.0,
+        "kl": 3.5, "kl_1": 3.0, "kl_4": 0.5,
     }  # fmt: skip
 
 
@@ -44,8 +49,8 @@ def test_golden_train_steps(small):
 
 
 def test_accumulating_portions_gives_the_same_step(small):
-    whole, model, _ = run(small(train__clip_norm=100.0))
-    parts, same, step = run(small(train__clip_norm=100.0, train__accumulate=2))
+    whole, _, _ = run(small(train__clip_norm=100.0))
+    parts, _, step = run(small(train__clip_norm=100.0, train__accumulate=2))
     assert step.experimental_get_tracing_count() == 1
     for a, b in zip(whole, parts):
         assert set(a) == set(b)
@@ -76,7 +81,7 @@ def test_half_precision_trains_close_to_float32(small, precision):
 
 def test_xla_compiles_to_the_same_step(small):
     plain, _, _ = run(small(), steps=2)
-    compiled, _, step = run(small(train__jit_compile=True), steps=2)
+    compiled, _, _ = run(small(train__jit_compile=True), steps=2)
     for name in ("loss", "gradient_norm"):
         np.testing.assert_allclose(
             [m[name] for m in compiled], [m[name] for m in plain], rtol=1e-3, err_msg=name

@@ -69,9 +69,7 @@ def make_video(key, digits, frames: int, side: int, count: int):
         digits: uint8 `[N, 28, 28]` to choose from.
     """
     keys = tf.unstack(tf.random.split(key, 2, alg="philox"))
-    chosen = tf.random.stateless_uniform(
-        (count,), keys[0], 0, len(digits), tf.int32, alg="philox"
-    )
+    chosen = tf.random.stateless_uniform((count,), keys[0], 0, len(digits), tf.int32, alg="philox")
     patch = side // 2
     images_D28 = tf.cast(tf.gather(digits, chosen), tf.float32)[..., None] / 255.0
     images_DPP = tf.image.resize(images_D28, (patch, patch), antialias=True)[..., 0]

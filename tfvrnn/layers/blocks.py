@@ -46,9 +46,7 @@ class GroupNorm(keras.layers.Layer):
         ValueError: channels that do not divide into the groups.
     """
 
-    def __init__(
-        self, groups=16, scale_initializer="ones", offset_initializer="zeros", **kwargs
-    ):
+    def __init__(self, groups=16, scale_initializer="ones", offset_initializer="zeros", **kwargs):
         super().__init__(**kwargs)
         self.groups = groups
         self.scale_initializer = keras.initializers.get(scale_initializer)
@@ -59,12 +57,8 @@ class GroupNorm(keras.layers.Layer):
         check_groups(channels, self.groups)
         # Never cast to half precision: the statistics they are multiplied with are float32.
         options = dict(shape=(channels,), autocast=False)
-        self.scale = self.add_weight(
-            name="scale", initializer=self.scale_initializer, **options
-        )
-        self.offset = self.add_weight(
-            name="offset", initializer=self.offset_initializer, **options
-        )
+        self.scale = self.add_weight(name="scale", initializer=self.scale_initializer, **options)
+        self.offset = self.add_weight(name="offset", initializer=self.offset_initializer, **options)
 
     def call(self, inputs):
         groups = min(self.groups, inputs.shape[-1])

@@ -130,9 +130,7 @@ class ConvLSTMCell(keras.layers.Layer):
         """
         gates = self.inputs_to_gates(tensor_ops.fold_time(inputs))
         gates = tensor_ops.unfold_time(gates, inputs.shape[1])
-        loop = keras.layers.RNN(
-            self.recurrence, return_sequences=True, dtype=self.dtype_policy
-        )
+        loop = keras.layers.RNN(self.recurrence, return_sequences=True, dtype=self.dtype_policy)
         return loop(gates, initial_state=list(state))
 
     def compute_output_shape(self, inputs_shape, state_shape=None):

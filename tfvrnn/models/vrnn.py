@@ -2,7 +2,6 @@
 
 from typing import Any, NamedTuple
 
-import keras
 from keras import ops
 
 from tfvrnn import tensor_ops
@@ -195,9 +194,7 @@ class VRNN(VideoPredictor):
 
     def _begin(self, nets, resolutions, maps):
         """The initial states at `resolutions`, from the context's maps."""
-        return tuple(
-            net(maps[r][:, : self.context_frames]) for net, r in zip(nets, resolutions)
-        )
+        return tuple(net(maps[r][:, : self.context_frames]) for net, r in zip(nets, resolutions))
 
     # Sampling: one frame at a time.
 

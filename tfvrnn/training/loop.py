@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from tfvrnn.config import Config, UserError
+from tfvrnn.config import Config
 from tfvrnn.data import make_dataset
 from tfvrnn.models import build_model
 from tfvrnn.run_folder import RunFolder, load_run
@@ -66,7 +66,7 @@ def train(config: Config) -> Outcome:
     checkpoints = Checkpoints(folder, model, optimizer, averages, settings.checkpoints_to_keep)
     begin(config, folder, model, checkpoints)
 
-    step, outcome = int(checkpoints.step), None
+    step = int(checkpoints.step)
     dataset = make_dataset(config.data, config.model, "train", int(checkpoints.videos))
     train_step = make_train_step(model, optimizer, config, averages)
     validation = Validation(model, config, averages)

@@ -82,9 +82,7 @@ def make_train_step(
 
     @tf.function(autograph=False)
     def train_step(frames, step):
-        noise = sampling.training_noise(
-            model, data.batch_size, data.horizon, settings.seed, step
-        )
+        noise = sampling.training_noise(model, data.batch_size, data.horizon, settings.seed, step)
         beta = settings.beta * ramp(step, settings.beta_warmup_steps)
         rate = adam.learning_rate
         scale = optimizer.dynamic_scale + 0.0 if scaled else tf.constant(1.0)

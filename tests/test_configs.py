@@ -1,0 +1,56 @@
+"""Every flagfile parses, says what it is for, and takes a step with the width shrunk."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfvrnn import config_flags
+from tfvrnn.config import Config
+from tfvrnn.models import build_model
+from tfvrnn.training.optimizer import make_optimizer
+from tfvrnn.training.step import make_train_step
+
+ROOT = Path(__file__).parents[1]
+FILES = sorted((ROOT / "configs").glob("*.flags"))
+PAPER_SIZE = ("smmnist", "bair", "cityscapes64", "cityscapes128")
+
+
+def load(path, monkeypatch, **changes):
+    monkeypatch.chdir(ROOT)  # where they are run from, and find each other
+    return config_flags.replace(config_flags.from_flagfile(path, Config()), changes)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_it_is_headed_with_what_it_reproduces_and_what_it_costs(path):
+    head = "".join(line for line in path.read_text().splitlines(True) if line.startswith("#"))
+    assert "Reproduces" in head and "Cost:" in head
+
+
+@pytest.mark.parametrize("name", PAPER_SIZE)
+def test_the_papers_size(name, monkeypatch):
+    config = load(ROOT / "configs" / f"{name}.flags", monkeypatch)
+    assert config.model.width == 64 and config.model.groups == 16
+    levels = (1, 16, 64) if name == "cityscapes128" else (1, 8, 32)
+    assert config.model.resolved_latent_resolutions == levels
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_one_step_with_the_width_shrunk(path, monkeypatch):
+    config = load(
+        path, monkeypatch, **{
+            "model.width": 4, "model.groups": 2, "data.batch_size": 2, "train.accumulate": 1,
+            "data.horizon": 2,
+        },
+    )  # fmt: skip
+    model = build_model(config.model, config.train.precision)
+    optimizer = make_optimizer(config.train)
+    optimizer.build(model.trainable_variables)
+    shape = (2, config.frames, *config.model.image_shape)
+    frames = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    metrics = make_train_step(model, optimizer, config)(frames, tf.constant(0, tf.int64))
+    assert np.isfinite(float(metrics["loss"]))
+    assert set(model.latent_resolutions) == {
+        int(name[3:]) for name in metrics if name.startswith("kl_")
+    }
