@@ -1,0 +1,117 @@
+"""Time the train step, and the way from the start of the process to the first one.
+
+    python benchmarks/train_step.py [--flagfile=…] [--model.width=16 …] [--peer_python=PYTHON]
+
+Prints one JSON line. With `--peer_python`, an interpreter that has PyTorch, the peer of
+benchmarks/peers/ does the same work in between, round by round, and the line holds the ratio.
+"""
+
+import time
+
+START = time.perf_counter()
+
+import json  # noqa: E402
+import os  # noqa: E402
+import platform  # noqa: E402
+import statistics  # noqa: E402
+import subprocess  # noqa: E402
+import sys  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tfvrnn import config_flags, program  # noqa: E402
+from tfvrnn.config import Config, DataConfig, ModelConfig  # noqa: E402
+
+ROUNDS, STEPS = 3, 4
+# The size that the peer's figures are known for: 2 + 10 frames of 64x64x3, width 16, batch 4.
+DEFAULT = Config(model=ModelConfig(width=16), data=DataConfig(batch_size=4, horizon=10))
+
+
+def main(arguments):
+    peer = next((a.partition("=")[2] for a in arguments if a.startswith("--peer_python=")), None)
+    arguments = [a for a in arguments if not a.startswith("--peer_python=")]
+    config = config_flags.replace(DEFAULT, config_flags.parse_changes(arguments, DEFAULT))
+    step, frames, parameters = prepare(config)
+    step()
+    first = time.perf_counter() - START
+    ours, theirs = [], []
+    for _ in range(ROUNDS):
+        ours.append(statistics.median(timed(step) for _ in range(STEPS)))
+        if peer:
+            theirs.append(run_peer(peer, config))
+    report = {
+        "machine": machine(),
+        "parameters": parameters,
+        "first_step_s": round(first, 1),
+        "train_step_s": round(statistics.median(ours), 3),
+        "train_frames_per_s": round(frames / statistics.median(ours), 2),
+    }
+    if peer:
+        report["peer_frames_per_s"] = statistics.median(theirs)
+        report["ratio"] = round(report["train_frames_per_s"] / report["peer_frames_per_s"], 3)
+    print(json.dumps(report))
+
+
+def prepare(config):
+    """(function of no arguments that takes one step, frames of a step, parameters)."""
+    import tensorflow as tf
+
+    from tfvrnn.data import make_dataset
+    from tfvrnn.models import build_model
+    from tfvrnn.training.loop import prepare_tensorflow
+    from tfvrnn.training.optimizer import make_optimizer
+    from tfvrnn.training.step import make_train_step
+
+    prepare_tensorflow(config)
+    model = build_model(config.model, config.train.precision)
+    optimizer = make_optimizer(config.train)
+    optimizer.build(model.trainable_variables)
+    train_step = make_train_step(model, optimizer, config)
+    frames = next(iter(make_dataset(config.data, config.model, "train")))
+    numbers = iter(range(10**9))
+
+    def step():
+        metrics = train_step(frames, tf.constant(next(numbers), tf.int64))
+        if train_step.experimental_get_tracing_count() != 1:
+            raise RuntimeError("the train step was traced again")
+        return float(metrics["loss"])
+
+    return step, config.data.batch_size * config.frames, model.count_params()
+
+
+def timed(function):
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def run_peer(python, config):
+    """Frames/s of the PyTorch peer at the same size."""
+    model, data = config.model, config.data
+    options = {
+        "width": model.width,
+        "batch": data.batch_size,
+        "context": model.context_frames,
+        "horizon": data.horizon,
+        "size": model.image_size,
+        "channels": model.channels,
+        "groups": model.groups,
+        "repeats": STEPS,
+        "latents": ",".join(map(str, model.resolved_latent_resolutions)),
+    }
+    peer = Path(__file__).parent / "peers" / "torch_peer.py"
+    command = [python, str(peer), *(f"--{name}={value}" for name, value in options.items())]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])["train_frames_per_s"]
+
+
+def machine():
+    """The processor's name and the number of cores in use."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores"
+
+
+if __name__ == "__main__":
+    program.run(main, __doc__)
