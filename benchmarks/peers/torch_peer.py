@@ -130,10 +130,13 @@ class HVRNN(nn.Module):
             ResidualBlock(self.c[4], self.c[1], 1, groups, collapse=True),
             ResidualBlock(self.c[1], self.c[1], 1, groups),
         )
-        make = lambda: nn.ModuleList(
-            LatentLevel(self.c[r], sum(self.c[q] for q in latents if q < r), r, context, groups)
-            for r in latents
-        )
+
+        def make():
+            below = {r: sum(self.c[q] for q in latents if q < r) for r in latents}
+            return nn.ModuleList(
+                LatentLevel(self.c[r], below[r], r, context, groups) for r in latents
+            )
+
         self.prior, self.posterior = make(), make()
         self.order = [1, 4, *sorted(res)]
         self.dec, self.up, self.init = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()

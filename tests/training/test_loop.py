@@ -14,6 +14,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tiny_run import SMALL
 
 from tfvrnn import config_flags, sampling
 from tfvrnn.run_folder import RunFolder, checkpoint_paths, load_run
@@ -25,8 +26,6 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A finished tiny run of 6 steps with moving averages: (folder, configuration)."""
-    from conftest import SMALL
-
     folder = tmp_path_factory.mktemp("runs") / "small"
     config = config_flags.replace(SMALL, {"train.run_dir": str(folder), "train.average_decay": 0.5})
     assert train(config).step == 6
