@@ -73,17 +73,15 @@ def _rollout(model):
 def rollout_frames(model, context, seeds, horizon):
     """Frames `[B * S, horizon, H, W, C]` of contexts `[B, ...]` and seeds `[B]` or `[B, S]`.
 
-    A loop of `horizon` steps, a tensor. Without seeds every latent is at its mean.
+    A loop of `horizon` steps, a scalar tensor. Without seeds every latent is at its mean.
     """
-    shapes = [shape[2:] for shape in model.noise_shapes(1, 1)]
     mean = seeds is None
-    state, context_noise = None, None
+    state = model.begin(context)
     if not mean:
-        samples = 1 if seeds.shape.rank == 1 else tf.shape(seeds)[1]
-        seeds = tf.reshape(seeds, [-1])
-    state = model.begin(context, context_noise)
-    if not mean:
+        samples = tf.size(seeds) // tf.shape(context)[0]
         state = tf.nest.map_structure(lambda x: tf.repeat(x, samples, axis=0), state)
+        seeds = tf.reshape(seeds, [-1])
+    shapes = [shape[2:] for shape in model.noise_shapes(1, 1)]
     frames = tf.TensorArray(
         tf.float32, horizon, element_shape=(None, *model.image_shape), infer_shape=False
     )

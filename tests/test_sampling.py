@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfvrnn import sampling
+from tfvrnn.config import ModelConfig
+from tfvrnn.models import build_model
+
+
+@pytest.fixture(scope="module")
+def model():
+    model = build_model(
+        ModelConfig(image_size=8, channels=1, width=8, groups=2, latent_resolutions=(1, 4))
+    )
+    for level in model.prior_levels:  # whose scales start at 0, where noise has one size alone
+        level.head.norm.scale.assign(np.full(level.head.norm.scale.shape, 1.0))
+    return model
+
+
+@pytest.fixture
+def context(rng):
+    return rng.integers(0, 256, size=(3, 2, 8, 8, 1)).astype(np.uint8)
+
+
+def sample(*arguments, **options):
+    return sampling.sample_videos(*arguments, **options).numpy()
+
+
+def test_a_rollout_is_begin_and_steps(model, context):
+    seeds = tf.constant([5, 6, 7], tf.int64)
+    state = model.begin(context.astype(np.float32) / 255)
+    shapes = [shape[2:] for shape in model.noise_shapes(1, 1)]
+    videos = sample(model, context, 3, seeds)
+    for t in range(3):
+        noise = [sampling.row_noise(shape, seeds, t, k) for k, shape in enumerate(shapes)]
+        state, frame = model.step(state, noise)
+        np.testing.assert_allclose(videos[:, t], frame, atol=1e-5)
+
+
+def test_a_future_depends_on_its_own_seed_and_context_alone(model, context):
+    together = sample(model, context, 3, [5, 6, 7])
+    alone = sample(model, context[1:2], 3, [6])
+    np.testing.assert_allclose(together[1:2], alone, atol=1e-5)
+    moved = sample(model, context[::-1], 3, [7, 6, 5])
+    np.testing.assert_allclose(together, moved[::-1], atol=1e-5)
+
+
+def test_noise_of_a_row_is_the_same_to_the_bit_in_any_batch():
+    rows = sampling.row_noise((2, 2, 3), tf.constant([4, 9]), 1, 0).numpy()
+    np.testing.assert_array_equal(rows[1:], sampling.row_noise((2, 2, 3), tf.constant([9]), 1, 0))
+    others = [(9, 2, 0), (9, 1, 1), (8, 1, 0)]
+    for seed, time, level in others:
+        other = sampling.row_noise((2, 2, 3), tf.constant([seed]), time, level)
+        assert np.abs(rows[1] - other[0]).min() > 0
+
+
+def test_samples_of_one_context_equal_single_ones_and_differ(model, context):
+    many = sample(model, context, 3, [[1, 2], [3, 4], [5, 6]])
+    assert many.shape == (3, 2, 3, 8, 8, 1)
+    np.testing.assert_allclose(many[:, 1], sample(model, context, 3, [2, 4, 6]), atol=1e-5)
+    assert np.abs(many[:, 0] - many[:, 1]).max(axis=(1, 2, 3, 4)).min() > 1e-4
+
+
+def test_the_mean_needs_no_seed_and_is_the_same_every_time(model, context):
+    mean = sample(model, context, 3, mean=True)
+    np.testing.assert_array_equal(mean, sample(model, context, 3, mean=True))
+    assert np.abs(mean - sample(model, context, 3, [1, 2, 3])).max() > 1e-4
+
+
+def test_a_new_horizon_does_not_trace_again_and_goes_on_the_same(model, context):
+    short = sample(model, context, 2, [1, 2, 3])
+    traces = sampling._rollout(model).experimental_get_tracing_count()
+    long = sample(model, context, 30, [1, 2, 3])
+    assert sampling._rollout(model).experimental_get_tracing_count() == traces
+    np.testing.assert_allclose(long[:, :2], short, atol=1e-5)
+    assert np.all(np.isfinite(long)) and long.min() >= 0 and long.max() <= 1
+
+
+def test_training_noise_is_a_function_of_seed_step_level_and_place(model):
+    noise = sampling.training_noise(model, 4, 2, seed=1, step=7)
+    assert [z.shape for z in noise] == model.noise_shapes(4, 2)
+    again = sampling.training_noise(model, 4, 2, seed=1, step=tf.constant(7, tf.int64))
+    fewer = sampling.training_noise(model, 2, 2, seed=1, step=7)
+    for a, b, c in zip(noise, again, fewer):
+        np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(a[:2], c)
+    for other in (dict(seed=2, step=7), dict(seed=1, step=8)):
+        assert np.abs(noise[0] - sampling.training_noise(model, 4, 2, **other)[0]).min() > 0
+    flat = np.concatenate([np.ravel(z) for z in noise])
+    assert abs(flat.mean()) < 0.1 and abs(flat.std() - 1) < 0.1
