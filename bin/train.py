@@ -5,6 +5,7 @@
 On a run folder that exists the run goes on where it stopped. Ctrl-C or SIGTERM save first.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -27,10 +28,11 @@ def main(arguments: list[str]) -> None:
     except TrainingDiverged as error:
         sys.exit(f"error: {error}")
     ended = "stopped, saved" if outcome.stopped else "finished"
+    python = os.path.relpath(sys.executable)
     print(f"{ended} after step {outcome.step}: {run_dir}\nnext:")
     if outcome.stopped:
-        print(f"  python bin/train.py --train.run_dir={run_dir}    # goes on")
-    print(f"  tensorboard --logdir {run_dir}")
+        print(f"  {python} bin/train.py --train.run_dir={run_dir}    # goes on")
+    print(f"  {python} -m tensorboard.main --logdir {run_dir}")
 
 
 if __name__ == "__main__":

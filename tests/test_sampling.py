@@ -76,6 +76,23 @@ def test_a_new_horizon_does_not_trace_again_and_goes_on_the_same(model, context)
     assert np.all(np.isfinite(long)) and long.min() >= 0 and long.max() <= 1
 
 
+@pytest.mark.parametrize(
+    "change,message",
+    [
+        (dict(context=np.zeros((3, 3, 8, 8, 1))), r"\[B, 2, 8, 8, 1\]. Received: shape \(3, 3"),
+        (dict(context=np.zeros((2, 8, 8, 1))), r"`context` must be \[B, 2, 8, 8, 1\]"),
+        (dict(seeds=[1, 2, 3, 4, 5, 6]), r"B = 3. Received: shape \(6,\)"),
+        (dict(seeds=[[1, 2, 3], [4, 5, 6]]), r"B = 3. Received: shape \(2, 3\)"),
+        (dict(seeds=None), "`seeds` must be given"),
+        (dict(horizon=0), "`horizon` must be at least 1. Received: 0"),
+    ],
+)
+def test_wrong_arguments_are_refused(model, context, change, message):
+    arguments = dict(context=context.astype(np.float32), horizon=2, seeds=[1, 2, 3]) | change
+    with pytest.raises(ValueError, match=message):
+        sampling.sample_videos(model, **arguments)
+
+
 def test_training_noise_is_a_function_of_seed_step_level_and_place(model):
     noise = sampling.training_noise(model, 4, 2, seed=1, step=7)
     assert [z.shape for z in noise] == model.noise_shapes(4, 2)

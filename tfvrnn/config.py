@@ -166,7 +166,7 @@ class TrainConfig:
     """How it is learnt, and what is written down."""
 
     run_dir: str = option(
-        "", "Folder of the run; an existing run resumes. Default: runs/<dataset>-<date>-<time>."
+        "", "Folder of the run; an existing run resumes. Default: runs/<date>-<time>."
     )
     init_from: str = option("", "Run folder whose weights a new run starts from.")
     steps: int = option(100_000, "Steps of the optimizer.")
@@ -202,7 +202,9 @@ class TrainConfig:
     log_every: int = option(50, "Steps between records of the training terms.")
     validate_every: int = option(1000, "Steps between validations.")
     validation_videos: int = option(64, "Videos of a validation.")
-    pictures: int = option(4, "Videos that every validation shows in TensorBoard.")
+    pictures: int = option(
+        4, "Videos shown in TensorBoard, at most, of a validation's first batch."
+    )
     checkpoint_every: int = option(1000, "Steps between checkpoints.")
     checkpoints_to_keep: int = option(3, "Newest checkpoints that are kept.")
 

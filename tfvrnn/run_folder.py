@@ -8,12 +8,13 @@ import datetime
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from tfvrnn import config_flags
 from tfvrnn.config import READABLE_DATASETS, Config, UserError
 
-# A run folder can be moved; so where it is, or came from, is not written into it.
+# A run folder can be moved, so it does not say where it is.
 NOT_WRITTEN = ("train.run_dir",)
 
 
@@ -56,10 +57,10 @@ class RunFolder:
 
     def check_writable(self) -> None:
         """Raise UserError where files cannot be written here; makes nothing that stays."""
-        nearest = self.path
-        while not nearest.exists():
-            nearest = nearest.parent
         try:
+            nearest = self.path
+            while not nearest.exists():
+                nearest = nearest.parent
             if not nearest.is_dir():
                 raise NotADirectoryError(0, "not a folder")
             if not os.access(nearest, os.W_OK | os.X_OK):
@@ -77,44 +78,64 @@ def resolve_run(arguments: list[str]) -> tuple[Config, bool]:
     An existing run goes on with its own configuration, changed by what the arguments set.
 
     Returns:
-        (configuration, whether it resumes a run).
+        (configuration, whether the run exists already).
 
     Raises:
         UserError: an option that is not allowed, an unwritable run folder, or options that
-            would change the model of the run, with both values.
+            do not fit the run that is there, with both values.
     """
     changes = config_flags.parse_changes(arguments, Config())
-    config = config_flags.replace(Config(), changes)
+    now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    folder = RunFolder(changes.get("train.run_dir") or f"runs/{now}")
+    changes["train.run_dir"] = str(folder.path)
+    folder.check_writable()
+    resumes = folder.exists()
+    base = Config()
+    if resumes:
+        base = folder.read_config()
+        _check_same_model(folder, base, changes)
+        _check_goes_on(folder, base, changes)
+    config = config_flags.replace(base, changes)
     if config.data.dataset not in READABLE_DATASETS:
         raise UserError(
             f"dataset {config.data.dataset} cannot be read by this version; "
             f"there are: {', '.join(READABLE_DATASETS)}"
         )
-    if not config.train.run_dir:
-        now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-        run_dir = f"runs/{config.data.dataset}-{now}"
-        config = config_flags.replace(config, {"train.run_dir": run_dir})
-    folder = RunFolder(config.train.run_dir)
-    folder.check_writable()
-    if not folder.exists():
-        if config.train.init_from:
-            _check_same_model(RunFolder(config.train.init_from), config.model)
-        return config, False
-    stored = folder.read_config()
-    config = config_flags.replace(stored, changes)
-    _check_same_model(folder, config.model)
-    return config, True
+    if config.train.init_from and not resumes:
+        source = RunFolder(config.train.init_from)
+        _check_same_model(source, source.read_config(), config_flags.values(config))
+        if not checkpoint_paths(source.checkpoints):
+            raise UserError(f"no checkpoint in {source.checkpoints}")
+    return config, resumes
 
 
-def _check_same_model(folder: RunFolder, model) -> None:
-    stored = folder.read_config().model
-    mine, theirs = config_flags.values(model), config_flags.values(stored)
-    for name, value in mine.items():
-        if value != theirs[name]:
+def _check_same_model(folder: RunFolder, stored: Config, wanted: dict) -> None:
+    """Raise UserError where {dotted name: value} wants another model than the stored one."""
+    for name, theirs in config_flags.values(stored).items():
+        mine = wanted.get(name, theirs)
+        if name == "model.latent_resolutions":
+            theirs = stored.model.resolved_latent_resolutions
+            default = config_flags.replace(stored, {name: None})
+            mine = mine or default.model.resolved_latent_resolutions
+        if name.startswith("model.") and mine != theirs:
             raise UserError(
                 f"run folder {folder.path} holds another model: "
-                f"--model.{name} is {theirs[name]} there, {value} here"
+                f"--{name} is {theirs} there, {mine} here"
             )
+
+
+def _check_goes_on(folder: RunFolder, stored: Config, changes: dict) -> None:
+    """Raise UserError where the changes would not go on with what the run did."""
+    source = changes.get("train.init_from", stored.train.init_from)
+    if source != stored.train.init_from:
+        raise UserError(
+            f"--train.init_from is for new runs: {folder.path} began from "
+            f"{stored.train.init_from or 'fresh weights'}, not from {source}"
+        )
+    done = [_step_of(path) for path in checkpoint_paths(folder.checkpoints)[:1]]
+    steps = changes.get("train.steps", stored.train.steps)
+    if done and steps < done[0]:
+        raise UserError(f"{folder.path} has done {done[0]} steps already; --train.steps is {steps}")
 
 
 def load_run(run_dir: str | Path):
@@ -133,31 +154,42 @@ def load_run(run_dir: str | Path):
     config = folder.read_config()
     model = build_model(config.model)
     step = tf.Variable(0, dtype=tf.int64)
-    weights = tf.train.Checkpoint(model=model, step=step)
-    path = restore_newest(folder.checkpoints, weights)
-    if path is None:
+    averages = [weight.value for weight in model.trainable_variables]
+
+    def restore(path):
+        tf.train.Checkpoint(model=model, step=step).read(
+            str(path)
+        ).assert_existing_objects_matched()
+        if holds(path, "averages"):
+            saved = tf.train.Checkpoint(averages=averages)
+            saved.read(str(path)).assert_existing_objects_matched()
+
+    if restore_newest(folder.checkpoints, restore) is None:
         raise UserError(f"no whole checkpoint in {folder.checkpoints}")
-    if config.train.average_decay:
-        averages = [weight.value for weight in model.trainable_variables]
-        tf.train.Checkpoint(averages=averages).read(str(path)).expect_partial()
     return config, model, int(step)
 
 
 def checkpoint_paths(directory: Path) -> list[Path]:
     """The checkpoints in a folder, newest first, found by their files.
 
-    Not by the manager's list of them: that may be lost or cut off, like every file.
+    Not by the manager's list of them: that may be lost or cut off, like every file. One that
+    lost its index or its data is listed too, to be told of.
     """
-    steps = {}
-    for index in directory.glob("ckpt-*.index"):
-        number = index.stem.removeprefix("ckpt-")
-        if number.isdigit():
-            steps[int(number)] = index.with_suffix("")
-    return [steps[step] for step in sorted(steps, reverse=True)]
+    names = {path.name.partition(".")[0] for path in directory.glob("ckpt-*.*")}
+    paths = [directory / name for name in names if name.removeprefix("ckpt-").isdigit()]
+    return sorted(paths, key=_step_of, reverse=True)
 
 
-def restore_newest(directory: Path, checkpoint) -> Path | None:
+def _step_of(path: Path) -> int:
+    return int(path.name.removeprefix("ckpt-"))
+
+
+def restore_newest(directory: Path, restore: Callable[[Path], None]) -> Path | None:
     """Restore the newest whole checkpoint, and say on standard error which were not whole.
+
+    Args:
+        directory: of the checkpoints.
+        restore: takes the path of a whole one.
 
     Returns:
         Its path, or None where there is none.
@@ -165,10 +197,17 @@ def restore_newest(directory: Path, checkpoint) -> Path | None:
     for path in checkpoint_paths(directory):
         fault = _fault(path)
         if fault is None:
-            checkpoint.read(str(path)).expect_partial()
+            restore(path)
             return path
         print(f"checkpoint {path} is not whole ({fault}): skipped", file=sys.stderr)
     return None
+
+
+def holds(path: Path, part: str) -> bool:
+    """Whether a checkpoint holds a part, as 'averages'."""
+    import tensorflow as tf
+
+    return any(name.startswith(f"{part}/") for name, _ in tf.train.list_variables(str(path)))
 
 
 def _fault(path: Path) -> str | None:

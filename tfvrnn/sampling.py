@@ -18,22 +18,24 @@ def training_noise(model: VideoPredictor, batch: int, steps: int, seed: int, ste
     Returns:
         List of float32 tensors, shaped as `model.noise_shapes(batch, steps)`.
     """
-    key = tf.stack([tf.constant(seed, tf.int64), tf.cast(step, tf.int64)])
     return [
-        tf.random.stateless_normal(
-            shape, tf.random.experimental.stateless_fold_in(key, level, ALGORITHM), alg=ALGORITHM
-        )
+        tf.random.stateless_normal(shape, _key(seed, step, level), alg=ALGORITHM)
         for level, shape in enumerate(model.noise_shapes(batch, steps))
     ]
+
+
+def _key(seed, time, level: int):
+    """A key of 128 bits: folding in an int32 would leave 32 of each half."""
+    key = tf.stack([tf.cast(seed, tf.int64), tf.cast(time, tf.int64)])
+    level = tf.constant(level, tf.int64)
+    return tf.random.experimental.stateless_fold_in(key, level, ALGORITHM)
 
 
 def row_noise(shape, seeds, time, level: int):
     """Standard normals `[B, *shape]`: row b is a function of (seeds[b], time, level) alone."""
 
     def row(seed):
-        key = tf.stack([tf.cast(seed, tf.int64), tf.cast(time, tf.int64)])
-        key = tf.random.experimental.stateless_fold_in(key, level, ALGORITHM)
-        return tf.random.stateless_normal(shape, key, alg=ALGORITHM)
+        return tf.random.stateless_normal(shape, _key(seed, time, level), alg=ALGORITHM)
 
     return tf.map_fn(row, seeds, fn_output_signature=tf.TensorSpec(shape, tf.float32))
 
@@ -50,8 +52,13 @@ def sample_videos(model: VideoPredictor, context, horizon: int, seeds=None, mean
 
     Returns:
         float32 `[B, horizon, H, W, C]`, or `[B, S, horizon, H, W, C]`, pixels in [0, 1].
+
+    Raises:
+        ValueError: a context of another shape than the model's, seeds that are missing or do
+            not have a row for every context, a horizon below 1.
     """
     context = tf.convert_to_tensor(context)
+    _check(model, context, horizon, seeds, mean)
     if context.dtype == tf.uint8:
         context = tf.cast(context, tf.float32) / 255.0
     if mean:
@@ -61,10 +68,28 @@ def sample_videos(model: VideoPredictor, context, horizon: int, seeds=None, mean
     return tf.reshape(flat, (*seeds.shape, horizon, *flat.shape[2:]))
 
 
+def _check(model, context, horizon, seeds, mean):
+    expected = (model.context_frames, *model.image_shape)
+    if context.shape.rank != 5 or context.shape[1:] != expected:
+        shape = ", ".join(map(str, expected))
+        raise ValueError(f"`context` must be [B, {shape}]. Received: shape {context.shape}")
+    if horizon < 1:
+        raise ValueError(f"`horizon` must be at least 1. Received: {horizon}")
+    if mean:
+        return
+    if seeds is None:
+        raise ValueError("`seeds` must be given, or `mean` be true. Received: None")
+    shape = tf.convert_to_tensor(seeds).shape
+    if shape.rank not in (1, 2) or shape[0] != context.shape[0]:
+        raise ValueError(
+            f"`seeds` must be [B] or [B, S] with B = {context.shape[0]}. Received: shape {shape}"
+        )
+
+
 def _rollout(model):
     """The compiled rollout of a model, made once for each."""
     if not hasattr(model, "_compiled_rollout"):
-        rollout = tf.function(lambda *arguments: rollout_frames(model, *arguments))
+        rollout = tf.function(lambda *arguments: rollout_frames(model, *arguments), autograph=False)
         # Not tracked as a part of the model: past Keras' attribute handling.
         object.__setattr__(model, "_compiled_rollout", rollout)
     return model._compiled_rollout

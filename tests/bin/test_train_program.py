@@ -102,6 +102,42 @@ def test_init_from_a_run_of_another_model_is_refused(train, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
+def test_init_from_a_run_without_a_checkpoint_is_refused(train, tmp_path):
+    make_run(tmp_path / "run")
+    code, text = train("--train.run_dir=new", "--train.init_from=run")
+    assert code == 2 and "no checkpoint in run/checkpoints" in text
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_dataset_that_is_not_read_yet_is_refused_with_those_that_are(train, tmp_path):
+    result = train("--train.run_dir=run", "--data.dataset=bair")
+    assert_refused(result, tmp_path, "bair cannot be read by this version; there are: smmnist")
+
+
+def test_going_on_from_elsewhere_or_to_fewer_steps_is_refused(train, tmp_path):
+    make_run(tmp_path / "run", **{"train.init_from": "a"})
+    (tmp_path / "run" / "checkpoints").mkdir()
+    (tmp_path / "run" / "checkpoints" / "ckpt-7.index").touch()
+    code, text = train("--train.run_dir=run", "--train.init_from=b")
+    assert code == 2 and "run began from a, not from b" in text
+    code, text = train("--train.run_dir=run", "--train.steps=6")
+    assert code == 2 and "run has done 7 steps already; --train.steps is 6" in text
+
+
+def test_changes_are_checked_against_the_runs_own_options(tmp_path):
+    make_run(tmp_path / "run", **{"data.batch_size": 24})
+    run_dir = f"--train.run_dir={tmp_path / 'run'}"
+    config, _ = run_folder.resolve_run([run_dir, "--train.accumulate=3"])
+    assert (config.data.batch_size, config.train.accumulate) == (24, 3)
+    # Levels that the run has without naming them are the same model.
+    assert run_folder.resolve_run([run_dir, "--model.latent_resolutions=1,8,32"])[1]
+
+
+def test_a_folder_name_that_the_system_refuses_is_one_line(train, tmp_path):
+    result = train("--train.run_dir=" + "x" * 300)
+    assert_refused(result, tmp_path, "cannot write into run folder")
+
+
 def test_a_damaged_configuration_is_refused(train, tmp_path):
     make_run(tmp_path / "run")
     (tmp_path / "run" / "config.flags").write_text("--model.width\n")

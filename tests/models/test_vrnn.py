@@ -77,6 +77,13 @@ def test_reconstruction_terms(kind, loss):
     np.testing.assert_allclose(given, expected, rtol=1e-4)
 
 
+@pytest.mark.parametrize("kind", ["l1", "l2"])
+def test_a_perfect_copy_costs_nothing(kind):
+    model = build_model(ModelConfig(**SMALL, reconstruction=kind))
+    frames = tf.constant([[[[[0.0], [1.0]]]]])
+    assert float(model.reconstruction_term(frames, frames)[0]) == 0.0
+
+
 def test_begin_render_observe_give_the_frames_of_training_terms(model):
     frames, noise = make_inputs(model)
     _, predictions = model.training_terms(frames, noise)

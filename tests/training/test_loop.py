@@ -17,6 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tiny_run import SMALL
 
 from tfvrnn import config_flags, sampling
+from tfvrnn.config import UserError
 from tfvrnn.run_folder import RunFolder, checkpoint_paths, load_run
 from tfvrnn.training import TrainingDiverged, loop, train
 
@@ -189,6 +190,41 @@ def test_a_deleted_newest_checkpoint_or_list_of_them_does_not_matter(copy):
     assert load_run(folder)[2] == 3
 
 
+def test_no_whole_checkpoint_is_no_reason_to_start_anew(copy):
+    folder, config = copy
+    for path in (folder / "checkpoints").glob("*.index"):
+        path.write_bytes(b"")
+    before = (folder / "config.flags").read_text()
+    with pytest.raises(UserError, match=r"no whole checkpoint in .*: nothing to go on from"):
+        train(config_flags.replace(config, {"train.steps": 9}))
+    assert (folder / "config.flags").read_text() == before
+
+
+def test_a_deleted_part_of_the_newest_checkpoint_is_told_of(copy, capsys):
+    folder, config = copy
+    (folder / "checkpoints" / "ckpt-6.index").unlink()
+    assert train(config_flags.replace(config, {"train.steps": 4})).step == 4
+    told = capsys.readouterr()
+    assert "ckpt-6 is not whole" in told.err and "after step 3 (ckpt-3)" in told.out
+
+
+def test_the_precision_may_change_between_stops(copy):
+    _, config = copy
+    changes = {"train.precision": "mixed_float16", "train.steps": 7, "train.validate_every": 50}
+    changed = config_flags.replace(config, changes)
+    assert train(changed).step == 7
+    back = config_flags.replace(changed, {"train.precision": "float32", "train.steps": 8})
+    assert train(back).step == 8
+
+
+def test_a_checkpoint_of_another_shape_is_not_taken(copy):
+    folder, _ = copy
+    other = config_flags.replace(RunFolder(folder).read_config(), {"model.width": 16})
+    RunFolder(folder).write_config(other)
+    with pytest.raises((ValueError, AssertionError)):
+        load_run(folder)
+
+
 def test_init_from_starts_a_new_run_from_the_weights(copy, tmp_path, monkeypatch, capsys):
     folder, config = copy
     changes = {"train.run_dir": str(tmp_path / "new"), "train.init_from": str(folder)}
@@ -209,15 +245,19 @@ def test_init_from_starts_a_new_run_from_the_weights(copy, tmp_path, monkeypatch
         np.testing.assert_array_equal(a, b)
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_naming_step_and_checkpoint(copy, monkeypatch):
+@pytest.mark.parametrize("broken,name", [("loss", "loss"), ("gradient_norm", "gradient norm")])
+def test_a_loss_or_gradient_that_is_not_finite_stops_the_run(copy, monkeypatch, broken, name):
     folder, config = copy
 
     def diverges(*_):
-        nan = {"loss": tf.constant(np.nan), "beta": tf.constant(1.0)}
-        return lambda frames, step: nan
+        one = tf.constant(1.0)
+        metrics = {"loss": one, "gradient_norm": one, "beta": one} | {broken: tf.constant(np.nan)}
+        return lambda frames, step: metrics
 
     monkeypatch.setattr(loop, "make_train_step", diverges)
-    with pytest.raises(TrainingDiverged, match=r"loss of step 7 is nan.*checkpoint is .*ckpt-6$"):
+    with pytest.raises(
+        TrainingDiverged, match=rf"{name} of step 7 is nan.*checkpoint is .*ckpt-6$"
+    ):
         train(config_flags.replace(config, {"train.steps": 9}))
     assert [p.name for p in checkpoint_paths(folder / "checkpoints")] == ["ckpt-6", "ckpt-3"]
 
@@ -266,7 +306,7 @@ def test_six_steps_equal_three_a_kill_and_three_more_to_the_last_bit(small, tmp_
     whole = start(tmp_path / "whole", f"--flagfile={flags}")
     output, _ = whole.communicate(timeout=400)
     assert whole.returncode == 0, output[-3000:]
-    assert f"tensorboard --logdir {tmp_path / 'whole'}" in output
+    assert f"-m tensorboard.main --logdir {tmp_path / 'whole'}" in output
 
     killed = start(tmp_path / "parts", f"--flagfile={flags}", "--train.steps=100000")
     wait_for(tmp_path / "parts" / "checkpoints" / "ckpt-3.index", killed)

@@ -1,5 +1,7 @@
 """The models, each a `VideoPredictor`, by the name of their family."""
 
+import random
+
 import keras
 
 from tfvrnn.config import ModelConfig
@@ -35,5 +37,10 @@ def build_model(config: ModelConfig, precision: str = "float32", seed: int = 0) 
     Returns:
         A `VideoPredictor` of the family `config.family`.
     """
-    keras.utils.set_random_seed(seed)
-    return BUILDERS[config.family](config, keras.DTypePolicy(precision))
+    # Keras' initializers draw from Python's generator: seeded here, and left as it was found.
+    state = random.getstate()
+    random.seed(seed)
+    try:
+        return BUILDERS[config.family](config, keras.DTypePolicy(precision))
+    finally:
+        random.setstate(state)

@@ -11,10 +11,9 @@ from tfvrnn.models.encoder import FrameEncoder
 from tfvrnn.models.video_predictor import VideoPredictor
 
 RECONSTRUCTIONS = {
-    "l1": lambda x, logits: ops.abs(x - ops.sigmoid(logits)),
-    "l2": lambda x, logits: ops.square(x - ops.sigmoid(logits)),
-    # Cross-entropy of x under sigmoid(logits), without the logarithm of a rounded-off sigmoid.
-    "bce": lambda x, logits: ops.softplus(logits) - x * logits,
+    "l1": lambda x, mean: ops.abs(x - mean),
+    "l2": lambda x, mean: ops.square(x - mean),
+    "bce": lambda x, mean: -x * ops.log(mean) - (1.0 - x) * ops.log(1.0 - mean),
 }
 
 
@@ -124,21 +123,26 @@ class VRNN(VideoPredictor):
     def training_terms(self, frames, noise, training=False):
         logits, kl = self._infer(frames, noise)
         targets = ops.cast(frames[:, self.context_frames :], "float32")
-        loss = RECONSTRUCTIONS[self.reconstruction](targets, logits)
+        predictions = ops.sigmoid(logits)
+        if self.reconstruction == "bce":
+            # From the logits, without the logarithm of a rounded-off sigmoid.
+            loss = ops.softplus(logits) - targets * logits
+        else:
+            loss = RECONSTRUCTIONS[self.reconstruction](targets, predictions)
         terms = {"reconstruction": ops.sum(loss, axis=(1, 2, 3, 4))}
         for resolution, divergence in kl.items():
             terms[f"kl_{resolution}"] = ops.sum(divergence, axis=(1, 2, 3, 4))
-        return terms, ops.sigmoid(logits)
+        return terms, predictions
 
     def reconstruction_term(self, frames, predictions):
-        # Half a grey level away from 0 and 1, where the logits of a cross-entropy are infinite.
-        predictions = ops.clip(predictions, 0.5 / 255, 1 - 0.5 / 255)
-        logits = ops.log(predictions) - ops.log(1.0 - predictions)
-        loss = RECONSTRUCTIONS[self.reconstruction](frames, logits)
+        if self.reconstruction == "bce":
+            # Half a grey level away from 0 and 1, where the cross-entropy is infinite.
+            predictions = ops.clip(predictions, 0.5 / 255, 1 - 0.5 / 255)
+        loss = RECONSTRUCTIONS[self.reconstruction](frames, predictions)
         return ops.sum(loss, axis=(1, 2, 3, 4))
 
     def latent_kl(self, frames, noise):
-        return self._infer(frames, noise)[1]
+        return self.infer_latents(frames, noise)[1]
 
     def infer_latents(self, frames, noise):
         """The posterior's samples, and KL(posterior || prior).

@@ -33,20 +33,28 @@ class Checkpoints:
     ):
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.videos = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self.averages = averages
-        parts = dict(model=model, optimizer=optimizer, step=self.step, videos=self.videos)
+        # The optimizer that scales the loss lies beside the one inside it, so that a run can
+        # go on under another precision.
+        adam = getattr(optimizer, "inner_optimizer", optimizer)
+        self.parts = dict(model=model, optimizer=adam, step=self.step, videos=self.videos)
+        self.optional = {}
+        if optimizer is not adam:
+            scale = [optimizer.dynamic_scale.value, optimizer.step_counter.value]
+            self.optional["loss_scale"] = scale
         if averages:
-            parts["averages"] = averages.averages
-        self.checkpoint = tf.train.Checkpoint(**parts)
+            self.optional["averages"] = averages.averages
+        self.averages = averages
         self.directory = folder.checkpoints
-        self.keep = keep
+        self.manager = tf.train.CheckpointManager(
+            tf.train.Checkpoint(**self.parts, **self.optional),
+            str(self.directory),
+            max_to_keep=keep,
+            checkpoint_name="ckpt",
+        )
 
     def save(self) -> Path:
         """Save under the current step; the oldest beyond `keep` are deleted."""
-        manager = tf.train.CheckpointManager(
-            self.checkpoint, str(self.directory), self.keep, checkpoint_name="ckpt"
-        )
-        path = manager.save(checkpoint_number=int(self.step))
+        path = self.manager.save(checkpoint_number=int(self.step))
         self._forget_times()
         return Path(path)
 
@@ -63,10 +71,15 @@ class Checkpoints:
         temporary.replace(state)
 
     def restore(self) -> Path | None:
-        """Restore the newest whole checkpoint; its path, or None where there is none."""
-        path = run_folder.restore_newest(self.directory, self.checkpoint)
-        if path and self.averages:
-            saved = {name for name, _ in tf.train.list_variables(str(path))}
-            if not any(name.startswith("averages/") for name in saved):
-                self.averages.restart()
-        return path
+        """Restore the newest whole checkpoint; its path, or None where there is none.
+
+        Loss scale and averages begin anew where the run did not have them before.
+        """
+        return run_folder.restore_newest(self.directory, self._restore)
+
+    def _restore(self, path):
+        optional = {n: part for n, part in self.optional.items() if run_folder.holds(path, n)}
+        checkpoint = tf.train.Checkpoint(**self.parts, **optional)
+        checkpoint.read(str(path)).assert_existing_objects_matched()
+        if self.averages and "averages" not in optional:
+            self.averages.restart()

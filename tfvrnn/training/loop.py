@@ -1,22 +1,23 @@
 """The training run, from a configuration to a trained model on disk."""
 
 import contextlib
+import math
 import signal
+import statistics
 import time
 from dataclasses import dataclass
 
 import keras
-import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from tfvrnn.config import Config
+from tfvrnn.config import Config, UserError
 from tfvrnn.data import make_dataset
 from tfvrnn.models import build_model
-from tfvrnn.run_folder import RunFolder, load_run
+from tfvrnn.run_folder import RunFolder, checkpoint_paths, load_run
 from tfvrnn.training.checkpoint import Checkpoints
 from tfvrnn.training.optimizer import MovingAverages, make_optimizer
-from tfvrnn.training.step import make_train_step
+from tfvrnn.training.step import make_train_step, per_unit
 from tfvrnn.training.summaries import Summaries
 from tfvrnn.training.validation import Validation
 
@@ -57,6 +58,11 @@ def train(config: Config) -> Outcome:
         TrainingDiverged: the loss of a step is not finite; names the step and the last good
             checkpoint.
     """
+    with stop_signals() as stop:
+        return _train(config, stop)
+
+
+def _train(config: Config, stop: list[int]) -> Outcome:
     settings, folder = config.train, RunFolder(config.train.run_dir)
     prepare_tensorflow(config)
     model = build_model(config.model, settings.precision, settings.seed)
@@ -71,26 +77,29 @@ def train(config: Config) -> Outcome:
     train_step = make_train_step(model, optimizer, config, averages)
     validation = Validation(model, config, averages)
     summaries, log, found = Summaries(folder, config), Log(config), {}
-    with stop_signals() as stop, progress_bar(step, settings.steps) as bar:
-        for frames in dataset.take(max(0, settings.steps - step)):
+    with progress_bar(step, settings.steps) as bar:
+        for frames in dataset.take(settings.steps - step):
             metrics = train_step(frames, tf.constant(step, tf.int64))
             step += 1
+            metrics = {name: float(value) for name, value in metrics.items()}
             check_finite(metrics, step, folder)
             checkpoints.step.assign(step)
             checkpoints.videos.assign_add(config.data.batch_size)
             log.add(metrics)
             bar.update()
             bar.set_postfix_str(log.line(), refresh=False)
-            last = step == settings.steps
+            last, stopping = step == settings.steps, bool(stop)
             if step % settings.log_every == 0 or last:
-                summaries.write_scalars(summaries.train, step, log.take())
+                means = log.take()
+                means |= per_unit(means, model, config.data.horizon)
+                summaries.write_scalars(summaries.train, step, means)
             if step % settings.validate_every == 0 or last:
                 found = validate(validation, summaries, step, bar)
                 log.restart_clock()
-            if step % settings.checkpoint_every == 0 or last or stop:
+            if step % settings.checkpoint_every == 0 or last or stopping:
                 checkpoints.save()
                 log.restart_clock()
-            if stop:
+            if stopping:
                 break
     summaries.flush()
     return Outcome(step, stopped=step < settings.steps, validation=found)
@@ -98,32 +107,34 @@ def train(config: Config) -> Outcome:
 
 def begin(config: Config, folder: RunFolder, model, checkpoints: Checkpoints) -> None:
     """Make the run folder, or take its newest checkpoint; or another run's weights."""
-    folder.checkpoints.mkdir(parents=True, exist_ok=True)
-    resumed = folder.exists()
-    folder.write_config(config)
     path = checkpoints.restore()
     if path:
         print(f"resuming {folder.path} after step {int(checkpoints.step)} ({path.name})")
-    elif resumed:
-        print(f"{folder.path} has no checkpoint yet: starting anew")
+    elif checkpoint_paths(folder.checkpoints):
+        raise UserError(f"no whole checkpoint in {folder.checkpoints}: nothing to go on from")
     elif config.train.init_from:
         _, source, step = load_run(config.train.init_from)
         model.set_weights(source.get_weights())
         if checkpoints.averages:
             checkpoints.averages.restart()
         print(f"starting from the weights of {config.train.init_from}, step {step}")
+    folder.checkpoints.mkdir(parents=True, exist_ok=True)
+    folder.write_config(config)
 
 
 def check_finite(metrics: dict, step: int, folder: RunFolder) -> None:
-    """Raise TrainingDiverged where the loss is not finite."""
-    loss = float(metrics["loss"])
-    if np.isfinite(loss):
-        return
-    good = sorted(folder.checkpoints.glob("ckpt-*.index"), key=lambda p: int(p.stem[5:]))
-    saved = good[-1].with_suffix("") if good else "none"
-    raise TrainingDiverged(
-        f"the loss of step {step} is {loss}; the last good checkpoint is {saved}"
-    )
+    """Raise TrainingDiverged where the loss or the gradient is not finite.
+
+    A gradient of a scaled loss may be: its step is skipped, and the scale halved.
+    """
+    watched = ["loss"] if "loss_scale" in metrics else ["loss", "gradient_norm"]
+    for name in watched:
+        if not math.isfinite(metrics[name]):
+            good = checkpoint_paths(folder.checkpoints)[:1] or ["none"]
+            raise TrainingDiverged(
+                f"the {name.replace('_', ' ')} of step {step} is {metrics[name]}; "
+                f"the last good checkpoint is {good[0]}"
+            )
 
 
 def validate(validation: Validation, summaries: Summaries, step: int, bar) -> dict[str, float]:
@@ -147,7 +158,7 @@ class Log:
 
     def __init__(self, config: Config):
         self.frames = config.data.batch_size * config.frames
-        self.sums, self.count = {}, 0
+        self.metrics, self.tracing = [], True
         self.restart_clock()
 
     def restart_clock(self) -> None:
@@ -155,11 +166,12 @@ class Log:
         self.started, self.steps = time.perf_counter(), 0
 
     def add(self, metrics: dict) -> None:
-        for name, value in metrics.items():
-            self.sums[name] = self.sums.get(name, 0.0) + float(value)
-        self.newest = {name: float(value) for name, value in metrics.items()}
-        self.count += 1
+        self.metrics.append(metrics)
+        self.newest = metrics
         self.steps += 1
+        if self.tracing:  # the first step, which is no measure of the others
+            self.tracing = False
+            self.restart_clock()
 
     @property
     def frames_per_second(self) -> float:
@@ -175,10 +187,13 @@ class Log:
         )
 
     def take(self) -> dict[str, float]:
-        """Means since the last call."""
-        means = {name: value / self.count for name, value in self.sums.items()}
-        means["frames_per_second"] = self.frames_per_second
-        self.sums, self.count = {}, 0
+        """Means since the last call; without the norms of gradients that were skipped."""
+        means = {"frames_per_second": self.frames_per_second}
+        for name in self.newest:
+            finite = [m[name] for m in self.metrics if math.isfinite(m[name])]
+            if finite:
+                means[name] = statistics.fmean(finite)
+        self.metrics = []
         self.restart_clock()
         return means
 

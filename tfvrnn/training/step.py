@@ -1,7 +1,9 @@
 """The compiled train step."""
 
+import math
 from collections.abc import Callable
 
+import keras
 import tensorflow as tf
 
 from tfvrnn import sampling
@@ -49,34 +51,9 @@ def make_train_step(
     loss_scale under mixed_float16.
     """
     data, settings = config.data, config.train
-    portion = data.batch_size // settings.accumulate
-    variables = model.trainable_variables
-    scaled = hasattr(optimizer, "dynamic_scale")
+    scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
     adam = optimizer.inner_optimizer if scaled else optimizer
-
-    def gradients(frames, noise, beta):
-        with tf.GradientTape() as tape:
-            terms, _ = model.training_terms(to_float(frames), noise, training=True)
-            terms = loss_terms(terms, beta)
-            loss = optimizer.scale_loss(terms["loss"])
-        return tape.gradient(loss, variables), terms
-
-    def accumulated(frames, noise, beta):
-        """Means of gradients and terms over the batch's portions, one after the other."""
-
-        def add(index, sums):
-            rows = slice(index * portion, (index + 1) * portion)
-            part = gradients(frames[rows], [z[rows] for z in noise], beta)
-            return index + 1, tf.nest.map_structure(lambda a, b: a + b, sums, part)
-
-        zeros = [tf.zeros_like(v) for v in variables], dict.fromkeys(_term_names(model), 0.0)
-        zeros = tf.nest.map_structure(tf.convert_to_tensor, zeros)
-        _, sums = tf.while_loop(
-            lambda index, _: index < settings.accumulate, add, (0, zeros), parallel_iterations=1
-        )
-        return tf.nest.map_structure(lambda x: x / settings.accumulate, sums)
-
-    compute = gradients if settings.accumulate == 1 else accumulated
+    compute = _make_gradients(model, optimizer, settings.accumulate)
     if settings.jit_compile:
         compute = tf.function(compute, jit_compile=True, autograph=False)
 
@@ -84,17 +61,16 @@ def make_train_step(
     def train_step(frames, step):
         noise = sampling.training_noise(model, data.batch_size, data.horizon, settings.seed, step)
         beta = settings.beta * ramp(step, settings.beta_warmup_steps)
-        rate = adam.learning_rate
-        scale = optimizer.dynamic_scale + 0.0 if scaled else tf.constant(1.0)
-        grads, metrics = compute(frames, noise, beta)
+        scale = tf.identity(optimizer.dynamic_scale) if scaled else tf.constant(1.0)
+        gradients, metrics = compute(frames, noise, beta)
         metrics |= {
             "beta": beta,
-            "learning_rate": tf.convert_to_tensor(rate),
-            "gradient_norm": tf.linalg.global_norm(grads) / scale,
+            "learning_rate": tf.convert_to_tensor(adam.learning_rate),
+            "gradient_norm": tf.linalg.global_norm(gradients) / scale,
         }
         if scaled:
             metrics["loss_scale"] = scale
-        optimizer.apply_gradients(zip(grads, variables))
+        optimizer.apply_gradients(zip(gradients, model.trainable_variables))
         if averages:
             averages.update()
         return metrics
@@ -102,6 +78,48 @@ def make_train_step(
     return train_step
 
 
-def _term_names(model):
-    levels = [f"kl_{resolution}" for resolution in model.latent_resolutions]
-    return ["loss", "negative_elbo", "reconstruction", "kl", *levels]
+def _make_gradients(model, optimizer, portions: int) -> Callable:
+    """`(frames, noise, beta) -> (gradients of the scaled loss, terms)`, in equal portions."""
+
+    def whole(frames, noise, beta):
+        with tf.GradientTape() as tape:
+            terms, _ = model.training_terms(to_float(frames), noise, training=True)
+            terms = loss_terms(terms, beta)
+            loss = optimizer.scale_loss(terms["loss"])
+        return tape.gradient(loss, model.trainable_variables), terms
+
+    def in_portions(frames, noise, beta):
+        size = frames.shape[0] // portions
+
+        def add(index, sums):
+            rows = slice(index * size, (index + 1) * size)
+            # Shapes stay known through a slice that begins at a tensor.
+            parts = [tf.ensure_shape(x[rows], (size, *x.shape[1:])) for x in (frames, *noise)]
+            found = whole(parts[0], parts[1:], beta)
+            return index + 1, tf.nest.map_structure(tf.add, sums, found)
+
+        gradients = [tf.zeros_like(v) for v in model.trainable_variables]
+        names = ["kl", "loss", "negative_elbo", "reconstruction"]
+        names += [f"kl_{resolution}" for resolution in model.latent_resolutions]
+        zeros = (gradients, {name: tf.constant(0.0) for name in names})
+        _, sums = tf.while_loop(
+            lambda index, _: index < portions,
+            add,
+            (0, zeros),
+            parallel_iterations=1,
+            maximum_iterations=portions,
+        )
+        return tf.nest.map_structure(lambda x: x / portions, sums)
+
+    return whole if portions == 1 else in_portions
+
+
+def per_unit(terms: dict[str, float], model: VideoPredictor, horizon: int) -> dict[str, float]:
+    """Reconstruction and KL a predicted frame, and a dimension of the frame or of the latents."""
+    pixels = math.prod(model.image_shape)
+    latents = sum(math.prod(shape) for shape in model.noise_shapes(1, 1))
+    units = {}
+    for name, dimensions in (("reconstruction", pixels), ("kl", latents)):
+        units[f"{name}_per_frame"] = terms[name] / horizon
+        units[f"{name}_per_dimension"] = terms[name] / (horizon * max(1, dimensions))
+    return units

@@ -69,6 +69,8 @@ def _group(name: str) -> str:
     if name.startswith("active_channels"):
         return "latents"
     elbo = ("loss", "negative_elbo", "reconstruction", "copy_last", "kl")
+    if name.endswith(("_per_frame", "_per_dimension")):
+        return "elbo_per_unit"
     return "elbo" if name in elbo or name.startswith("kl_") else "training"
 
 

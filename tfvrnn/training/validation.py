@@ -11,7 +11,7 @@ from tfvrnn.config import Config
 from tfvrnn.data import make_dataset
 from tfvrnn.models import VideoPredictor
 from tfvrnn.training.optimizer import MovingAverages
-from tfvrnn.training.step import loss_terms, to_float
+from tfvrnn.training.step import loss_terms, per_unit, to_float
 
 # Validation draws the same noise every time, from seeds far from those of training steps.
 FIRST_STEP = 2**62
@@ -48,6 +48,8 @@ class Validation:
         self.model = model
         self.config = config
         self.averages = averages
+        videos = make_dataset(config.data, config.model, "validation").unbatch()
+        self._batches = videos.take(config.train.validation_videos).batch(config.data.batch_size)
         self._terms = tf.function(self._compute_terms, autograph=False, reduce_retracing=True)
         self._nats = tf.function(self._nats_per_channel, autograph=False)
 
@@ -57,16 +59,15 @@ class Validation:
             return self._validate()
 
     def _validate(self):
-        wanted, batch = self.config.train.validation_videos, self.config.data.batch_size
-        dataset = make_dataset(self.config.data, self.config.model, "validation")
-        dataset = dataset.unbatch().take(wanted).batch(batch)
-        sums, pictured = {}, None
-        for number, frames in enumerate(dataset):
-            terms, predictions = self._terms(frames, number)
+        sums, seen, pictured = {}, 0, None
+        for number, frames in enumerate(self._batches):
+            terms, predictions = self._terms(frames, tf.constant(number, tf.int64))
             for name, value in terms.items():
                 sums[name] = sums.get(name, 0.0) + float(value) * len(frames)
+            seen += len(frames)
             pictured = pictured or (frames, predictions)
-        scalars = {name: value / wanted for name, value in sums.items()}
+        scalars = {name: value / seen for name, value in sums.items()}
+        scalars |= per_unit(scalars, self.model, self.config.data.horizon)
         scalars |= self._active_channels(pictured[0])
         return Findings(scalars, self._videos(*pictured))
 

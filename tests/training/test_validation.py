@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfvrnn.data import make_dataset
+from tfvrnn.models import build_model
+from tfvrnn.training.optimizer import MovingAverages
+from tfvrnn.training.validation import Validation
+
+
+@pytest.fixture
+def made(small):
+    config = small(train__validation_videos=10, train__pictures=3)
+    model = build_model(config.model)
+    return config, model, Validation(model, config)
+
+
+def test_scalars_are_means_over_the_videos_and_the_same_every_time(made):
+    config, model, validation = made
+    scalars, _ = validation()
+    assert scalars == validation()[0]
+    # Batches of 4, 4 and 2 videos: traced for the whole and the last one, never again.
+    assert validation._terms.experimental_get_tracing_count() <= 2
+    kl = sum(scalars[f"kl_{r}"] for r in model.latent_resolutions)
+    assert scalars["kl"] == pytest.approx(kl, rel=1e-4)
+    total = scalars["reconstruction"] + scalars["kl"]
+    assert scalars["negative_elbo"] == pytest.approx(total, rel=1e-4)
+
+    dataset = make_dataset(config.data, config.model, "validation").unbatch().take(10)
+    videos = np.stack(list(dataset.as_numpy_iterator())).astype(np.float32) / 255
+    future, last = videos[:, 2:], np.repeat(videos[:, 1:2], config.data.horizon, axis=1)
+    copied = np.mean(model.reconstruction_term(future, last))
+    assert scalars["copy_last"] == pytest.approx(copied, rel=1e-4)
+
+
+def test_pictures_begin_with_the_context_and_show_every_kind(made):
+    config, _, validation = made
+    videos = validation().videos
+    assert list(videos) == ["truth", "posterior", "mean", "sample 1", "sample 2", "sample 3"]
+    for video in videos.values():
+        assert video.shape == (3, config.frames, 8, 8, 1) and video.dtype == np.uint8
+        np.testing.assert_array_equal(video[:, :2], videos["truth"][:, :2])
+    assert np.any(videos["sample 1"] != videos["sample 2"])
+
+
+def test_no_pictures_where_none_are_wanted(made, small):
+    _, model, _ = made
+    scalars, videos = Validation(model, small(train__pictures=0))()
+    assert videos == {} and scalars["reconstruction"] > 0
+
+
+def test_a_channel_is_active_if_its_kl_is_not_zero(made):
+    _, model, validation = made
+    idle = {k: v for k, v in validation().scalars.items() if k.startswith("active")}
+    assert idle == {"active_channels_1": 0, "active_channels_4": 0}
+    # Let one channel's posterior mean at 4x4 be 1 where the prior's is 0.
+    offset = model.posterior_levels[1].head.norm.offset
+    offset.assign(tf.tensor_scatter_nd_update(offset.value, [[3]], [1.0]))
+    busy = {k: v for k, v in validation().scalars.items() if k.startswith("active")}
+    assert busy == {"active_channels_1": 0, "active_channels_4": 1}
+
+
+def test_moving_averages_are_what_is_validated(made):
+    config, model, _ = made
+    averages = MovingAverages(model, 0.5)
+    expected = Validation(model, config)().scalars
+    for weight in averages.weights:
+        weight.assign_add(tf.fill(weight.shape, 0.3))
+    changed = Validation(model, config)().scalars
+    assert Validation(model, config, averages)().scalars == expected != changed
