@@ -31,7 +31,7 @@ DEFAULT = Config(model=ModelConfig(width=16), data=DataConfig(batch_size=4, hori
 def main(arguments):
     peer = next((a.partition("=")[2] for a in arguments if a.startswith("--peer_python=")), None)
     arguments = [a for a in arguments if not a.startswith("--peer_python=")]
-    config = config_flags.replace(DEFAULT, config_flags.parse_changes(arguments, DEFAULT))
+    config = config_flags.replace(DEFAULT, config_flags.parse_changes(arguments, Config))
     step, frames, parameters = prepare(config)
     step()
     first = time.perf_counter() - START

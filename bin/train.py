@@ -33,6 +33,7 @@ def main(arguments: list[str]) -> None:
     if outcome.stopped:
         print(f"  {python} bin/train.py --train.run_dir={run_dir}    # goes on")
     print(f"  {python} -m tensorboard.main --logdir {run_dir}")
+    print(f"  {python} bin/sample.py --run_dir={run_dir} --out=samples.gif")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 
 from tfvrnn import config
-from tfvrnn.config import Config, DataConfig, EvalConfig, ModelConfig, TrainConfig, UserError
+from tfvrnn.config import (
+    Config,
+    DataConfig,
+    EvalConfig,
+    ModelConfig,
+    SampleConfig,
+    TrainConfig,
+    UserError,
+)
 
 PACKAGE = Path(__file__).parents[1] / "tfvrnn"
 
@@ -53,6 +61,9 @@ def test_encoder_channels_double_up_to_eight_times(size, channels):
         (lambda: TrainConfig(learning_rate=0.0), "`learning_rate` must be positive. Received: 0"),
         (lambda: TrainConfig(learning_rate=float("nan")), "`learning_rate` must be finite"),
         (lambda: TrainConfig(average_decay=1.0), "`average_decay` must be below 1. Received: 1.0"),
+        (lambda: SampleConfig(), "`run_dir` must name a run folder"),
+        (lambda: SampleConfig("run", out="a.mp4"), "`out` must end in .gif. Received: 'a.mp4'"),
+        (lambda: SampleConfig("run", samples=0), "`samples` must be at least 1"),
         (lambda: EvalConfig(horizon=0), "`horizon` must be at least 1. Received: 0"),
         (lambda: Config(data=DataConfig(batch_size=6), train=TrainConfig(accumulate=4)),
          "must divide into `train.accumulate` portions. Received: batch_size=6, accumulate=4"),
@@ -68,25 +79,33 @@ def test_configurations_are_frozen():
         Config().model.width = 32
 
 
-def read_attributes():
-    """Names read as attributes anywhere in the package, outside the checks of config.py."""
-    names = set()
+# The names under which the parts of a configuration are read.
+OWNERS = {
+    ModelConfig: ("model", "config", "self"),
+    DataConfig: ("data",),
+    TrainConfig: ("train", "settings", "config"),
+    EvalConfig: ("eval",),
+}
+# Declared for the evaluation that will read them; everything else must be read.
+AWAITED = {"EvalConfig.videos", "EvalConfig.samples", "EvalConfig.horizon"}
+
+
+def reads():
+    """(owner's last name, attribute) of every attribute read, outside the checks of config.py."""
     for path in PACKAGE.rglob("*.py"):
         tree = ast.parse(path.read_text())
         for function in ast.walk(tree):
             if isinstance(function, ast.FunctionDef) and function.name == "__post_init__":
                 function.body = []
-        names |= {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
-    return names
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute):
+                owner = node.value
+                yield getattr(owner, "attr", getattr(owner, "id", "")), node.attr
 
 
-# Declared for the evaluation that reads them; everything else must be read.
-AWAITED = {"EvalConfig.videos", "EvalConfig.samples"}
-
-
-@pytest.mark.parametrize("part", [ModelConfig, DataConfig, TrainConfig, EvalConfig])
+@pytest.mark.parametrize("part", OWNERS)
 def test_every_option_is_read(part):
-    read = read_attributes()
+    read = {name for owner, name in reads() if owner in OWNERS[part]}
     unread = {f"{part.__name__}.{f.name}" for f in dataclasses.fields(part) if f.name not in read}
     assert unread <= AWAITED
 

@@ -39,7 +39,7 @@ def test_flags_of_every_kind():
             "--data.digit_source=tfds",
             "--eval.horizon=none",
         ],
-        Config(),
+        Config,
     )  # fmt: skip
     assert changes == {
         "model.width": 32,
@@ -54,8 +54,8 @@ def test_flags_of_every_kind():
 
 
 def test_only_what_is_given_is_a_change():
-    assert config_flags.parse_changes([], Config()) == {}
-    assert config_flags.parse_changes(["--model.width=64"], Config()) == {"model.width": 64}
+    assert config_flags.parse_changes([], Config) == {}
+    assert config_flags.parse_changes(["--model.width=64"], Config) == {"model.width": 64}
 
 
 def test_the_later_setting_wins_over_a_flagfile(tmp_path):
@@ -63,9 +63,9 @@ def test_the_later_setting_wins_over_a_flagfile(tmp_path):
         tmp_path / "a.flags", "# head\n\n// also a comment\n--model.width=32\n--train.steps=5\n"
     )
     outer = write(tmp_path / "b.flags", f"--flagfile={path}\n--train.steps=6\n")
-    changes = config_flags.parse_changes([f"--flagfile={outer}", "--model.width=16"], Config())
+    changes = config_flags.parse_changes([f"--flagfile={outer}", "--model.width=16"], Config)
     assert changes == {"model.width": 16, "train.steps": 6}
-    assert config_flags.parse_changes(["--flagfile", str(path)], Config())["train.steps"] == 5
+    assert config_flags.parse_changes(["--flagfile", str(path)], Config)["train.steps"] == 5
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_the_later_setting_wins_over_a_flagfile(tmp_path):
 )
 def test_what_cannot_be_parsed_is_one_clear_line(arguments, message):
     with pytest.raises(FlagError) as caught:
-        config_flags.parse_changes(arguments, Config())
+        config_flags.parse_changes(arguments, Config)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -103,13 +103,13 @@ def test_a_wrong_line_of_a_flagfile_is_refused(tmp_path, text, message):
     path = tmp_path / "wrong.flags"
     path.write_text(text.format(path=path))
     with pytest.raises(FlagError, match=message):
-        config_flags.parse_changes([f"--flagfile={path}"], Config())
+        config_flags.parse_changes([f"--flagfile={path}"], Config)
 
 
 def test_a_flagfile_that_is_not_text_is_refused(tmp_path):
     (tmp_path / "binary.flags").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(FlagError, match="is not text"):
-        config_flags.parse_changes([f"--flagfile={tmp_path / 'binary.flags'}"], Config())
+        config_flags.parse_changes([f"--flagfile={tmp_path / 'binary.flags'}"], Config)
 
 
 def test_any_dataclass_has_flags():
@@ -117,5 +117,5 @@ def test_any_dataclass_has_flags():
     class Own:
         size: int = dataclasses.field(default=3, metadata={"help": "Size."})
 
-    assert config_flags.parse_changes(["--size=4"], Own()) == {"size": 4}
+    assert config_flags.parse_changes(["--size=4"], Own) == {"size": 4}
     assert config_flags.to_flagfile(Own(5)) == "# Size.\n--size=5\n"

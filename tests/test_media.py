@@ -35,10 +35,10 @@ def test_gif_keeps_every_frame_size_and_value(rng):
     np.testing.assert_array_equal(np.asarray(gif.convert("L")) > 127, video[0, ..., 0] > 0.5)
 
 
-def test_to_uint8_rounds_and_clips():
-    np.testing.assert_array_equal(media.to_uint8([-1.0, 0.0, 0.5, 1.0, 2.0]), [0, 0, 128, 255, 255])
-
-
 def test_enlarge_repeats_pixels():
     frames = np.arange(4).reshape(1, 2, 2, 1)
     assert media.enlarge(frames, 2)[0, :, :, 0].tolist() == [[0, 0, 1, 1]] * 2 + [[2, 2, 3, 3]] * 2
+
+
+def test_to_uint8_rounds_and_clips():
+    np.testing.assert_array_equal(media.to_uint8([-1.0, 0.0, 0.5, 1.0, 2.0]), [0, 0, 128, 255, 255])

@@ -236,6 +236,26 @@ class EvalConfig:
 
 
 @dataclass(frozen=True)
+class SampleConfig:
+    """What bin/sample.py draws."""
+
+    run_dir: str = option("", "Run folder of the model.")
+    out: str = option("samples.gif", "Animated GIF to write.")
+    contexts: int = option(4, "Test videos whose contexts are continued, a row each.")
+    samples: int = option(3, "Futures drawn of each context.")
+    horizon: int | None = option(None, "Frames to predict; none: as in training.")
+    seed: int = option(0, "Seed of the futures.")
+    scale: int = option(2, "Side of a pixel in the GIF.")
+
+    def __post_init__(self):
+        _check_fields(self)
+        _require_at_least(self, 1, "contexts", "samples", "horizon", "scale")
+        _require_at_least(self, 0, "seed")
+        _require(self.run_dir != "", "`run_dir` must name a run folder.", repr(self.run_dir))
+        _require(self.out.endswith(".gif"), "`out` must end in .gif.", repr(self.out))
+
+
+@dataclass(frozen=True)
 class Config:
     """A whole run."""
 

@@ -93,11 +93,11 @@ def replace(config: T, changes: dict[str, Any]) -> T:
     return dataclasses.replace(config, **own)
 
 
-def define(config: Any) -> flags.FlagValues:
-    """Flags of every option of a configuration; its values are the defaults."""
+def define(config_class: type) -> flags.FlagValues:
+    """Flags of every option of a dataclass, with the fields' own defaults."""
     flag_values = flags.FlagValues()
-    for name, spec, hint in options(type(config)):
-        default, text = _get(config, name), spec.metadata.get("help", "")
+    for name, spec, hint in options(config_class):
+        default, text = spec.default, spec.metadata.get("help", "")
         choices = spec.metadata.get("choices")
         if typing.get_origin(hint) in (types.UnionType, typing.Union):
             of_tuple = any(typing.get_origin(part) is tuple for part in typing.get_args(hint))
@@ -116,18 +116,29 @@ def define(config: Any) -> flags.FlagValues:
     return flag_values
 
 
-def parse_changes(arguments: Sequence[str], config: Any) -> dict[str, Any]:
+def help_text(config_class: type) -> str:
+    """Every option of a dataclass with its default and help."""
+    lines = ["  --flagfile=PATH\n      Read flags from a file, one a line."]
+    for name, spec, _ in options(config_class):
+        choices = spec.metadata.get("choices")
+        allowed = f" One of {', '.join(choices)}." if choices else ""
+        text = spec.metadata.get("help", "")
+        lines.append(f"  --{name}={_to_text(spec.default)}\n      {text}{allowed}")
+    return "\n".join(lines)
+
+
+def parse_changes(arguments: Sequence[str], config_class: type) -> dict[str, Any]:
     """{dotted name: value} of the options that the arguments set.
 
     Args:
         arguments: flags, without the program's name; `--flagfile`s are read in place.
-        config: declares the options, and their defaults for the flags' help.
+        config_class: the dataclass that declares the options.
 
     Raises:
         FlagError: an unknown flag (with the nearest name), a value that does not parse, a
             leftover argument, a flagfile that cannot be read.
     """
-    flag_values = define(config)
+    flag_values = define(config_class)
     try:
         leftover = flag_values(["program", *expand_flagfiles(arguments)])[1:]
     except flags.UnrecognizedFlagError as error:
@@ -136,7 +147,7 @@ def parse_changes(arguments: Sequence[str], config: Any) -> dict[str, Any]:
         raise FlagError(" ".join(str(error).split())) from None
     if leftover:
         raise FlagError(_unknown(f"unexpected argument {leftover[0]}", flag_values))
-    names = [name for name, _, _ in options(type(config))]
+    names = [name for name, _, _ in options(config_class)]
     return {name: flag_values[name].value for name in names if flag_values[name].present}
 
 
@@ -202,4 +213,4 @@ def to_flagfile(config, exclude: Sequence[str] = ()) -> str:
 
 def from_flagfile(path: str | Path, config: T) -> T:
     """The configuration with what a flagfile sets."""
-    return replace(config, parse_changes([f"--flagfile={path}"], config))
+    return replace(config, parse_changes([f"--flagfile={path}"], type(config)))

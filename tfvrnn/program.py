@@ -10,15 +10,15 @@ from tfvrnn.config import Config, UserError
 USER_MISTAKE = 2
 
 
-def run(main: Callable[[list[str]], None], description: str) -> NoReturn:
+def run(main: Callable[[list[str]], None], description: str, options: type = Config) -> NoReturn:
     """Run a program on the command line's arguments and exit.
 
-    `--help` prints the description and every flag. A mistake of the user is one line on
-    standard error and exit code 2; a fault of ours keeps its traceback.
+    `--help` prints the description and every flag of the dataclass `options`. A mistake of the
+    user is one line on standard error and exit code 2; a fault of ours keeps its traceback.
     """
     arguments = sys.argv[1:]
     if any(argument.lstrip("-") in config_flags.HELP_FLAGS for argument in arguments):
-        print(description.strip(), "", config_flags.define(Config()).get_help(), sep="\n")
+        print(f"{description.strip()}\n\n{config_flags.help_text(options)}")
         sys.exit(0)
     try:
         main(arguments)

@@ -84,7 +84,7 @@ def resolve_run(arguments: list[str]) -> tuple[Config, bool]:
         UserError: an option that is not allowed, an unwritable run folder, or options that
             do not fit the run that is there, with both values.
     """
-    changes = config_flags.parse_changes(arguments, Config())
+    changes = config_flags.parse_changes(arguments, Config)
     now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     folder = RunFolder(changes.get("train.run_dir") or f"runs/{now}")
     changes["train.run_dir"] = str(folder.path)

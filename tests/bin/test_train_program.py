@@ -184,8 +184,3 @@ def test_a_fault_of_ours_keeps_its_traceback(monkeypatch):
 
     with pytest.raises(ZeroDivisionError):
         program.run(fails, "")
-
-
-def test_the_programs_are_thin():
-    for path in (ROOT / "bin").glob("*.py"):
-        assert len(path.read_text().splitlines()) <= 60, path

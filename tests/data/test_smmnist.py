@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_datasets as tfds
+from PIL import Image
 from reference import moving_digit
 
 from tfvrnn.config import DataConfig, ModelConfig, UserError
@@ -76,15 +78,48 @@ def test_positions_bounces_and_velocities_follow_the_rule():
         assert np.all(np.abs(found - expected[name]) <= tolerance), name
 
 
-def test_each_wall_sends_the_digit_back_and_redraws_the_other_axis():
-    paths = our_paths(500, 30, 64).astype(int)
-    before, at, after = paths[:, :-2], paths[:, 1:-1], paths[:, 2:]
-    for axis in range(2):
-        came_low = (at[..., axis] == 0) & (before[..., axis] > 0) & (before[..., axis] <= 4)
-        gone = (after - at)[..., axis][came_low]
-        # A digit may also come to rest at 0 without a hit; then it goes on below it or stays.
-        assert np.isin(gone, np.arange(0, 5)).mean() > 0.7
-    assert np.abs(np.diff(paths, axis=1)).max() <= 4 + 4
+def replay(position, velocity, free, away, limit):
+    """The rule in plain Python, for one digit, on the draws that are given: (y, x) by frame."""
+    (sy, sx), (dy, dx), places = position, velocity, []
+    for t in range(len(free)):
+        if sy < 0:
+            sy, dy, dx = 0, away[t, 0], free[t, 0, 1]
+        elif sy >= limit:
+            sy, dy, dx = limit - 1, -away[t, 0], free[t, 0, 1]
+        if sx < 0:
+            sx, dx, dy = 0, away[t, 1], free[t, 1, 0]
+        elif sx >= limit:
+            sx, dx, dy = limit - 1, -away[t, 1], free[t, 1, 0]
+        places.append((sy, sx))
+        sy, sx = sy + dy, sx + dx
+    return np.array(places)
+
+
+@pytest.mark.parametrize("side", [32, 64])
+def test_paths_are_those_of_the_rule_on_the_same_draws(side):
+    key = tf.constant([3, 4], tf.int64)
+    draws = [x.numpy() for x in smmnist.draw_motion(key, 60, side, 50)]
+    paths = smmnist.trajectories(key, 60, side, 50).numpy()
+    position, velocity, free, away = draws
+    corners = 0
+    for digit in range(50):
+        expected = replay(
+            position[digit], velocity[digit], free[:, digit], away[:, digit], side // 2
+        )
+        np.testing.assert_array_equal(paths[:, digit], expected)
+        corners += np.sum(np.all(np.isin(expected, (0, side // 2 - 1)), axis=1))
+    assert corners > 0  # where both walls are hit at once
+
+
+def test_what_is_drawn_covers_its_range_and_no_more():
+    position, velocity, free, away = smmnist.draw_motion(tf.constant([1, 1], tf.int64), 50, 64, 99)
+    for values, low, high in ((position, 0, 31), (velocity, -4, 4), (free, -4, 4), (away, 1, 4)):
+        found = np.unique(values)
+        np.testing.assert_array_equal(found, np.arange(low, high + 1))
+        share = np.bincount(np.ravel(values) - low) / np.size(values)
+        np.testing.assert_allclose(
+            share, 1 / len(found), atol=5 * np.sqrt(1 / len(found) / np.size(values))
+        )
 
 
 @pytest.mark.parametrize("side,fastest", [(16, 1), (32, 2), (128, 8)])
@@ -97,16 +132,20 @@ def test_other_sizes_scale_digits_and_speeds(side, fastest):
     assert first_batch(model=model).shape[2:] == (side, side, 1)
 
 
-def test_digits_are_drawn_where_the_path_says_and_added():
-    digits = np.full((1, 28, 28), 128, np.uint8)
+def test_digits_are_resized_drawn_upright_where_the_path_says_and_added():
+    digit = smmnist.load_digits("test")[3]
+    large = Image.fromarray(digit.astype(np.float32)).resize((32, 32), Image.Resampling.BILINEAR)
+    large = np.asarray(large) / 255
+    assert np.abs(large - large.T).max() > 0.5 and np.abs(large - large[::-1]).max() > 0.5
     key = tf.constant([1, 2], tf.int64)
-    video = smmnist.make_video(key, tf.constant(digits), 20, 64, 2).numpy()
+    video = smmnist.make_video(key, tf.constant(digit[None]), 20, 64, 2).numpy()
     places = smmnist.trajectories(tf.random.split(key, 2, alg="philox")[1], 20, 64, 2).numpy()
     expected = np.zeros((20, 64, 64))
     for t in range(20):
         for y, x in places[t]:
-            expected[t, y : y + 32, x : x + 32] += 128 / 255
-    np.testing.assert_array_equal(video[..., 0], np.round(np.minimum(expected, 1.0) * 255))
+            expected[t, y : y + 32, x : x + 32] += large
+    difference = video[..., 0] - np.round(np.minimum(expected, 1.0) * 255)
+    assert np.abs(difference).max() <= 1
 
 
 def test_no_digit_is_in_two_splits():
@@ -145,8 +184,19 @@ def test_unknown_split_raises():
 
 
 def test_tfds_source_reads_disjoint_parts_of_mnist(monkeypatch):
-    import tensorflow_datasets as tfds
+    asked, load = {}, tfds.load
 
+    def note(name, split):
+        asked[part] = (name, split)
+        return load(name, split=split)
+
+    monkeypatch.setattr(tfds, "load", note)
     with tfds.testing.mock_data(num_examples=20):
-        digits = smmnist.load_digits("test", "tfds")
-    assert digits.shape == (20, 28, 28) and digits.dtype == np.uint8
+        for part in ("train", "validation", "test"):
+            digits = smmnist.load_digits(part, "tfds")
+            assert digits.ndim == 3 and digits.shape[1:] == (28, 28) and digits.dtype == np.uint8
+    assert asked == {
+        "train": ("mnist", "train[:55000]"),
+        "validation": ("mnist", "train[55000:]"),
+        "test": ("mnist", "test"),
+    }

@@ -137,6 +137,27 @@ def test_only_the_newest_checkpoints_are_kept(copy):
     assert [p.name for p in checkpoint_paths(folder / "checkpoints")] == ["ckpt-12", "ckpt-9"]
 
 
+def sample(*arguments):
+    command = [sys.executable, str(ROOT / "bin" / "sample.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_sample_program_draws_a_grid_of_futures(run, tmp_path):
+    out = tmp_path / "samples.gif"
+    options = ["--contexts=2", "--samples=1", "--horizon=5", "--scale=1"]
+    done = sample(f"--run_dir={run[0]}", f"--out={out}", *options)
+    assert done.returncode == 0, done.stderr
+    assert "2 test videos after step 6; columns: truth, mean, sample 1" in done.stdout
+    assert Image.open(out).size == (3 * 8 + 2 * 2, 2 * 8 + 2)
+
+
+def test_sample_program_refuses_a_folder_without_a_run(tmp_path):
+    done = sample(f"--run_dir={tmp_path}", f"--out={tmp_path}/a.gif")
+    assert done.returncode == 2 and done.stderr == (
+        f"error: no run in {tmp_path}: it has no config.flags\n"
+    )
+
+
 def damage_truncate_data(folder):
     path = folder / "ckpt-6.data-00000-of-00001"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])

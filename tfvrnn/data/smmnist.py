@@ -85,18 +85,33 @@ def make_video(key, digits, frames: int, side: int, count: int):
 
 def trajectories(key, frames: int, side: int, count: int):
     """Where the digits are drawn: int32 `[frames, count, 2]` of (y, x), top left corners."""
-    limit = side - side // 2
-    fastest = max(1, 4 * side // 64)
+    return follow(*draw_motion(key, frames, side, count), side - side // 2)
+
+
+def draw_motion(key, frames: int, side: int, count: int):
+    """All that is random in the paths of `count` digits, int32.
+
+    Returns:
+        (position `[count, 2]`, velocity `[count, 2]`, free `[frames, count, 2, 2]`, away
+        `[frames, count, 2]`): the first two at the start, as (y, x); for every frame and axis
+        that may hit a wall, both axes' velocities redrawn freely, and the speed away from it.
+    """
+    limit, fastest = side - side // 2, max(1, 4 * side // 64)
     keys = tf.unstack(tf.random.split(key, 4, alg="philox"))
 
     def uniform(key, shape, low, high):
         return tf.random.stateless_uniform(shape, key, low, high + 1, tf.int32, alg="philox")
 
-    position = uniform(keys[0], (count, 2), 0, limit - 1)
-    velocity = uniform(keys[1], (count, 2), -fastest, fastest)
-    # Drawn for every frame and used where a wall is hit: [.., axis hit, axis redrawn].
-    free = uniform(keys[2], (frames, count, 2, 2), -fastest, fastest)
-    away = uniform(keys[3], (frames, count, 2), 1, fastest)
+    return (
+        uniform(keys[0], (count, 2), 0, limit - 1),
+        uniform(keys[1], (count, 2), -fastest, fastest),
+        uniform(keys[2], (frames, count, 2, 2), -fastest, fastest),
+        uniform(keys[3], (frames, count, 2), 1, fastest),
+    )
+
+
+def follow(position, velocity, free, away, limit: int):
+    """The paths `[frames, count, 2]` that the rule makes of what `draw_motion` drew."""
 
     def advance(carry, draws):
         _, position, velocity = carry
