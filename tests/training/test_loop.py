@@ -148,7 +148,8 @@ def test_sample_program_draws_a_grid_of_futures(run, tmp_path):
     done = sample(f"--run_dir={run[0]}", f"--out={out}", *options)
     assert done.returncode == 0, done.stderr
     assert "2 test videos after step 6; columns: truth, mean, sample 1" in done.stdout
-    assert Image.open(out).size == (3 * 8 + 2 * 2, 2 * 8 + 2)
+    with Image.open(out) as image:
+        assert image.size == (3 * 8 + 2 * 2, 2 * 8 + 2)
 
 
 def test_sample_program_refuses_a_folder_without_a_run(tmp_path):
