@@ -11,7 +11,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tfvrnn import config_flags, program
-from tfvrnn.config import SampleConfig, UserError
+from tfvrnn.config import UserError
+from tfvrnn.program_config import SampleConfig
 from tfvrnn.run_folder import RunFolder
 
 

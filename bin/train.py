@@ -5,7 +5,6 @@
 On a run folder that exists the run goes on where it stopped. Ctrl-C or SIGTERM save first.
 """
 
-import os
 import sys
 from pathlib import Path
 
@@ -28,12 +27,13 @@ def main(arguments: list[str]) -> None:
     except TrainingDiverged as error:
         sys.exit(f"error: {error}")
     ended = "stopped, saved" if outcome.stopped else "finished"
-    python = os.path.relpath(sys.executable)
+    python = program.python()
     print(f"{ended} after step {outcome.step}: {run_dir}\nnext:")
     if outcome.stopped:
         print(f"  {python} bin/train.py --train.run_dir={run_dir}    # goes on")
     print(f"  {python} -m tensorboard.main --logdir {run_dir}")
     print(f"  {python} bin/sample.py --run_dir={run_dir} --out=samples.gif")
+    print(f"  {python} bin/export.py --run_dir={run_dir} --out=exports/{Path(run_dir).name}")
 
 
 if __name__ == "__main__":

@@ -10,10 +10,10 @@ from tfvrnn.config import (
     DataConfig,
     EvalConfig,
     ModelConfig,
-    SampleConfig,
     TrainConfig,
     UserError,
 )
+from tfvrnn.program_config import SampleConfig
 
 PACKAGE = Path(__file__).parents[1] / "tfvrnn"
 

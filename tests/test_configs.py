@@ -38,16 +38,14 @@ def test_the_papers_size(name, monkeypatch):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_one_step_with_the_width_shrunk(path, monkeypatch):
-    config = load(
-        path, monkeypatch, **{
-            "model.width": 4, "model.groups": 2, "data.batch_size": 2, "train.accumulate": 1,
-            "data.horizon": 2,
-        },
-    )  # fmt: skip
+    shrunk = {"model.width": 4, "model.groups": 2, "data.horizon": 2}
+    portions = load(path, monkeypatch).train.accumulate
+    batch = portions if portions > 1 else 2
+    config = load(path, monkeypatch, **shrunk, **{"data.batch_size": batch})
     model = build_model(config.model, config.train.precision)
     optimizer = make_optimizer(config.train)
     optimizer.build(model.trainable_variables)
-    shape = (2, config.frames, *config.model.image_shape)
+    shape = (batch, config.frames, *config.model.image_shape)
     frames = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     metrics = make_train_step(model, optimizer, config)(frames, tf.constant(0, tf.int64))
     assert np.isfinite(float(metrics["loss"]))

@@ -11,13 +11,13 @@ PACKAGE = Path(__file__).parents[1] / "tfvrnn"
 # Rows import downward only; modules of one row do not import each other.
 ROWS = [
     {"config", "config_flags", "tensor_ops", "distributions", "media", "metrics"},
-    {"layers", "data"},
+    {"layers", "data", "program_config"},
     {"models"},
     {"sampling", "run_folder", "program"},
     {"training", "evaluation", "serving"},
 ]
 ROW_OF = {unit: number for number, row in enumerate(ROWS) for unit in row}
-STANDARD_LIBRARY_ONLY = {"config"}
+STANDARD_LIBRARY_ONLY = {"config", "program_config"}
 PURE_KERAS = {"tensor_ops", "distributions", "layers", "models"}
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
@@ -55,7 +55,7 @@ def test_the_core_imports_keras_and_nothing_of_tensorflow(path):
     if unit_of(path) in PURE_KERAS:
         assert roots <= {"keras", "tfvrnn", *sys.stdlib_module_names}, path
     if unit_of(path) in STANDARD_LIBRARY_ONLY:
-        assert not roots & {"absl", "numpy", "keras", "tensorflow", "tfvrnn"}, path
+        assert roots <= {"tfvrnn", *sys.stdlib_module_names}, path
 
 
 def test_no_package_imports_itself_in_a_circle():

@@ -29,11 +29,9 @@ def sample(*arguments, **options):
 def test_a_rollout_is_begin_and_steps(model, context):
     seeds = tf.constant([5, 6, 7], tf.int64)
     state = model.begin(context.astype(np.float32) / 255)
-    shapes = [shape[2:] for shape in model.noise_shapes(1, 1)]
     videos = sample(model, context, 3, seeds)
     for t in range(3):
-        noise = [sampling.row_noise(shape, seeds, t, k) for k, shape in enumerate(shapes)]
-        state, frame = model.step(state, noise)
+        state, frame = model.step(state, sampling.row_noise(model, seeds, t))
         np.testing.assert_allclose(videos[:, t], frame, atol=1e-5)
 
 
@@ -45,13 +43,19 @@ def test_a_future_depends_on_its_own_seed_and_context_alone(model, context):
     np.testing.assert_allclose(together, moved[::-1], atol=1e-5)
 
 
-def test_noise_of_a_row_is_the_same_to_the_bit_in_any_batch():
-    rows = sampling.row_noise((2, 2, 3), tf.constant([4, 9]), 1, 0).numpy()
-    np.testing.assert_array_equal(rows[1:], sampling.row_noise((2, 2, 3), tf.constant([9]), 1, 0))
-    others = [(9, 2, 0), (9, 1, 1), (8, 1, 0)]
-    for seed, time, level in others:
-        other = sampling.row_noise((2, 2, 3), tf.constant([seed]), time, level)
-        assert np.abs(rows[1] - other[0]).min() > 0
+def test_noise_of_a_row_is_the_same_to_the_bit_in_any_batch(model):
+    rows = sampling.row_noise(model, tf.constant([4, 9]), 1)
+    graph = tf.function(lambda seeds: sampling.row_noise(model, seeds, 1))(tf.constant([9]))
+    for level, alone in enumerate(sampling.row_noise(model, tf.constant([9]), 1)):
+        np.testing.assert_array_equal(rows[level][1:], alone)
+        np.testing.assert_array_equal(graph[level], alone)
+    # Another seed, time or level has other noise.
+    for seed, time in [(9, 2), (8, 1)]:
+        other = sampling.row_noise(model, tf.constant([seed]), time)
+        assert np.abs(rows[0][1] - other[0][0]).min() > 0
+    size = min(np.size(rows[0][0]), np.size(rows[1][0]))
+    coarse, fine = (np.ravel(level[1])[:size] for level in rows)
+    assert np.abs(coarse - fine).min() > 0
 
 
 def test_samples_of_one_context_equal_single_ones_and_differ(model, context):

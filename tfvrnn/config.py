@@ -23,27 +23,29 @@ def option(default, help: str, choices: tuple[str, ...] | None = None):
     return field(default=default, metadata={"help": help, "choices": choices})
 
 
-def _require(holds: bool, rule: str, received) -> None:
+def require(holds: bool, rule: str, received) -> None:
+    """Raise UserError with the rule and what was received instead, unless it holds."""
     if not holds:
         raise UserError(f"{rule} Received: {received}")
 
 
-def _require_at_least(config, minimum, *names: str) -> None:
+def require_at_least(config, minimum, *names: str) -> None:
+    """Every named field is None or at least `minimum`."""
     for name in names:
         value = getattr(config, name)
-        _require(value is None or value >= minimum, f"`{name}` must be at least {minimum}.", value)
+        require(value is None or value >= minimum, f"`{name}` must be at least {minimum}.", value)
 
 
-def _check_fields(config) -> None:
+def check_fields(config) -> None:
     """Every field that declares its choices holds one of them; every float is finite."""
     for spec in dataclasses.fields(config):
         choices = spec.metadata.get("choices")
         value = getattr(config, spec.name)
         if isinstance(value, float):
-            _require(math.isfinite(value), f"`{spec.name}` must be finite.", value)
+            require(math.isfinite(value), f"`{spec.name}` must be finite.", value)
         if choices and value is not None:
             allowed = ", ".join(choices)
-            _require(value in choices, f"`{spec.name}` must be one of {allowed}.", repr(value))
+            require(value in choices, f"`{spec.name}` must be one of {allowed}.", repr(value))
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,11 @@ class ModelConfig:
     )
 
     def __post_init__(self):
-        _check_fields(self)
-        _require_at_least(self, 1, "width", "context_frames", "groups")
-        _require(self.channels in (1, 3), "`channels` must be 1 or 3.", self.channels)
+        check_fields(self)
+        require_at_least(self, 1, "width", "context_frames", "groups")
+        require(self.channels in (1, 3), "`channels` must be 1 or 3.", self.channels)
         halvings = self.image_size // SMALLEST_CONV_MAP
-        _require(
+        require(
             halvings >= 1
             and self.image_size % SMALLEST_CONV_MAP == 0
             and halvings & (halvings - 1) == 0,
@@ -82,13 +84,13 @@ class ModelConfig:
 
     def _check_latent_resolutions(self):
         levels, allowed = self.latent_resolutions, sorted(self.encoder_channels)
-        _require(
+        require(
             len(levels) > 0 and set(levels) <= set(allowed),
             "`latent_resolutions` must be resolutions of the encoder "
             f"({', '.join(map(str, allowed))}).",
             levels,
         )
-        _require(
+        require(
             list(levels) == sorted(set(levels)),
             "`latent_resolutions` must increase, coarsest first.",
             levels,
@@ -97,14 +99,14 @@ class ModelConfig:
     def _check_groups(self):
         for channels in self.encoder_channels.values():
             groups = min(self.groups, channels)
-            _require(
+            require(
                 channels % groups == 0,
                 f"`width` must make channels that divide into {self.groups} groups, "
                 f"but {channels} channels do not.",
                 f"width={self.width}, groups={self.groups}",
             )
         top = self.encoder_channels[1]
-        _require(
+        require(
             top // min(self.groups, top) >= 2,
             f"`width` must leave at least 2 of the {top} channels at 1x1 to a group, as a group "
             "of one value normalises everything away.",
@@ -156,9 +158,9 @@ class DataConfig:
     workers: int = option(2, "Parallel calls that prepare videos.")
 
     def __post_init__(self):
-        _check_fields(self)
-        _require_at_least(self, 1, "horizon", "batch_size", "digits", "workers")
-        _require_at_least(self, 0, "seed")
+        check_fields(self)
+        require_at_least(self, 1, "horizon", "batch_size", "digits", "workers")
+        require_at_least(self, 0, "seed")
 
 
 @dataclass(frozen=True)
@@ -209,18 +211,18 @@ class TrainConfig:
     checkpoints_to_keep: int = option(3, "Newest checkpoints that are kept.")
 
     def __post_init__(self):
-        _check_fields(self)
-        _require_at_least(
+        check_fields(self)
+        require_at_least(
             self, 1, "steps", "accumulate", "log_every", "validate_every", "validation_videos",
             "checkpoint_every", "checkpoints_to_keep",
         )  # fmt: skip
-        _require_at_least(
+        require_at_least(
             self, 0, "seed", "warmup_steps", "weight_decay", "clip_norm", "beta",
             "beta_warmup_steps", "average_decay", "pictures",
         )  # fmt: skip
         for name in ("learning_rate", "adam_epsilon"):
-            _require(getattr(self, name) > 0, f"`{name}` must be positive.", getattr(self, name))
-        _require(self.average_decay < 1, "`average_decay` must be below 1.", self.average_decay)
+            require(getattr(self, name) > 0, f"`{name}` must be positive.", getattr(self, name))
+        require(self.average_decay < 1, "`average_decay` must be below 1.", self.average_decay)
 
 
 @dataclass(frozen=True)
@@ -232,27 +234,7 @@ class EvalConfig:
     horizon: int | None = option(None, "Frames to predict; none: as in training.")
 
     def __post_init__(self):
-        _require_at_least(self, 1, "videos", "samples", "horizon")
-
-
-@dataclass(frozen=True)
-class SampleConfig:
-    """What bin/sample.py draws."""
-
-    run_dir: str = option("", "Run folder of the model.")
-    out: str = option("samples.gif", "Animated GIF to write.")
-    contexts: int = option(4, "Test videos whose contexts are continued, a row each.")
-    samples: int = option(3, "Futures drawn of each context.")
-    horizon: int | None = option(None, "Frames to predict; none: as in training.")
-    seed: int = option(0, "Seed of the futures.")
-    scale: int = option(2, "Side of a pixel in the GIF.")
-
-    def __post_init__(self):
-        _check_fields(self)
-        _require_at_least(self, 1, "contexts", "samples", "horizon", "scale")
-        _require_at_least(self, 0, "seed")
-        _require(self.run_dir != "", "`run_dir` must name a run folder.", repr(self.run_dir))
-        _require(self.out.endswith(".gif"), "`out` must end in .gif.", repr(self.out))
+        require_at_least(self, 1, "videos", "samples", "horizon")
 
 
 @dataclass(frozen=True)
@@ -266,7 +248,7 @@ class Config:
 
     def __post_init__(self):
         batch, portions = self.data.batch_size, self.train.accumulate
-        _require(
+        require(
             batch % portions == 0,
             "`data.batch_size` must divide into `train.accumulate` portions.",
             f"batch_size={batch}, accumulate={portions}",

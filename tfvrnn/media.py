@@ -1,10 +1,20 @@
-"""Pictures and moving pictures: strips, grids, GIFs."""
+"""Pictures and moving pictures: strips, grids, GIFs, video files in and out."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
 
+import av
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
+
+IMAGES = (".png", ".jpg", ".jpeg")
+GREEN, RED = (0, 160, 0), (210, 0, 0)
+
+
+class VideoError(ValueError):
+    """A video that cannot be read, and why."""
 
 
 def to_uint8(frames) -> np.ndarray:
@@ -74,3 +84,108 @@ def to_gif(video: np.ndarray, frames_per_second: float = 5.0) -> bytes:
         disposal=1,
     )
     return buffer.getvalue()
+
+
+def read_video(path: str | Path) -> np.ndarray:
+    """All frames of a video file (mp4, avi, mov, webm, gif, ...) or folder of images, in order.
+
+    Images are taken in the order of their names.
+
+    Returns:
+        uint8 `[T, H, W, 3]`.
+
+    Raises:
+        VideoError: nothing there, not a video, damaged, or frames of different sizes.
+    """
+    path = Path(path).expanduser()
+    if not path.exists():
+        raise VideoError(f"no video {path}")
+    frames = list(_images(path) if path.is_dir() else _decoded(path))
+    if not frames:
+        raise VideoError(f"{path} has no frames")
+    if len({frame.shape for frame in frames}) > 1:
+        raise VideoError(f"{path} has frames of different sizes")
+    return np.stack(frames)
+
+
+def _decoded(path: Path) -> Iterator[np.ndarray]:
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise VideoError(f"{path} has no pictures")
+            for frame in container.decode(video=0):
+                yield frame.to_ndarray(format="rgb24")
+    except (av.FFmpegError, OSError) as error:
+        raise VideoError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _images(folder: Path) -> Iterator[np.ndarray]:
+    for path in sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGES):
+        try:
+            with Image.open(path) as image:
+                yield np.asarray(image.convert("RGB"))
+        except (UnidentifiedImageError, OSError):
+            raise VideoError(f"{path} is not an image") from None
+
+
+def fit(frames: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+    """Frames as a model takes them: the centre square, averaged down to size, grey if need be.
+
+    Args:
+        frames: uint8 `[T, H, W, 3]`.
+        shape: (height, width, channels) of the result, channels 1 or 3.
+    """
+    height, width, channels = shape
+    side = min(frames.shape[1:3])
+    top, left = (frames.shape[1] - side) // 2, (frames.shape[2] - side) // 2
+    fitted = []
+    for frame in frames[:, top : top + side, left : left + side]:
+        image = Image.fromarray(frame).convert("L" if channels == 1 else "RGB")
+        image = image.resize((width, height), Image.Resampling.BOX if side >= height else None)
+        fitted.append(np.asarray(image).reshape(height, width, channels))
+    return np.stack(fitted)
+
+
+def side_by_side(context: np.ndarray, futures: np.ndarray, scale: int) -> np.ndarray:
+    """Futures of one context in a row, each after the context.
+
+    Args:
+        context: uint8 `[n_ctx, H, W, C]`; gets a green border.
+        futures: uint8 `[S, horizon, H, W, C]`; get a red one.
+        scale: side of a pixel.
+
+    Returns:
+        uint8 `[n_ctx + horizon, height, width, 3]`.
+    """
+    given = _bordered(enlarge(context, scale), GREEN)
+    videos = [np.concatenate([given, _bordered(enlarge(f, scale), RED)]) for f in futures]
+    return grid([videos])
+
+
+def _bordered(video: np.ndarray, colour, thickness: int = 2) -> np.ndarray:
+    frames, height, width, _ = video.shape
+    shape = (frames, height + 2 * thickness, width + 2 * thickness, 3)
+    bordered = np.broadcast_to(np.array(colour, np.uint8), shape).copy()
+    bordered[:, thickness:-thickness, thickness:-thickness] = video
+    return bordered
+
+
+def write_video(path: str | Path, video: np.ndarray, frames_per_second: float) -> None:
+    """Write uint8 `[T, H, W, C]` as the path's ending says: .gif, .mp4 (H.264) or .webm (VP9)."""
+    path = Path(path)
+    if path.suffix == ".gif":
+        path.write_bytes(to_gif(video, frames_per_second))
+        return
+    # The colours are coded at half the resolution, so sides must be even.
+    _, height, width, _ = video.shape
+    video = np.pad(video, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    video = np.broadcast_to(video, (*video.shape[:3], 3))
+    with av.open(str(path), "w") as container:
+        codec = "libx264" if path.suffix == ".mp4" else "libvpx-vp9"
+        stream = container.add_stream(codec, rate=Fraction(frames_per_second).limit_denominator())
+        stream.height, stream.width = video.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        for frame in video:
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode())

@@ -1,5 +1,6 @@
 """What the programs share: flags to a configuration, and the user's mistakes as one line."""
 
+import os
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -26,3 +27,8 @@ def run(main: Callable[[list[str]], None], description: str, options: type = Con
         print(f"error: {error}", file=sys.stderr)
         sys.exit(USER_MISTAKE)
     sys.exit(0)
+
+
+def python() -> str:
+    """This interpreter, as a command to type."""
+    return os.path.relpath(sys.executable)

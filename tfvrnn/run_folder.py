@@ -138,10 +138,11 @@ def _check_goes_on(folder: RunFolder, stored: Config, changes: dict) -> None:
         raise UserError(f"{folder.path} has done {done[0]} steps already; --train.steps is {steps}")
 
 
-def load_run(run_dir: str | Path):
+def load_run(run_dir: str | Path, precision: str = "float32"):
     """A trained run: (Config, model with its weights, step).
 
-    The weights are the moving averages where the run keeps them.
+    The weights are the moving averages where the run keeps them. `precision` is the model's
+    dtype policy; the weights are float32 under every one.
 
     Raises:
         UserError: no run there, or no whole checkpoint in it.
@@ -152,7 +153,7 @@ def load_run(run_dir: str | Path):
 
     folder = RunFolder(run_dir)
     config = folder.read_config()
-    model = build_model(config.model)
+    model = build_model(config.model, precision)
     step = tf.Variable(0, dtype=tf.int64)
     averages = [weight.value for weight in model.trainable_variables]
 

@@ -31,13 +31,28 @@ def _key(seed, time, level: int):
     return tf.random.experimental.stateless_fold_in(key, level, ALGORITHM)
 
 
-def row_noise(shape, seeds, time, level: int):
-    """Standard normals `[B, *shape]`: row b is a function of (seeds[b], time, level) alone."""
+def row_noise(model: VideoPredictor, seeds, time):
+    """The noise of one predicted frame: row b is a function of (seeds[b], time, level) alone.
+
+    Args:
+        seeds: int `[B]`.
+        time: number of the predicted frame, from 0; int scalar, may be a tensor.
+
+    Returns:
+        List of float32 `[B, r, r, Z]`, one per latent level.
+    """
+    shapes = [shape[2:] for shape in model.noise_shapes(1, 1)]
+    if not shapes:
+        return []
 
     def row(seed):
-        return tf.random.stateless_normal(shape, _key(seed, time, level), alg=ALGORITHM)
+        return [
+            tf.random.stateless_normal(shape, _key(seed, time, level), alg=ALGORITHM)
+            for level, shape in enumerate(shapes)
+        ]
 
-    return tf.map_fn(row, seeds, fn_output_signature=tf.TensorSpec(shape, tf.float32))
+    specs = [tf.TensorSpec(shape, tf.float32) for shape in shapes]
+    return tf.map_fn(row, seeds, fn_output_signature=specs)
 
 
 def sample_videos(model: VideoPredictor, context, horizon: int, seeds=None, mean: bool = False):
@@ -106,13 +121,12 @@ def rollout_frames(model, context, seeds, horizon):
         samples = tf.size(seeds) // tf.shape(context)[0]
         state = tf.nest.map_structure(lambda x: tf.repeat(x, samples, axis=0), state)
         seeds = tf.reshape(seeds, [-1])
-    shapes = [shape[2:] for shape in model.noise_shapes(1, 1)]
     frames = tf.TensorArray(
         tf.float32, horizon, element_shape=(None, *model.image_shape), infer_shape=False
     )
 
     def advance(time, state, frames):
-        noise = None if mean else [row_noise(s, seeds, time, k) for k, s in enumerate(shapes)]
+        noise = None if mean else row_noise(model, seeds, time)
         state, frame = model.step(state, noise, mean)
         return time + 1, state, frames.write(time, frame)
 

@@ -48,9 +48,11 @@ def test_golden_train_steps(small):
     assert step.experimental_get_tracing_count() == 1
 
 
-def test_accumulating_portions_gives_the_same_step(small):
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_accumulating_portions_gives_the_same_step(small, jit_compile):
+    options = {"train__clip_norm": 100.0, "train__jit_compile": jit_compile}
     whole, _, _ = run(small(train__clip_norm=100.0))
-    parts, _, step = run(small(train__clip_norm=100.0, train__accumulate=2))
+    parts, _, step = run(small(train__accumulate=2, **options))
     assert step.experimental_get_tracing_count() == 1
     for a, b in zip(whole, parts):
         assert set(a) == set(b)
@@ -77,6 +79,14 @@ def test_half_precision_trains_close_to_float32(small, precision):
         np.testing.assert_allclose(half[0]["gradient_norm"], exact[0]["gradient_norm"], rtol=0.1)
     assert ("loss_scale" in half[0]) == (precision == "mixed_float16")
     assert all(w.dtype == "float32" for w in model.trainable_variables)
+
+
+def test_accumulating_under_a_loss_scale_gives_the_same_gradients(small):
+    options = {"train__precision": "mixed_float16"}
+    whole, _, _ = run(small(**options), steps=1)
+    parts, _, _ = run(small(train__accumulate=2, **options), steps=1)
+    for name in ("loss", "gradient_norm", "loss_scale"):
+        np.testing.assert_allclose(whole[0][name], parts[0][name], rtol=0.01, err_msg=name)
 
 
 def test_xla_compiles_to_the_same_step(small):

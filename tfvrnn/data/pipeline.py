@@ -23,9 +23,14 @@ def make_dataset(
 
     Returns:
         Dataset of uint8 `[B, T, H, W, C]`, T = context + horizon.
+
+    Raises:
+        UserError: a split or dataset that there is not.
     """
     if split not in SPLITS:
         raise UserError(f"`split` must be one of {', '.join(SPLITS)}. Received: {split!r}")
+    if data.dataset not in SOURCES:
+        raise UserError(f"dataset {data.dataset} cannot be read; there are: {', '.join(SOURCES)}")
     videos = SOURCES[data.dataset](data, model, split, start)
     batches = videos.batch(data.batch_size, drop_remainder=split == "train")
     return batches.prefetch(tf.data.AUTOTUNE)

@@ -1,0 +1,131 @@
+"""The conformance table: every layer and model, one row each. Runs on any backend of Keras."""
+
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+
+from tfvrnn import layers
+from tfvrnn.models import VRNN
+from tfvrnn.models.decoder import FrameDecoder
+from tfvrnn.models.encoder import EncoderStage, FrameEncoder
+
+CHANNELS = {16: 8, 8: 16, 4: 16, 1: 16}
+GROUPS = 4
+
+
+class Row(NamedTuple):
+    """make: dtype -> layer; build: shape of the first input; inputs: shapes of all inputs,
+    nested; outputs: shapes of all outputs, nested alike; weights: how many."""
+
+    make: Any
+    build: tuple
+    inputs: tuple
+    outputs: Any
+    weights: int
+
+
+def state(*shape):
+    return (shape, shape)
+
+
+STATES = tuple(state(2, r, r, c) for r, c in sorted(CHANNELS.items()))
+ROWS = {
+    "group_norm": Row(
+        lambda dtype: layers.GroupNorm(GROUPS, dtype=dtype),
+        (None, 8, 8, 8), ((2, 8, 8, 8),), (2, 8, 8, 8), 2,
+    ),
+    "conv_norm": Row(
+        lambda dtype: layers.ConvNorm(8, 3, GROUPS, relu=True, dtype=dtype),
+        (None, 8, 8, 3), ((2, 8, 8, 3),), (2, 8, 8, 8), 4,
+    ),
+    "residual_block": Row(
+        lambda dtype: layers.ResidualBlock(8, groups=GROUPS, dtype=dtype),
+        (None, 8, 8, 8), ((2, 8, 8, 8),), (2, 8, 8, 8), 8,
+    ),
+    "residual_block_widening": Row(
+        lambda dtype: layers.ResidualBlock(16, groups=GROUPS, dtype=dtype),
+        (None, 8, 8, 8), ((2, 8, 8, 8),), (2, 8, 8, 16), 9,
+    ),
+    "residual_block_collapsing": Row(
+        lambda dtype: layers.ResidualBlock(16, 1, GROUPS, collapse=True, dtype=dtype),
+        (None, 4, 4, 16), ((2, 4, 4, 16),), (2, 1, 1, 16), 8,
+    ),
+    "up_conv": Row(
+        lambda dtype: layers.UpConv(8, GROUPS, dtype=dtype),
+        (None, 8, 8, 16), ((2, 8, 8, 16),), (2, 16, 16, 8), 4,
+    ),
+    "up_conv_from_one_pixel": Row(
+        lambda dtype: layers.UpConv(8, GROUPS, dtype=dtype),
+        (None, 1, 1, 16), ((2, 1, 1, 16),), (2, 4, 4, 8), 4,
+    ),
+    "conv_lstm_cell": Row(
+        lambda dtype: layers.ConvLSTMCell(8, 3, GROUPS, dtype=dtype),
+        (None, 8, 8, 4), ((2, 8, 8, 4), state(2, 8, 8, 8)),
+        ((2, 8, 8, 8), state(2, 8, 8, 8)), 10,
+    ),
+    "initial_state": Row(
+        lambda dtype: layers.InitialState(8, GROUPS, dtype=dtype),
+        (None, 2, 8, 8, 8), ((2, 2, 8, 8, 8),), state(2, 8, 8, 8), 8,
+    ),
+    "latent_level": Row(
+        lambda dtype: layers.LatentLevel(8, (16,), 3, GROUPS, dtype=dtype),
+        (None, 8, 8, 8), ((2, 8, 8, 8), state(2, 8, 8, 8), ((2, 1, 1, 16),)),
+        (((2, 8, 8, 8), (2, 8, 8, 8)), state(2, 8, 8, 8)), 18,
+    ),
+    "encoder_stage": Row(
+        lambda dtype: EncoderStage(16, groups=GROUPS, dtype=dtype),
+        (None, 16, 16, 8), ((2, 16, 16, 8),), (2, 8, 8, 16), 17,
+    ),
+    "frame_encoder": Row(
+        lambda dtype: FrameEncoder(CHANNELS, GROUPS, dtype=dtype),
+        (None, 16, 16, 1), ((2, 16, 16, 1),), {r: (2, r, r, c) for r, c in CHANNELS.items()}, 43,
+    ),
+    "frame_decoder": Row(
+        lambda dtype: FrameDecoder(CHANNELS, {1: 16}, 1, GROUPS, dtype=dtype),
+        (None, 1, 1, 16),
+        ((2, 1, 1, 16), {1: (2, 1, 1, 16)}, STATES),
+        ((2, 16, 16, 1), STATES), 58,
+    ),
+    "vrnn": Row(
+        lambda dtype: VRNN((16, 16, 1), CHANNELS, 2, (1, 8), GROUPS, "bce", dtype=dtype),
+        None, ((2, 4, 16, 16, 1), [(2, 2, 1, 1, 16), (2, 2, 8, 8, 16)]),
+        ({"reconstruction": (2,), "kl_1": (2,), "kl_8": (2,)}, (2, 2, 16, 16, 1)), 237,
+    ),
+}  # fmt: skip
+
+
+def is_shape(x):
+    return isinstance(x, tuple) and all(isinstance(n, int) for n in x)
+
+
+def map_shapes(function, shapes):
+    if is_shape(shapes):
+        return function(shapes)
+    if isinstance(shapes, dict):
+        return {key: map_shapes(function, value) for key, value in shapes.items()}
+    return type(shapes)(map_shapes(function, part) for part in shapes)
+
+
+def make(name, dtype="float32"):
+    row = ROWS[name]
+    keras.utils.set_random_seed(1)
+    layer = row.make(dtype)
+    if row.build:
+        layer.build(row.build)
+    return layer
+
+
+def make_inputs(name):
+    rng = np.random.default_rng(0)
+    return map_shapes(
+        lambda shape: keras.ops.convert_to_tensor(rng.uniform(size=shape), "float32"),
+        ROWS[name].inputs,
+    )
+
+
+def flat(x):
+    return [
+        keras.ops.convert_to_numpy(keras.ops.cast(leaf, "float32"))
+        for leaf in keras.tree.flatten(x)
+    ]

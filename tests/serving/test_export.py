@@ -1,0 +1,210 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from google.protobuf import text_format
+from tensorflow_serving.apis import prediction_log_pb2
+from tensorflow_serving.config import model_server_config_pb2
+from tiny_models import Drift, vrnn
+
+from tfvrnn import media, sampling
+from tfvrnn.config import UserError
+from tfvrnn.serving import export
+
+HORIZON, SAMPLES, LARGEST = 3, 2, 3
+STATEFUL_RANDOM = {"RandomStandardNormal", "RandomUniform", "TruncatedNormal"}
+
+
+class Exported:
+    def __init__(self, model, base):
+        self.model, self.base = model, base
+        self.version = export.export_model(model, base, HORIZON, SAMPLES, None, LARGEST, "name")
+        self.signatures = tf.saved_model.load(str(self.version)).signatures
+        shape = (2, model.context_frames, *model.image_shape)
+        self.frames = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+        self.seeds = np.array([3, 11], np.int32)
+
+    def call(self, signature, **inputs):
+        tensors = {name: tf.constant(value) for name, value in inputs.items()}
+        return self.signatures[signature](**tensors)["frames"].numpy()
+
+
+@pytest.fixture(scope="module", params=[vrnn, Drift], ids=["vrnn", "another_family"])
+def exported(request, tmp_path_factory):
+    return Exported(request.param(), tmp_path_factory.mktemp("export") / "base")
+
+
+@pytest.fixture(scope="module")
+def drift(tmp_path_factory):
+    return Exported(Drift(), tmp_path_factory.mktemp("drift") / "base")
+
+
+def assert_same_frames(found, expected):
+    """Equal but for rounding: at most one grey level, and hardly ever that."""
+    assert found.dtype == np.uint8 and found.shape == expected.shape
+    difference = np.abs(found.astype(int) - media.to_uint8(expected).astype(int))
+    assert difference.max() <= 1 and np.mean(difference > 0) < 0.02
+
+
+def test_served_frames_are_those_of_sample_videos(exported):
+    frames, seeds = exported.frames, exported.seeds
+    found = exported.call("serving_default", frames=frames, seed=seeds)
+    expected = sampling.sample_videos(exported.model, frames, HORIZON, seeds)
+    assert_same_frames(found, expected.numpy())
+    again = exported.call("serving_default", frames=frames, seed=seeds)
+    np.testing.assert_array_equal(found, again)
+    others = exported.call("serving_default", frames=frames, seed=seeds + 1)
+    assert np.any(found != others, axis=(1, 2, 3, 4)).all()
+
+
+def test_several_samples_are_those_of_the_seeds_that_follow(exported):
+    frames, seeds = exported.frames, exported.seeds
+    found = exported.call("samples", frames=frames, seed=seeds)
+    expected = sampling.sample_videos(exported.model, frames, HORIZON, [[3, 4], [11, 12]])
+    assert_same_frames(found, expected.numpy())
+
+
+def test_the_mean_needs_no_seed(exported):
+    found = exported.call("mean", frames=exported.frames)
+    expected = sampling.sample_videos(exported.model, exported.frames, HORIZON, mean=True)
+    assert_same_frames(found, expected.numpy())
+
+
+def test_a_row_does_not_depend_on_its_batch(exported):
+    frames, seeds = exported.frames, exported.seeds
+    together = exported.call("serving_default", frames=frames, seed=seeds)
+    for k in range(2):
+        alone = exported.call("serving_default", frames=frames[k : k + 1], seed=seeds[k : k + 1])
+        difference = np.abs(together[k].astype(int) - alone[0].astype(int))
+        assert difference.max() <= 1
+
+
+def test_the_session_loader_finds_the_same_by_tensor_names(exported):
+    """What the C++ server does."""
+    values = {"frames": exported.frames, "seed": exported.seeds}
+    graph, found, inputs = tf.Graph(), {}, {}
+    with graph.as_default(), tf.compat.v1.Session(graph=graph) as session:
+        meta = tf.compat.v1.saved_model.loader.load(session, ["serve"], str(exported.version))
+        for name in ("serving_default", "samples", "mean"):
+            signature = meta.signature_def[name]
+            inputs[name] = {key: values[key] for key in signature.inputs}
+            feed = {info.name: values[key] for key, info in signature.inputs.items()}
+            found[name] = session.run(signature.outputs["frames"].name, feed)
+        kinds = {op.type for op in graph.get_operations()}
+        for function in graph.as_graph_def().library.function:
+            kinds |= {node.op for node in function.node_def}
+    assert not kinds & STATEFUL_RANDOM
+    assert any(kind.startswith("StatelessRandomNormal") for kind in kinds)
+    for name, frames in found.items():
+        difference = frames.astype(int) - exported.call(name, **inputs[name]).astype(int)
+        assert np.abs(difference).max() <= 1
+
+
+def test_every_tensor_has_the_batch_in_dimension_0(exported):
+    for signature in exported.signatures.values():
+        specs = [*signature.structured_input_signature[1].values()]
+        for spec in [*specs, *signature.structured_outputs.values()]:
+            assert spec.shape.rank >= 1 and spec.shape[0] is None
+            assert None not in spec.shape[1:]
+
+
+def test_seeds_must_be_as_many_as_contexts(drift):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="differ in dimension 0"):
+        drift.call("serving_default", frames=drift.frames, seed=np.zeros(4, np.int32))
+
+
+def test_saved_model_cli_lists_the_signatures(drift):
+    command = [sys.executable, "-m", "tensorflow.python.tools.saved_model_cli", "show", "--all"]
+    done = subprocess.run(
+        [*command, "--dir", str(drift.version)], capture_output=True, text=True, check=True
+    )
+    for text in ("signature_def['serving_default']", "signature_def['samples']", "DT_UINT8"):
+        assert text in done.stdout
+    assert f"shape: (-1, {SAMPLES}, {HORIZON}, 8, 8, 3)" in done.stdout
+
+
+def test_warm_up_requests_cover_every_signature_and_allowed_size(drift):
+    path = drift.version / "assets.extra" / "tf_serving_warmup_requests"
+    records = tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
+    logs = [prediction_log_pb2.PredictionLog.FromString(record) for record in records]
+    requests = [log.predict_log.request for log in logs]
+    found = {
+        (r.model_spec.signature_name, r.inputs["frames"].tensor_shape.dim[0].size) for r in requests
+    }
+    names = ("mean", "samples", "serving_default")
+    assert found == {(name, size) for name in names for size in (1, 2, LARGEST)}
+    assert all(r.model_spec.name == "name" for r in requests)
+
+
+def test_files_beside_the_versions(drift):
+    config = model_server_config_pb2.ModelServerConfig()
+    text_format.Parse((drift.base / "models.config").read_text(), config)
+    (model,) = config.model_config_list.config
+    assert (model.name, model.base_path) == ("name", "/models/name")
+    lines = (drift.base / "batching.config").read_text().splitlines()
+    allowed = [int(line.split()[1]) for line in lines if line.startswith("allowed_batch_sizes")]
+    assert allowed == [1, 2, LARGEST]
+    assert f"max_batch_size {{ value: {LARGEST} }}" in lines
+    card = json.loads((drift.base / "model_card.json").read_text())
+    assert card["version"] == 1 and card["batch_sizes"] == allowed
+    assert card["family"] == "Drift" and card["horizon"] == HORIZON
+    assert sorted(path.name for path in drift.base.iterdir()) == [
+        "1", "batching.config", "model_card.json", "models.config",
+    ]  # fmt: skip
+
+
+def test_versions_count_up_and_are_never_written_over(tmp_path):
+    model = Drift()
+    assert export.export_model(model, tmp_path, 1).name == "1"
+    assert export.export_model(model, tmp_path, 1, version=7).name == "7"
+    assert export.export_model(model, tmp_path, 1).name == "8"
+    with pytest.raises(UserError, match=f"version 7 is in {tmp_path} already"):
+        export.export_model(model, tmp_path, 1, version=7)
+
+
+def test_a_failed_export_leaves_no_version(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(export.warmup, "write", fail)
+    with pytest.raises(UserError, match=r"cannot write the export .* No space left"):
+        export.export_model(Drift(), tmp_path, 1)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("largest,sizes", [(1, [1]), (4, [1, 2, 4]), (12, [1, 2, 4, 8, 12])])
+def test_allowed_batch_sizes_end_in_the_largest(largest, sizes):
+    assert export.allowed_batch_sizes(largest) == sizes
+
+
+def test_a_run_exports_its_moving_averages(small_run, tmp_path):
+    from tfvrnn.run_folder import load_run
+
+    version = export.export_sampler(small_run, tmp_path / "base", samples=1, max_batch=1)
+    config, model, step = load_run(small_run)
+    card = json.loads((version / "assets.extra" / "model_card.json").read_text())
+    assert card["weights"] == "moving averages" and card["step"] == step
+    assert card["configuration"]["model.width"] == config.model.width
+    assert "train.run_dir" not in card["configuration"]
+    frames = np.full((1, model.context_frames, *model.image_shape), 90, np.uint8)
+    signature = tf.saved_model.load(str(version)).signatures["serving_default"]
+    found = signature(frames=tf.constant(frames), seed=tf.constant([5]))["frames"].numpy()
+    expected = sampling.sample_videos(model, frames, config.data.horizon, [5]).numpy()
+    assert_same_frames(found, expected)
+
+
+def test_bfloat16_by_option_stays_near_float32(small_run, tmp_path):
+    frames = np.full((1, 2, 8, 8, 1), 90, np.uint8)
+    found = []
+    for precision in ("float32", "mixed_bfloat16"):
+        base = tmp_path / precision
+        version = export.export_sampler(
+            small_run, base, samples=1, max_batch=1, precision=precision
+        )
+        assert json.loads((base / "model_card.json").read_text())["precision"] == precision
+        signature = tf.saved_model.load(str(version)).signatures["mean"]
+        found.append(signature(frames=tf.constant(frames))["frames"].numpy().astype(int))
+    assert 0 < np.abs(found[0] - found[1]).max() <= 12

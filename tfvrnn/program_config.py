@@ -1,0 +1,126 @@
+"""Every option of the programs that use a trained run. Standard library only.
+
+As config.py does for a run: a frozen dataclass per program is the only declaration.
+"""
+
+from dataclasses import dataclass
+
+from tfvrnn.config import check_fields, option, require, require_at_least
+
+VIDEO_ENDINGS = (".gif", ".mp4", ".webm")
+
+
+@dataclass(frozen=True)
+class SampleConfig:
+    """What bin/sample.py draws."""
+
+    run_dir: str = option("", "Run folder of the model.")
+    out: str = option("samples.gif", "Animated GIF to write.")
+    contexts: int = option(4, "Test videos whose contexts are continued, a row each.")
+    samples: int = option(3, "Futures drawn of each context.")
+    horizon: int | None = option(None, "Frames to predict; none: as in training.")
+    seed: int = option(0, "Seed of the futures.")
+    scale: int = option(2, "Side of a pixel in the GIF.")
+
+    def __post_init__(self):
+        check_fields(self)
+        require_at_least(self, 1, "contexts", "samples", "horizon", "scale")
+        require_at_least(self, 0, "seed")
+        require(self.run_dir != "", "`run_dir` must name a run folder.", repr(self.run_dir))
+        require(self.out.endswith(".gif"), "`out` must end in .gif.", repr(self.out))
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """What bin/export.py writes."""
+
+    run_dir: str = option("", "Run folder of the model.")
+    out: str = option("", "Base folder of the export; versions are numbered folders in it.")
+    horizon: int | None = option(None, "Frames that a request predicts; none: as in training.")
+    samples: int = option(4, "Futures of each context that signature `samples` draws.")
+    version: int | None = option(None, "Number of the version; none: the next free one.")
+    precision: str = option(
+        "float32", "Dtype policy of the exported model.", ("float32", "mixed_bfloat16")
+    )
+    max_batch: int = option(16, "Largest batch; 1, 2, 4, ... up to it are warmed up.")
+    name: str = option("tfvrnn", "Name that the model is served under.")
+
+    def __post_init__(self):
+        check_fields(self)
+        require_at_least(self, 1, "horizon", "samples", "version", "max_batch")
+        require(self.run_dir != "", "`run_dir` must name a run folder.", repr(self.run_dir))
+        require(self.out != "", "`out` must name a folder.", repr(self.out))
+        check_name(self.name)
+
+
+@dataclass(frozen=True)
+class ServeConfig:
+    """What bin/serve.py serves, and how."""
+
+    export: str = option("", "Base folder of an export.")
+    name: str = option("tfvrnn", "Name that the model is served under.")
+    host: str = option("127.0.0.1", "Address to listen at; the default is this machine alone.")
+    port: int = option(8500, "Port of gRPC; 0: any free one.")
+    rest_port: int = option(8501, "Port of REST; 0: any free one.")
+    batching: bool = option(True, "Compute requests that wait together as one batch.")
+    queue: int = option(64, "Rows that may wait; more are refused as unavailable.")
+    max_request_mb: int = option(64, "Largest request in megabytes.")
+    request_timeout: float = option(60.0, "Seconds after which a request is given up.")
+    poll_seconds: float = option(1.0, "Seconds between looks for a new version.")
+
+    def __post_init__(self):
+        check_fields(self)
+        require(self.export != "", "`export` must name an export's folder.", repr(self.export))
+        require_at_least(self, 0, "port", "rest_port")
+        require_at_least(self, 1, "queue", "max_request_mb")
+        for name in ("port", "rest_port"):
+            value = getattr(self, name)
+            require(value < 65536, f"`{name}` must be below 65536.", value)
+        for name in ("request_timeout", "poll_seconds"):
+            require(getattr(self, name) > 0, f"`{name}` must be positive.", getattr(self, name))
+        check_name(self.name)
+
+
+@dataclass(frozen=True)
+class PredictConfig:
+    """What bin/predict.py continues."""
+
+    run_dir: str = option("", "Run folder of the model; or an --export, or a --server.")
+    export: str = option("", "Base folder of an export.")
+    server: str = option("", "HOST:PORT of a server's gRPC.")
+    name: str = option("tfvrnn", "Name that the server serves the model under.")
+    video: str = option("", "Video file (mp4, gif, webm, ...) or folder of images to continue.")
+    out: str = option("prediction.gif", "Video to write: .gif, .mp4 or .webm.")
+    horizon: int | None = option(None, "Frames to predict; none: as in training or export.")
+    samples: int = option(4, "Futures to draw, side by side.")
+    seed: int = option(0, "Seed of the first future; the next ones count up.")
+    start: int | None = option(
+        None, "First frame of the context, from 0; none: the context is the end of the video."
+    )
+    stride: int = option(1, "Take every so many-th frame of the video.")
+    scale: int = option(4, "Side of a pixel in the written video.")
+    frame_rate: float = option(8.0, "Frames per second of the written video.")
+
+    def __post_init__(self):
+        check_fields(self)
+        require_at_least(self, 1, "horizon", "samples", "stride", "scale")
+        require_at_least(self, 0, "seed", "start")
+        sources = [name for name in ("run_dir", "export", "server") if getattr(self, name)]
+        require(
+            len(sources) == 1,
+            "exactly one of `run_dir`, `export` and `server` must be given.",
+            ", ".join(sources) or "none",
+        )
+        require(self.video != "", "`video` must name a video or a folder.", repr(self.video))
+        require(
+            self.out.endswith(VIDEO_ENDINGS),
+            f"`out` must end in {', '.join(VIDEO_ENDINGS)}.",
+            repr(self.out),
+        )
+        require(self.frame_rate > 0, "`frame_rate` must be positive.", self.frame_rate)
+
+
+def check_name(name: str) -> None:
+    """A model's name is a part of URLs and of paths."""
+    allowed = name.replace("-", "").replace("_", "").isalnum()
+    require(allowed, "`name` must be letters, digits, - and _.", repr(name))

@@ -1,0 +1,215 @@
+"""SavedModels that drop into TensorFlow Serving."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import tensorflow as tf
+
+import tfvrnn
+from tfvrnn import config_flags, sampling
+from tfvrnn.config import UserError
+from tfvrnn.models import VideoPredictor
+from tfvrnn.run_folder import RunFolder, load_run
+from tfvrnn.serving import warmup
+
+CARD = "model_card.json"
+
+
+def export_sampler(
+    run_dir: str | Path,
+    out: str | Path,
+    horizon: int | None = None,
+    samples: int = 4,
+    version: int | None = None,
+    precision: str = "float32",
+    max_batch: int = 16,
+    name: str = "tfvrnn",
+) -> Path:
+    """Export the newest whole checkpoint of a run, with its moving averages where it has them.
+
+    Args:
+        run_dir: folder of the run.
+        out: base folder of the export; the version is a numbered folder in it.
+        horizon: frames that a request predicts; None: as in training.
+        samples: futures that the signature `samples` draws of each context.
+        version: None: one above the highest there.
+        precision: dtype policy, 'float32' or 'mixed_bfloat16'.
+        max_batch: the largest batch that is warmed up and allowed.
+        name: what the model is served under.
+
+    Returns:
+        The folder of the version.
+
+    Raises:
+        UserError: no run or no whole checkpoint there, or a version that is there already.
+    """
+    config, model, step = load_run(run_dir, precision)
+    card = {
+        "step": step,
+        "weights": "moving averages" if config.train.average_decay else "last",
+        "precision": precision,
+        "configuration": config_flags.values(config),
+        "evaluation": _evaluation(RunFolder(run_dir)),
+    }
+    for of_this_machine in ("train.run_dir", "train.init_from"):
+        del card["configuration"][of_this_machine]
+    horizon = horizon or config.data.horizon
+    return export_model(model, out, horizon, samples, version, max_batch, name, card)
+
+
+def export_model(
+    model: VideoPredictor,
+    out: str | Path,
+    horizon: int,
+    samples: int = 4,
+    version: int | None = None,
+    max_batch: int = 16,
+    name: str = "tfvrnn",
+    card: dict | None = None,
+) -> Path:
+    """Export any model; arguments and errors as of `export_sampler`.
+
+    Signatures, every tensor with the batch in dimension 0:
+
+        serving_default  frames uint8 [B, n_ctx, H, W, C], seed int32 [B]
+                         -> frames uint8 [B, horizon, H, W, C]
+        samples          the same -> frames uint8 [B, samples, horizon, H, W, C]; sample s is
+                         that of serving_default with seed + s
+        mean             frames -> frames, every latent at its mean
+
+    Written aside and renamed, so that a server that polls never sees half a version.
+    """
+    base = Path(out).expanduser()
+    number = _free_version(base, version)
+    batch_sizes = allowed_batch_sizes(max_batch)
+    aside = base / f".version-{number}-of-{os.getpid()}"
+    try:
+        base.mkdir(parents=True, exist_ok=True)
+        module, signatures = sampler_module(model, horizon, samples)
+        tf.saved_model.save(module, str(aside), signatures)
+        card = {
+            "name": name,
+            "version": number,
+            "code_version": tfvrnn.__version__,
+            "family": type(model).__name__,
+            "parameters": model.count_params(),
+            "context_frames": model.context_frames,
+            "image_shape": list(model.image_shape),
+            "horizon": horizon,
+            "samples": samples,
+            "batch_sizes": batch_sizes,
+            "signatures": sorted(signatures),
+            **(card or {}),
+        }
+        warmup.write(aside, name, model, sorted(signatures), batch_sizes)
+        (aside / "assets.extra" / CARD).write_text(_to_json(card))
+        aside.rename(base / str(number))
+    except OSError as error:
+        raise UserError(f"cannot write the export into {base}: {error.strerror}") from None
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    _replace(base / CARD, _to_json(card))
+    _replace(base / "models.config", models_config(name))
+    _replace(base / "batching.config", batching_config(batch_sizes))
+    return base / str(number)
+
+
+def sampler_module(model, horizon: int, samples: int) -> tuple[tf.Module, dict[str, Callable]]:
+    """(module that holds the weights, {name: concrete function} of its signatures)."""
+    frames = tf.TensorSpec((None, model.context_frames, *model.image_shape), tf.uint8, "frames")
+    seed = tf.TensorSpec((None,), tf.int32, "seed")
+
+    def futures(frames, seeds):
+        context = tf.cast(frames, tf.float32) / 255.0
+        videos = sampling.rollout_frames(model, context, seeds, tf.constant(horizon))
+        return tf.cast(tf.round(videos * 255.0), tf.uint8)
+
+    def checked(frames, seed):
+        same = tf.debugging.assert_equal(
+            tf.shape(frames)[0], tf.shape(seed)[0], "`frames` and `seed` differ in dimension 0"
+        )
+        with tf.control_dependencies([same]):
+            return tf.cast(seed, tf.int64)[:, None]
+
+    def one(frames, seed):
+        return {"frames": futures(frames, checked(frames, seed))}
+
+    def several(frames, seed):
+        seeds = checked(frames, seed) + tf.range(samples, dtype=tf.int64)
+        videos = futures(frames, seeds)
+        shape = (-1, samples, horizon, *model.image_shape)
+        return {"frames": tf.reshape(videos, shape)}
+
+    def mean(frames):
+        return {"frames": futures(frames, None)}
+
+    def traced(function, *specs):
+        return tf.function(function, autograph=False).get_concrete_function(*specs)
+
+    module = tf.Module()
+    # The bare variables, not the model: Keras' own wrappers would be saved as second variables,
+    # and a session, as in the C++ server, would restore those and not the ones in use.
+    module.weights = [weight.value for weight in model.weights]
+    return module, {
+        "serving_default": traced(one, frames, seed),
+        "samples": traced(several, frames, seed),
+        "mean": traced(mean, frames),
+    }
+
+
+def versions(base: Path) -> list[int]:
+    """Numbers of the versions in a base folder, ascending."""
+    if not base.is_dir():
+        return []
+    return sorted(int(path.name) for path in base.iterdir() if path.name.isdigit())
+
+
+def _free_version(base: Path, wanted: int | None) -> int:
+    there = versions(base)
+    if wanted in there:
+        raise UserError(f"version {wanted} is in {base} already")
+    return wanted or max(there, default=0) + 1
+
+
+def allowed_batch_sizes(largest: int) -> list[int]:
+    """Powers of two below the largest, and the largest."""
+    sizes = [2**k for k in range(largest.bit_length()) if 2**k < largest]
+    return [*sizes, largest]
+
+
+def models_config(name: str) -> str:
+    """For `tensorflow_model_server --model_config_file`, with the base mounted at /models/NAME."""
+    return (
+        f'model_config_list {{\n  config {{\n    name: "{name}"\n'
+        f'    base_path: "/models/{name}"\n    model_platform: "tensorflow"\n  }}\n}}\n'
+    )
+
+
+def batching_config(batch_sizes: Sequence[int]) -> str:
+    """For `tensorflow_model_server --batching_parameters_file`."""
+    allowed = "".join(f"allowed_batch_sizes: {size}\n" for size in batch_sizes)
+    return (
+        f"max_batch_size {{ value: {batch_sizes[-1]} }}\n"
+        "batch_timeout_micros { value: 2000 }\n"
+        "max_enqueued_batches { value: 100 }\n"
+        f"{allowed}"
+    )
+
+
+def _evaluation(folder: RunFolder) -> dict:
+    """What was measured of a run: {protocol: the contents of its file}."""
+    files = sorted((folder.path / "evaluation").glob("*.json"))
+    return {path.stem: json.loads(path.read_text()) for path in files}
+
+
+def _to_json(value) -> str:
+    return json.dumps(value, indent=2) + "\n"
+
+
+def _replace(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}-{os.getpid()}")
+    partial.write_text(text)
+    partial.replace(path)

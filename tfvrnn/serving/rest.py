@@ -1,0 +1,182 @@
+"""TensorFlow Serving's REST interface over a manager and a batcher."""
+
+import asyncio
+import json
+
+import numpy as np
+import tensorflow as tf
+from aiohttp import web
+from google.protobuf import json_format
+from tensorflow_serving.apis import get_model_metadata_pb2, model_pb2
+
+from tfvrnn.serving import grpc_service
+from tfvrnn.serving.batcher import Batcher
+from tfvrnn.serving.errors import Code, Refusal
+from tfvrnn.serving.manager import Manager
+from tfvrnn.serving.servable import DEFAULT_SIGNATURE, Servable
+
+MODEL = "/v1/models/{name:[^/:]+}"
+PLACES = ("", r"/versions/{version:\d+}", "/labels/{label:[^/:]+}")
+
+
+class RestApi:
+    """The routes :predict, model status and metadata.
+
+    Args:
+        max_bytes: largest body; more is 413.
+        timeout: seconds that a request may take, its arrival included; then 504.
+    """
+
+    def __init__(self, manager: Manager, batcher: Batcher, max_bytes: int, timeout: float):
+        self.manager = manager
+        self.batcher = batcher
+        self.timeout = timeout
+        self.app = web.Application(client_max_size=max_bytes, middlewares=[answer_in_json])
+        for place in PLACES:
+            self.app.router.add_post(f"{MODEL}{place}:predict", self.predict)
+            self.app.router.add_get(f"{MODEL}{place}", self.status)
+            self.app.router.add_get(f"{MODEL}{place}/metadata", self.metadata)
+
+    async def predict(self, request: web.Request) -> web.Response:
+        try:
+            async with asyncio.timeout(self.timeout):
+                return await self._predict(request)
+        except TimeoutError:
+            reason = f"not answered within {self.timeout:g} seconds"
+            raise Refusal(Code.DEADLINE_EXCEEDED, reason) from None
+
+    async def _predict(self, request):
+        servable = grpc_service.find(self.manager, model_spec(request))
+        text = await request.read()
+        # Texts of megabytes take a while: not in the loop that everyone shares.
+        name, by_rows, inputs = await asyncio.to_thread(parse, servable, text)
+        described = {key: (tf.as_dtype(v.dtype), v.shape) for key, v in inputs.items()}
+        rows = servable.check(name, described)
+        outputs = await self.batcher.predict(servable, name, inputs, rows)
+        text = await asyncio.to_thread(to_json, outputs, by_rows)
+        return web.Response(text=text, content_type="application/json")
+
+    async def status(self, request: web.Request) -> web.Response:
+        found = grpc_service.model_status(self.manager, model_spec(request))
+        return web.json_response(to_dict(found))
+
+    async def metadata(self, request: web.Request) -> web.Response:
+        asked = get_model_metadata_pb2.GetModelMetadataRequest(
+            model_spec=model_spec(request), metadata_field=[grpc_service.SIGNATURES]
+        )
+        found = grpc_service.model_metadata(self.manager, asked)
+        definitions = get_model_metadata_pb2.SignatureDefMap()
+        found.metadata[grpc_service.SIGNATURES].Unpack(definitions)
+        body = {
+            "model_spec": to_dict(found.model_spec),
+            "metadata": {grpc_service.SIGNATURES: to_dict(definitions)},
+        }
+        return web.json_response(body)
+
+
+@web.middleware
+async def answer_in_json(request: web.Request, handler) -> web.StreamResponse:
+    """Every refusal is {"error": reason} with its HTTP status."""
+    try:
+        return await handler(request)
+    except Refusal as refusal:
+        return refuse(refusal.code.value, str(refusal))
+    except web.HTTPRequestEntityTooLarge:
+        return refuse(413, f"a body may have at most {request.app._client_max_size} bytes")
+    except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
+        return refuse(400, f"Malformed request: {request.method} {request.path}")
+
+
+def refuse(status: int, reason: str) -> web.Response:
+    return web.json_response({"error": reason}, status=status)
+
+
+def to_dict(message) -> dict:
+    """A message with its fields' own names, those at their defaults too."""
+    return json_format.MessageToDict(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
+
+
+def model_spec(request: web.Request) -> model_pb2.ModelSpec:
+    """What a path names."""
+    found = request.match_info
+    spec = model_pb2.ModelSpec(name=found["name"], version_label=found.get("label", ""))
+    if "version" in found:
+        version = int(found["version"])
+        if version >= 2**63:
+            reason = f"Failed to convert version: {version} to numeric."
+            raise Refusal(Code.INVALID_ARGUMENT, reason)
+        spec.version.value = version
+    return spec
+
+
+def parse(servable: Servable, text: bytes) -> tuple[str, bool, dict[str, np.ndarray]]:
+    """(signature, whether by rows, inputs) of a request's body.
+
+    By rows: {"instances": [{"frames": …, "seed": 7}, …]}; by columns: {"inputs": {"frames": …,
+    "seed": […]}}. Where a signature has one input its name may be left out.
+    """
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        reason = f"JSON Parse error: {error}"
+        raise Refusal(Code.INVALID_ARGUMENT, reason) from None
+    if not isinstance(body, dict) or ("instances" in body) == ("inputs" in body):
+        reason = "the body must be an object with either `instances` or `inputs`"
+        raise Refusal(Code.INVALID_ARGUMENT, reason)
+    name = body.get("signature_name", DEFAULT_SIGNATURE)
+    if not isinstance(name, str):
+        raise Refusal(Code.INVALID_ARGUMENT, "`signature_name` must be a string")
+    by_rows = "instances" in body
+    wanted = servable.signature(name).inputs
+    columns = _columns(body["instances"], wanted) if by_rows else body["inputs"]
+    if not isinstance(columns, dict):
+        columns = {next(iter(wanted)): columns} if len(wanted) == 1 else {}
+    servable.check_names(name, columns)
+    arrays = {key: to_array(key, columns[key], info.dtype) for key, info in wanted.items()}
+    return name, by_rows, arrays
+
+
+def _columns(instances, wanted) -> dict:
+    """{input: list over rows} of a list of rows."""
+    if not isinstance(instances, list) or not instances:
+        raise Refusal(Code.INVALID_ARGUMENT, "`instances` must be a list that is not empty")
+    if len(wanted) == 1 and not any(isinstance(row, dict) for row in instances):
+        return {next(iter(wanted)): instances}
+    if not all(isinstance(row, dict) and row.keys() == instances[0].keys() for row in instances):
+        reason = "every instance must be an object with the same inputs"
+        raise Refusal(Code.INVALID_ARGUMENT, reason)
+    return {key: [row[key] for row in instances] for key in instances[0]}
+
+
+def to_array(name: str, value, dtype: int) -> np.ndarray:
+    """Nested lists of JSON as an array, where nothing is lost."""
+    wanted = tf.dtypes.as_dtype(dtype).as_numpy_dtype
+    try:
+        array = np.array(value)
+    except (ValueError, OverflowError, RecursionError):
+        raise Refusal(Code.INVALID_ARGUMENT, f"`{name}` has rows of unequal length") from None
+    kinds = "iu" if np.issubdtype(wanted, np.integer) else "iuf"
+    # An empty list has no numbers to tell the type by; its shape is refused later.
+    if array.size and array.dtype.kind not in kinds:
+        reason = f"`{name}` must hold numbers of type {np.dtype(wanted).name}"
+        raise Refusal(Code.INVALID_ARGUMENT, reason)
+    if array.size and kinds == "iu":
+        limits = np.iinfo(wanted)
+        if array.min() < limits.min or array.max() > limits.max:
+            reason = f"`{name}` must lie in {limits.min} to {limits.max}"
+            raise Refusal(Code.INVALID_ARGUMENT, reason)
+    return array.astype(wanted)
+
+
+def to_json(outputs: dict[str, np.ndarray], by_rows: bool) -> str:
+    """The answer's body; the name of a single output is left out."""
+    lists = {name: value.tolist() for name, value in outputs.items()}
+    if len(lists) == 1:
+        (answer,) = lists.values()
+    elif by_rows:
+        answer = [dict(zip(lists, row)) for row in zip(*lists.values())]
+    else:
+        answer = lists
+    return json.dumps({"predictions" if by_rows else "outputs": answer})

@@ -1,0 +1,146 @@
+"""One loaded version of an export, and the checks of what is asked of it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
+
+from tfvrnn.serving import warmup
+from tfvrnn.serving.errors import Code, Refusal
+from tfvrnn.serving.export import CARD
+
+DEFAULT_SIGNATURE = "serving_default"
+
+
+class Servable:
+    """A SavedModel of a version folder.
+
+    Any SavedModel with batch-major inputs will do; batch sizes come from the model card, else
+    from the warm-up requests.
+
+    Args:
+        folder: the version's folder, `BASE/<number>`.
+
+    Attributes:
+        version: int.
+        signature_defs: {name: SignatureDef}, as the C++ server sees them.
+        batch_sizes: allowed sizes, ascending.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.version = int(folder.name)
+        self.signature_defs = read_signature_defs(folder)
+        self._loaded = tf.saved_model.load(str(folder))
+        self.batch_sizes = self._read_batch_sizes()
+
+    def _read_batch_sizes(self) -> list[int]:
+        card = self.folder / "assets.extra" / CARD
+        if card.is_file():
+            return sorted(json.loads(card.read_text())["batch_sizes"])
+        requests = warmup.read(self.folder)
+        sizes = {t.tensor_shape.dim[0].size for r in requests for t in r.inputs.values()}
+        return sorted(sizes) or [1]
+
+    def warm_up(self) -> None:
+        """Answer the version's own requests, so that no later one waits for tracing."""
+        for request in warmup.read(self.folder):
+            name = request.model_spec.signature_name or DEFAULT_SIGNATURE
+            self.run(name, {key: tf.make_ndarray(t) for key, t in request.inputs.items()})
+
+    def run(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Outputs of a signature.
+
+        Raises:
+            Refusal: the graph itself found the inputs wrong, or failed.
+        """
+        tensors = {name: tf.constant(value) for name, value in inputs.items()}
+        try:
+            outputs = self._loaded.signatures[signature](**tensors)
+        except tf.errors.InvalidArgumentError as error:
+            raise Refusal(Code.INVALID_ARGUMENT, error.message) from None
+        except tf.errors.OpError as error:
+            raise Refusal(Code.INTERNAL, error.message) from None
+        return {name: tensor.numpy() for name, tensor in outputs.items()}
+
+    def signature(self, name: str) -> meta_graph_pb2.SignatureDef:
+        """The signature of that name.
+
+        Raises:
+            Refusal: there is none.
+        """
+        if name not in self.signature_defs:
+            raise Refusal(
+                Code.FAILED_PRECONDITION,
+                f'Serving signature key "{name}" not found; there are: '
+                f"{', '.join(sorted(self.signature_defs))}.",
+            )
+        return self.signature_defs[name]
+
+    def check_names(self, signature: str, names) -> None:
+        """Raise Refusal unless these are the signature's inputs."""
+        wanted, sent = set(self.signature(signature).inputs), set(names)
+        if wanted != sent:
+            raise Refusal(
+                Code.INVALID_ARGUMENT,
+                f"input size does not match signature: {len(sent)}!={len(wanted)} "
+                f"len({{{','.join(sorted(sent))}}}) != len({{{','.join(sorted(wanted))}}}). "
+                f"Sent extra: {{{','.join(sorted(sent - wanted))}}}. "
+                f"Missing but required: {{{','.join(sorted(wanted - sent))}}}.",
+            )
+
+    def check(self, signature: str, described: dict[str, tuple[tf.DType, tuple[int, ...]]]) -> int:
+        """Check {input: (dtype, shape)} before any of it is unpacked.
+
+        Returns:
+            Rows of the request: dimension 0 of every input.
+
+        Raises:
+            Refusal: with what was expected.
+        """
+        self.check_names(signature, described)
+        rows = set()
+        for name, info in self.signature(signature).inputs.items():
+            dtype, shape = described[name]
+            expected = tf.TensorShape(info.tensor_shape)
+            if dtype != tf.dtypes.as_dtype(info.dtype):
+                wanted = tf.dtypes.as_dtype(info.dtype).name
+                raise Refusal(
+                    Code.INVALID_ARGUMENT, f"`{name}` must be {wanted}. Received: {dtype.name}"
+                )
+            if any(side < 0 for side in shape) or not expected.is_compatible_with(shape):
+                raise Refusal(
+                    Code.INVALID_ARGUMENT,
+                    f"`{name}` must be of shape {_shape_text(expected)}. "
+                    f"Received: {_shape_text(shape)}",
+                )
+            rows.add(shape[0])
+        if len(rows) > 1:
+            raise Refusal(
+                Code.INVALID_ARGUMENT,
+                f"inputs differ in dimension 0: {', '.join(map(str, sorted(rows)))}",
+            )
+        (count,) = rows
+        largest = self.batch_sizes[-1]
+        if not 1 <= count <= largest:
+            raise Refusal(
+                Code.INVALID_ARGUMENT, f"a batch must have 1 to {largest} rows. Received: {count}"
+            )
+        return count
+
+
+def read_signature_defs(folder: Path) -> dict[str, meta_graph_pb2.SignatureDef]:
+    """{name: SignatureDef} of a SavedModel, without TensorFlow's own."""
+    proto = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    (graph,) = [graph for graph in proto.meta_graphs if "serve" in graph.meta_info_def.tags]
+    return {
+        name: definition
+        for name, definition in graph.signature_def.items()
+        if not name.startswith("__")
+    }
+
+
+def _shape_text(shape) -> str:
+    return f"[{', '.join('any' if side is None else str(side) for side in tuple(shape))}]"

@@ -1,0 +1,110 @@
+"""Where futures come from: a run, an export, or a server, asked in one way."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import numpy as np
+import tensorflow as tf
+
+from tfvrnn import media
+from tfvrnn.config import UserError
+from tfvrnn.program_config import PredictConfig
+from tfvrnn.run_folder import load_run
+from tfvrnn.sampling import sample_videos
+from tfvrnn.serving.client import Client
+from tfvrnn.serving.export import versions
+from tfvrnn.serving.servable import DEFAULT_SIGNATURE, read_signature_defs
+
+
+@dataclass
+class Source:
+    """A sampler.
+
+    context_shape: (n_ctx, H, W, C); horizon: frames of a future; sample: (contexts uint8
+    `[B, n_ctx, H, W, C]`, seeds int32 `[B]`) -> futures uint8 `[B, horizon, H, W, C]`.
+    """
+
+    context_shape: tuple[int, int, int, int]
+    horizon: int
+    sample: Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def open_source(config: PredictConfig) -> Source:
+    """The source that the options name.
+
+    Raises:
+        UserError: nothing there, or it cannot predict that many frames.
+    """
+    if config.run_dir:
+        return _of_run(config.run_dir, config.horizon)
+    source = _of_export(config.export) if config.export else _of_server(config)
+    if config.horizon not in (None, source.horizon):
+        raise UserError(
+            f"the export predicts {source.horizon} frames; --horizon is {config.horizon}"
+        )
+    return source
+
+
+def _of_run(run_dir: str, horizon: int | None) -> Source:
+    config, model, _ = load_run(run_dir)
+    horizon = horizon or config.data.horizon
+
+    def sample(contexts, seeds):
+        # All contexts are one: encoded once.
+        videos = sample_videos(model, contexts[:1], horizon, seeds[None])
+        return media.to_uint8(videos[0].numpy())
+
+    return Source((model.context_frames, *model.image_shape), horizon, sample)
+
+
+def _of_export(base: str) -> Source:
+    numbers = versions(Path(base))
+    if not numbers:
+        raise UserError(f"no version in {base}: no folder there has a number for a name")
+    folder = Path(base) / str(numbers[-1])
+    try:
+        definitions = read_signature_defs(folder)
+        signature = tf.saved_model.load(str(folder)).signatures[DEFAULT_SIGNATURE]
+    except (OSError, KeyError, ValueError) as error:
+        raise UserError(f"{folder} holds no sampler: {error}") from None
+
+    def sample(contexts, seeds):
+        outputs = signature(frames=tf.constant(contexts), seed=tf.constant(seeds))
+        return outputs["frames"].numpy()
+
+    return Source(*_shapes(definitions), sample)
+
+
+def _of_server(config: PredictConfig) -> Source:
+    client = Client(config.server, config.name)
+    asked = _refusals_of(client.sample, config.server)
+
+    def sample(contexts, seeds):
+        # One row a request: the server itself makes batches of a size that it allows.
+        rows = [asked(contexts[k : k + 1], seeds[k : k + 1]) for k in range(len(seeds))]
+        return np.concatenate(rows)
+
+    return Source(*_shapes(_refusals_of(client.signatures, config.server)()), sample)
+
+
+def _refusals_of(call: Callable, server: str) -> Callable:
+    """The call, with the server's refusals as the user's mistakes."""
+
+    def asked(*arguments):
+        try:
+            return call(*arguments)
+        except grpc.RpcError as error:
+            reason = f"{error.code().name}: {error.details()}"
+            raise UserError(f"{server} does not answer: {reason}") from None
+
+    return asked
+
+
+def _shapes(definitions) -> tuple[tuple[int, ...], int]:
+    """(context shape, horizon) of a sampler's signatures."""
+    signature = definitions[DEFAULT_SIGNATURE]
+    context = signature.inputs["frames"].tensor_shape.dim
+    future = signature.outputs["frames"].tensor_shape.dim
+    return tuple(dim.size for dim in context[1:]), future[1].size
