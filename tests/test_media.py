@@ -1,6 +1,7 @@
 import io
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from tfvrnn import media
@@ -42,3 +43,69 @@ def test_enlarge_repeats_pixels():
 
 def test_to_uint8_rounds_and_clips():
     np.testing.assert_array_equal(media.to_uint8([-1.0, 0.0, 0.5, 1.0, 2.0]), [0, 0, 128, 255, 255])
+
+
+def moving_square(frames=6, height=32, width=48):
+    video = np.full((frames, height, width, 3), 40, np.uint8)
+    for t in range(frames):
+        video[t, 8:20, 4 + 4 * t : 16 + 4 * t] = (220, 180, 60)
+    return video
+
+
+@pytest.mark.parametrize("ending,error", [("gif", 3), ("mp4", 8), ("webm", 8)])
+def test_a_video_file_is_read_as_it_was_written(tmp_path, ending, error):
+    video = moving_square()
+    media.write_video(tmp_path / f"clip.{ending}", video, 8.0)
+    found = media.read_video(tmp_path / f"clip.{ending}")
+    assert found.dtype == np.uint8 and found.shape == video.shape
+    assert np.abs(found.astype(int) - video.astype(int)).mean() < error
+
+
+def test_odd_sides_and_grey_are_written_too(tmp_path):
+    media.write_video(tmp_path / "clip.mp4", moving_square(height=31, width=45)[..., :1], 7.5)
+    assert media.read_video(tmp_path / "clip.mp4").shape == (6, 32, 46, 3)
+
+
+def test_a_folder_of_images_is_a_video_in_the_order_of_names(tmp_path):
+    video = moving_square(3)
+    for name, frame in zip(("b.png", "c.png", "a.png"), video):
+        Image.fromarray(frame).save(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("not a frame")
+    np.testing.assert_array_equal(media.read_video(tmp_path), video[[2, 0, 1]])
+
+
+def test_what_is_no_video_is_told_of(tmp_path):
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "text.mp4").write_text("no frames in here")
+    (tmp_path / "folder").mkdir()
+    for name, reason in [
+        ("missing.mp4", "no video"),
+        ("empty.mp4", "cannot be read"),
+        ("text.mp4", "cannot be read"),
+        ("folder", "has no frames"),
+    ]:
+        with pytest.raises(media.VideoError, match=reason):
+            media.read_video(tmp_path / name)
+    (tmp_path / "folder" / "a.png").write_bytes(b"\x89PNG")
+    with pytest.raises(media.VideoError, match=r"a.png is not an image"):
+        media.read_video(tmp_path / "folder")
+    Image.new("RGB", (4, 4)).save(tmp_path / "folder" / "a.png")
+    Image.new("RGB", (4, 5)).save(tmp_path / "folder" / "b.png")
+    with pytest.raises(media.VideoError, match="different sizes"):
+        media.read_video(tmp_path / "folder")
+
+
+def test_fit_takes_the_centre_square_at_the_models_size():
+    video = np.zeros((2, 8, 16, 3), np.uint8)
+    video[:, :, 4:12] = 200  # the centre
+    assert np.all(media.fit(video, (4, 4, 3)) == 200)
+    assert media.fit(video, (16, 16, 1)).shape == (2, 16, 16, 1)
+    video[:, ::2] = 0
+    assert np.all(media.fit(video, (4, 4, 1)) == 100)  # averaged, not picked
+
+
+def test_side_by_side_tells_given_frames_from_predicted_ones():
+    context, futures = np.zeros((2, 4, 4, 1), np.uint8), np.zeros((3, 5, 4, 4, 1), np.uint8)
+    video = media.side_by_side(context, futures, scale=2)
+    assert video.shape == (7, 12, 3 * 12 + 2 * 2, 3)
+    assert [tuple(frame[0, 0]) for frame in video] == [media.GREEN] * 2 + [media.RED] * 5

@@ -1,19 +1,32 @@
-import dataclasses
-
+import grpc
 import pytest
+import tensorflow as tf
+from serving_tools import HORIZON, LARGEST, running
+from tensorflow_serving.apis import prediction_service_pb2_grpc
+from tiny_models import vrnn
+
+from tfvrnn.serving import export
 
 
 @pytest.fixture(scope="session")
-def small_run(tmp_path_factory):
-    """A run folder of two steps, with moving averages."""
-    from tfvrnn.config import Config, DataConfig, ModelConfig, TrainConfig
-    from tfvrnn.training import train
+def base(tmp_path_factory):
+    base = tmp_path_factory.mktemp("export") / "base"
+    export.export_model(vrnn(), base, HORIZON, 2, None, LARGEST)
+    return base
 
-    folder = tmp_path_factory.mktemp("run") / "run"
-    model = ModelConfig(image_size=8, channels=1, width=8, groups=2, latent_resolutions=(1, 4))
-    data = DataConfig(horizon=2, batch_size=2, digits=1)
-    settings = TrainConfig(
-        run_dir=str(folder), steps=2, average_decay=0.5, validation_videos=2, pictures=0
-    )
-    train(dataclasses.replace(Config(), model=model, data=data, train=settings))
-    return folder
+
+@pytest.fixture(scope="session")
+def server(base):
+    with running(base, max_request_mb=1, queue=8) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def stub(server):
+    with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        yield prediction_service_pb2_grpc.PredictionServiceStub(channel)
+
+
+@pytest.fixture(scope="session")
+def signature(base):
+    return tf.saved_model.load(str(base / "1")).signatures["serving_default"]

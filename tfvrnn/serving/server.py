@@ -4,6 +4,7 @@ In production serve the same export with TensorFlow Serving itself: see docs/ser
 """
 
 import asyncio
+import os
 import signal
 import socket
 from pathlib import Path
@@ -32,7 +33,6 @@ class Server:
 
     def __init__(self, config: ServeConfig):
         self.config = config
-        self._rest = self._grpc = None
 
     async def start(self) -> None:
         """Listen, and begin to load; requests are UNAVAILABLE until the model is warm.
@@ -41,18 +41,21 @@ class Server:
             UserError: no version in the export, or a port that is in use.
         """
         config = self.config
-        self.manager = Manager(Path(config.export).expanduser(), config.name, config.poll_seconds)
-        self.batcher = Batcher(config.queue, config.batching)
+        # gRPC itself would report a port in use in a traceback of its own.
+        listen(config.host, config.port).close()
+        rest = listen(config.host, config.rest_port)
         try:
-            await self._start_rest()
-            await self._start_grpc()
+            base = Path(config.export).expanduser()
+            self.manager = Manager(base, config.name, config.poll_seconds)
         except UserError:
-            await self.stop()
+            rest.close()
             raise
+        self.batcher = Batcher(config.queue, config.batching)
+        await self._start_rest(rest)
+        await self._start_grpc()
 
-    async def _start_rest(self):
+    async def _start_rest(self, listening: socket.socket):
         config = self.config
-        listening = listen(config.host, config.rest_port)
         self.rest_port = listening.getsockname()[1]
         max_bytes = config.max_request_mb * 2**20
         api = RestApi(self.manager, self.batcher, max_bytes, config.request_timeout)
@@ -65,8 +68,6 @@ class Server:
 
     async def _start_grpc(self):
         config = self.config
-        # gRPC itself reports a port in use in a traceback of its own.
-        listen(config.host, config.port).close()
         self._grpc = grpc.aio.server(
             options=[
                 ("grpc.max_receive_message_length", config.max_request_mb * 2**20),
@@ -80,9 +81,7 @@ class Server:
 
     async def stop(self) -> None:
         """Take no more requests, answer those in hand, and end."""
-        stopping = [self._grpc.stop(GRACE)] if self._grpc else []
-        stopping += [self._rest.cleanup()] if self._rest else []
-        await asyncio.gather(*stopping)
+        await asyncio.gather(self._grpc.stop(GRACE), self._rest.cleanup())
         await self.batcher.close()
         await self.manager.close()
 
@@ -97,7 +96,8 @@ def listen(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family)
     except OSError as error:
-        raise UserError(f"cannot listen at {address(host, port)}: {error.strerror}") from None
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        raise UserError(f"cannot listen at {address(host, port)}: {reason}") from None
 
 
 def address(host: str, port: int) -> str:
