@@ -11,14 +11,13 @@ import time
 START = time.perf_counter()
 
 import json  # noqa: E402
-import os  # noqa: E402
-import platform  # noqa: E402
 import statistics  # noqa: E402
-import subprocess  # noqa: E402
 import sys  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import common  # noqa: E402
 
 from tfvrnn import config_flags, program  # noqa: E402
 from tfvrnn.config import Config, DataConfig, ModelConfig  # noqa: E402
@@ -29,19 +28,18 @@ DEFAULT = Config(model=ModelConfig(width=16), data=DataConfig(batch_size=4, hori
 
 
 def main(arguments):
-    peer = next((a.partition("=")[2] for a in arguments if a.startswith("--peer_python=")), None)
-    arguments = [a for a in arguments if not a.startswith("--peer_python=")]
+    peer, arguments = common.take_peer(arguments)
     config = config_flags.replace(DEFAULT, config_flags.parse_changes(arguments, Config))
     step, frames, parameters = prepare(config)
     step()
     first = time.perf_counter() - START
     ours, theirs = [], []
     for _ in range(ROUNDS):
-        ours.append(statistics.median(timed(step) for _ in range(STEPS)))
+        ours.append(statistics.median(common.timed(step) for _ in range(STEPS)))
         if peer:
-            theirs.append(run_peer(peer, config))
+            theirs.append(common.run_peer(peer, config, STEPS)["train_frames_per_s"])
     report = {
-        "machine": machine(),
+        "machine": common.machine(),
         "parameters": parameters,
         "first_step_s": round(first, 1),
         "train_step_s": round(statistics.median(ours), 3),
@@ -78,39 +76,6 @@ def prepare(config):
         return float(metrics["loss"])
 
     return step, config.data.batch_size * config.frames, model.count_params()
-
-
-def timed(function):
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
-
-
-def run_peer(python, config):
-    """Frames/s of the PyTorch peer at the same size."""
-    model, data = config.model, config.data
-    options = {
-        "width": model.width,
-        "batch": data.batch_size,
-        "context": model.context_frames,
-        "horizon": data.horizon,
-        "size": model.image_size,
-        "channels": model.channels,
-        "groups": model.groups,
-        "repeats": STEPS,
-        "latents": ",".join(map(str, model.resolved_latent_resolutions)),
-    }
-    peer = Path(__file__).parent / "peers" / "torch_peer.py"
-    command = [python, str(peer), *(f"--{name}={value}" for name, value in options.items())]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1])["train_frames_per_s"]
-
-
-def machine():
-    """The processor's name and the number of cores in use."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores"
 
 
 if __name__ == "__main__":

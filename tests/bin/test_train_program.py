@@ -3,6 +3,7 @@
 import runpy
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -164,6 +165,20 @@ def test_options_are_checked_before_tensorflow_is_imported(tmp_path):
         "assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, capture_output=True)
+
+
+def test_a_diverged_run_ends_with_one_line_and_code_1(train, monkeypatch):
+    class Diverged(RuntimeError):
+        pass
+
+    def diverge(config):
+        raise Diverged("loss is nan at step 7")
+
+    fake = types.SimpleNamespace(TrainingDiverged=Diverged, train=diverge)
+    monkeypatch.setitem(sys.modules, "tfvrnn.training", fake)
+    # Python itself prints the text of such an exit and makes its code 1.
+    code, _ = train("--train.run_dir=run", *SMALL)
+    assert code == "error: loss is nan at step 7"
 
 
 def test_help_names_every_option(monkeypatch, capsys):

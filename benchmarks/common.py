@@ -1,0 +1,56 @@
+"""What the benchmarks share: the machine, medians, the PyTorch peer."""
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import time
+from pathlib import Path
+
+PEER = Path(__file__).parent / "peers" / "torch_peer.py"
+
+
+def take_peer(arguments: list[str]) -> tuple[str | None, list[str]]:
+    """(value of --peer_python, the other arguments)."""
+    name = "--peer_python="
+    peer = next((a.removeprefix(name) for a in arguments if a.startswith(name)), None)
+    return peer, [a for a in arguments if not a.startswith(name)]
+
+
+def timed(function) -> float:
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def median_time(function, repeats: int) -> float:
+    """Median seconds of `repeats` calls, after one that warms up."""
+    function()
+    return statistics.median(timed(function) for _ in range(repeats))
+
+
+def run_peer(python: str, config, repeats: int) -> dict:
+    """The PyTorch peer's report at the size of a configuration."""
+    model, data = config.model, config.data
+    options = {
+        "width": model.width,
+        "batch": data.batch_size,
+        "context": model.context_frames,
+        "horizon": data.horizon,
+        "size": model.image_size,
+        "channels": model.channels,
+        "groups": model.groups,
+        "repeats": repeats,
+        "latents": ",".join(map(str, model.resolved_latent_resolutions)),
+    }
+    command = [python, str(PEER), *(f"--{name}={value}" for name, value in options.items())]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def machine() -> str:
+    """The processor's name and the number of cores in use."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores"
