@@ -67,9 +67,7 @@ def prepare(config):
 
     from tfvrnn.models import build_model
     from tfvrnn.sampling import sample_videos
-    from tfvrnn.training.loop import prepare_tensorflow
 
-    prepare_tensorflow(config)
     model = build_model(config.model)
     rng = np.random.default_rng(0)
     shape = (config.data.batch_size, model.context_frames, *model.image_shape)

@@ -21,15 +21,17 @@ from tfvrnn.run_folder import RunFolder
 
 def main(arguments: list[str]) -> None:
     wanted = PredictConfig(**config_flags.parse_changes(arguments, PredictConfig))
-    if not Path(wanted.out).parent.is_dir():
-        raise UserError(f"no folder {Path(wanted.out).parent} to write {wanted.out} into")
+    out = program.output(wanted.out)
     if wanted.run_dir:
         RunFolder(wanted.run_dir).read_config()  # complains at once where there is no run
     try:
-        video = media.read_video(wanted.video)[:: wanted.stride]
+        next(media.frames_of(wanted.video))
+        predict(wanted, out)
     except media.VideoError as error:
         raise UserError(str(error)) from None
 
+
+def predict(wanted: PredictConfig, out: Path) -> None:
     # TensorFlow takes seconds to import: only after every option was found in order.
     import numpy as np
 
@@ -37,18 +39,13 @@ def main(arguments: list[str]) -> None:
 
     source = open_source(wanted)
     frames, *shape = source.context_shape
-    start = len(video) - frames if wanted.start is None else wanted.start
-    if start < 0 or start + frames > len(video):
-        raise UserError(
-            f"{wanted.video} has {len(video)} frames at this stride; "
-            f"the model is given {frames}, from frame {max(start, 0)}"
-        )
-    context = media.fit(video[start : start + frames], shape)
+    context = media.read_clip(wanted.video, frames, wanted.start, wanted.stride)
+    context = media.fit(context, shape)
     seeds = np.arange(wanted.seed, wanted.seed + wanted.samples, dtype=np.int32)
     futures = source.sample(np.repeat(context[None], len(seeds), axis=0), seeds)
     picture = media.side_by_side(context, futures, wanted.scale)
-    media.write_video(wanted.out, picture, wanted.frame_rate)
-    print(f"{wanted.out}: {frames} frames given, {source.horizon} predicted, {len(seeds)} futures")
+    media.write_video(out, picture, wanted.frame_rate)
+    print(f"{out}: {frames} frames given, {source.horizon} predicted, {len(seeds)} futures")
 
 
 if __name__ == "__main__":

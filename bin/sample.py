@@ -11,16 +11,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tfvrnn import config_flags, program
-from tfvrnn.config import UserError
 from tfvrnn.program_config import SampleConfig
 from tfvrnn.run_folder import RunFolder
 
 
 def main(arguments: list[str]) -> None:
     wanted = SampleConfig(**config_flags.parse_changes(arguments, SampleConfig))
-    out = Path(wanted.out)
-    if not out.parent.is_dir():
-        raise UserError(f"no folder {out.parent} to write {out.name} into")
+    out = program.output(wanted.out)
     RunFolder(wanted.run_dir).read_config()  # complains at once where there is no run
 
     # TensorFlow takes seconds to import: only after every option was found in order.

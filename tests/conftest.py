@@ -1,4 +1,3 @@
-import dataclasses
 import gc
 import time
 
@@ -35,15 +34,27 @@ def rng():
 
 @pytest.fixture(scope="session")
 def small_run(tmp_path_factory):
-    """A run folder of two steps, with moving averages."""
+    """A run folder as training leaves it, with moving averages that are not the weights."""
     from tfvrnn.config import Config, DataConfig, ModelConfig, TrainConfig
-    from tfvrnn.training import train
+    from tfvrnn.models import build_model
+    from tfvrnn.run_folder import RunFolder
+    from tfvrnn.training.checkpoint import Checkpoints
+    from tfvrnn.training.optimizer import MovingAverages, make_optimizer
 
     folder = tmp_path_factory.mktemp("run") / "run"
-    model = ModelConfig(image_size=8, channels=1, width=8, groups=2, latent_resolutions=(1, 4))
-    data = DataConfig(horizon=2, batch_size=2, digits=1)
-    settings = TrainConfig(
-        run_dir=str(folder), steps=2, average_decay=0.5, validation_videos=2, pictures=0
+    config = Config(
+        model=ModelConfig(image_size=8, channels=1, width=8, groups=2, latent_resolutions=(1,)),
+        data=DataConfig(horizon=2, batch_size=2, digits=1),
+        train=TrainConfig(average_decay=0.5),
     )
-    train(dataclasses.replace(Config(), model=model, data=data, train=settings))
+    model = build_model(config.model)
+    optimizer = make_optimizer(config.train)
+    optimizer.build(model.trainable_variables)
+    averages = MovingAverages(model, config.train.average_decay)
+    for weight in averages.weights:
+        weight.assign(0.5 * weight)
+    checkpoints = Checkpoints(RunFolder(folder), model, optimizer, averages)
+    checkpoints.step.assign(2)
+    checkpoints.save()
+    RunFolder(folder).write_config(config)
     return folder

@@ -109,3 +109,32 @@ def test_side_by_side_tells_given_frames_from_predicted_ones():
     video = media.side_by_side(context, futures, scale=2)
     assert video.shape == (7, 12, 3 * 12 + 2 * 2, 3)
     assert [tuple(frame[0, 0]) for frame in video] == [media.GREEN] * 2 + [media.RED] * 5
+
+
+def test_a_clip_is_cut_out_of_a_video(tmp_path):
+    video = moving_square(9)
+    for number, frame in enumerate(video):
+        Image.fromarray(frame).save(tmp_path / f"{number}.png")
+    np.testing.assert_array_equal(media.read_clip(tmp_path, 2), video[7:])
+    np.testing.assert_array_equal(media.read_clip(tmp_path, 3, stride=2), video[[4, 6, 8]])
+    np.testing.assert_array_equal(media.read_clip(tmp_path, 3, 1, 3), video[[1, 4, 7]])
+    with pytest.raises(media.VideoError, match="has 9 frames; needed are 10"):
+        media.read_clip(tmp_path, 10)
+    with pytest.raises(media.VideoError, match="has 9 frames; needed are 3 from frame 7"):
+        media.read_clip(tmp_path, 3, 7)
+
+
+@pytest.mark.parametrize("ending", ["gif", "mp4", "webm"])
+def test_damaged_videos_are_told_of_or_read(tmp_path, ending, rng):
+    path = tmp_path / f"clip.{ending}"
+    media.write_video(path, moving_square(), 8.0)
+    whole = path.read_bytes()
+    for _ in range(60):
+        damaged = bytearray(whole)
+        for place in rng.integers(0, len(damaged), 8):
+            damaged[place] = rng.integers(0, 256)
+        path.write_bytes(damaged[: rng.integers(1, len(damaged))])
+        try:
+            media.read_video(path)
+        except media.VideoError as error:
+            assert str(path) in str(error)

@@ -65,6 +65,25 @@ def test_samples_of_one_context_equal_single_ones_and_differ(model, context):
     assert np.abs(many[:, 0] - many[:, 1]).max(axis=(1, 2, 3, 4)).min() > 1e-4
 
 
+def test_many_samples_encode_their_context_once(model, context, monkeypatch):
+    rows, begin = [], type(model).begin
+    monkeypatch.setattr(
+        type(model),
+        "begin",
+        lambda self, x, *more: rows.append(x.shape[0]) or begin(self, x, *more),
+    )
+    flat = sampling.rollout_frames(
+        model, tf.constant(context, tf.float32), tf.zeros((3, 7), tf.int64), tf.constant(2)
+    )
+    assert flat.shape == (21, 2, 8, 8, 1) and rows == [3]
+
+
+def test_int32_seeds_are_seeds(model, context):
+    np.testing.assert_array_equal(
+        sample(model, context, 1, tf.constant([1, 2, 3])), sample(model, context, 1, [1, 2, 3])
+    )
+
+
 def test_the_mean_needs_no_seed_and_is_the_same_every_time(model, context):
     mean = sample(model, context, 3, mean=True)
     np.testing.assert_array_equal(mean, sample(model, context, 3, mean=True))
@@ -88,6 +107,8 @@ def test_a_new_horizon_does_not_trace_again_and_goes_on_the_same(model, context)
         (dict(seeds=[1, 2, 3, 4, 5, 6]), r"B = 3. Received: shape \(6,\)"),
         (dict(seeds=[[1, 2, 3], [4, 5, 6]]), r"B = 3. Received: shape \(2, 3\)"),
         (dict(seeds=None), "`seeds` must be given"),
+        (dict(context=np.zeros((0, 2, 8, 8, 1), np.float32)), "`context` must have a row"),
+        (dict(context=np.zeros((3, 2, 8, 8, 1), np.int32)), "must be float or uint8"),
         (dict(horizon=0), "`horizon` must be at least 1. Received: 0"),
     ],
 )

@@ -1,13 +1,15 @@
 """Pictures and moving pictures: strips, grids, GIFs, video files in and out."""
 
+import collections
 import io
+import itertools
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 IMAGES = (".png", ".jpg", ".jpeg")
 GREEN, RED = (0, 160, 0), (210, 0, 0)
@@ -86,36 +88,73 @@ def to_gif(video: np.ndarray, frames_per_second: float = 5.0) -> bytes:
     return buffer.getvalue()
 
 
-def read_video(path: str | Path) -> np.ndarray:
-    """All frames of a video file (mp4, avi, mov, webm, gif, ...) or folder of images, in order.
+def frames_of(path: str | Path) -> Iterator[np.ndarray]:
+    """Frames of a video file (mp4, avi, mov, webm, gif, ...) or folder of images, one by one.
 
-    Images are taken in the order of their names.
+    Images are taken in the order of their names. Turned as their metadata say.
 
-    Returns:
-        uint8 `[T, H, W, 3]`.
+    Yields:
+        uint8 `[H, W, 3]`.
 
     Raises:
         VideoError: nothing there, not a video, damaged, or frames of different sizes.
     """
-    path = Path(path).expanduser()
-    if not path.exists():
-        raise VideoError(f"no video {path}")
-    frames = list(_images(path) if path.is_dir() else _decoded(path))
-    if not frames:
+    path, shape = Path(path).expanduser(), None
+    try:
+        if not path.exists():
+            raise VideoError(f"no video {path}")
+        for frame in _images(path) if path.is_dir() else _decoded(path):
+            if frame.shape != (shape or frame.shape):
+                raise VideoError(f"{path} has frames of different sizes")
+            shape = frame.shape
+            yield frame
+    except OSError as error:  # also FFmpeg's own errors
+        raise VideoError(f"{path} cannot be read: {error.strerror}") from None
+    if shape is None:
         raise VideoError(f"{path} has no frames")
-    if len({frame.shape for frame in frames}) > 1:
-        raise VideoError(f"{path} has frames of different sizes")
-    return np.stack(frames)
+
+
+def read_video(path: str | Path) -> np.ndarray:
+    """All frames of a video, uint8 `[T, H, W, 3]`; arguments and errors as of `frames_of`."""
+    return np.stack(list(frames_of(path)))
+
+
+def read_clip(path: str | Path, count: int, start: int | None = None, stride: int = 1):
+    """Some frames of a video, of any length: no more of it is held in memory.
+
+    Args:
+        path: as of `frames_of`.
+        count: how many frames.
+        start: number of the first, from 0; None: the last of them is the video's last.
+        stride: from one frame to the next.
+
+    Returns:
+        uint8 `[count, H, W, 3]`.
+
+    Raises:
+        VideoError: also where the video is too short.
+    """
+    span = (count - 1) * stride + 1
+    end = None if start is None else start + span
+    window, seen = collections.deque(maxlen=span), 0
+    for frame in itertools.islice(frames_of(path), end):
+        window.append(frame)
+        seen += 1
+    if seen < (end or span):
+        begin = "" if start is None else f" from frame {start}"
+        raise VideoError(f"{path} has {seen} frames; needed are {span}{begin}")
+    return np.stack(list(window)[::stride])
 
 
 def _decoded(path: Path) -> Iterator[np.ndarray]:
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), metadata_errors="replace") as container:
             if not container.streams.video:
                 raise VideoError(f"{path} has no pictures")
             for frame in container.decode(video=0):
-                yield frame.to_ndarray(format="rgb24")
-    except (av.FFmpegError, OSError) as error:
+                turns = round(frame.rotation / 90)  # counterclockwise
+                yield np.rot90(frame.to_ndarray(format="rgb24"), turns)
+    except av.FFmpegError as error:
         raise VideoError(f"{path} cannot be read: {error.strerror}") from None
 
 
@@ -123,8 +162,9 @@ def _images(folder: Path) -> Iterator[np.ndarray]:
     for path in sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGES):
         try:
             with Image.open(path) as image:
-                yield np.asarray(image.convert("RGB"))
-        except (UnidentifiedImageError, OSError):
+                yield np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+        # Pillow's decoders raise all of these on damaged files.
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
             raise VideoError(f"{path} is not an image") from None
 
 

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 from tfvrnn import config_flags
@@ -27,6 +28,20 @@ def run(main: Callable[[list[str]], None], description: str, options: type = Con
         print(f"error: {error}", file=sys.stderr)
         sys.exit(USER_MISTAKE)
     sys.exit(0)
+
+
+def output(path: str) -> Path:
+    """The path of a file that a program will write, found writable before it computes.
+
+    Raises:
+        UserError: no such folder, or no file can be written there.
+    """
+    path = Path(path).expanduser()
+    if not path.parent.is_dir():
+        raise UserError(f"no folder {path.parent} to write {path.name} into")
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise UserError(f"cannot write {path}")
+    return path
 
 
 def python() -> str:

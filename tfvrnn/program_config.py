@@ -28,6 +28,7 @@ class SampleConfig:
         require_at_least(self, 0, "seed")
         require(self.run_dir != "", "`run_dir` must name a run folder.", repr(self.run_dir))
         require(self.out.endswith(".gif"), "`out` must end in .gif.", repr(self.out))
+        check_seeds(self.seed, self.contexts * self.samples)
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class ExportConfig:
         require_at_least(self, 1, "horizon", "samples", "version", "max_batch")
         require(self.run_dir != "", "`run_dir` must name a run folder.", repr(self.run_dir))
         require(self.out != "", "`out` must name a folder.", repr(self.out))
+        require(self.max_batch <= 1024, "`max_batch` must be at most 1024.", self.max_batch)
         check_name(self.name)
 
 
@@ -76,6 +78,11 @@ class ServeConfig:
         for name in ("port", "rest_port"):
             value = getattr(self, name)
             require(value < 65536, f"`{name}` must be below 65536.", value)
+        require(
+            self.port != self.rest_port or self.port == 0,
+            "`port` and `rest_port` must differ.",
+            self.port,
+        )
         for name in ("request_timeout", "poll_seconds"):
             require(getattr(self, name) > 0, f"`{name}` must be positive.", getattr(self, name))
         check_name(self.name)
@@ -97,9 +104,10 @@ class PredictConfig:
     start: int | None = option(
         None, "First frame of the context, from 0; none: the context is the end of the video."
     )
-    stride: int = option(1, "Take every so many-th frame of the video.")
+    stride: int = option(1, "Frames of the video from one frame of the context to the next.")
     scale: int = option(4, "Side of a pixel in the written video.")
     frame_rate: float = option(8.0, "Frames per second of the written video.")
+    timeout: float = option(60.0, "Seconds to wait for a server that is still starting.")
 
     def __post_init__(self):
         check_fields(self)
@@ -117,7 +125,14 @@ class PredictConfig:
             f"`out` must end in {', '.join(VIDEO_ENDINGS)}.",
             repr(self.out),
         )
-        require(self.frame_rate > 0, "`frame_rate` must be positive.", self.frame_rate)
+        require(1 <= self.frame_rate <= 240, "`frame_rate` must lie in 1 to 240.", self.frame_rate)
+        require(self.timeout > 0, "`timeout` must be positive.", self.timeout)
+        check_seeds(self.seed, self.samples)
+
+
+def check_seeds(first: int, count: int) -> None:
+    """Seeds that count up stay in an int32, as served samplers take them."""
+    require(first + count <= 2**31, "`seed` and those that follow must be below 2**31.", first)
 
 
 def check_name(name: str) -> None:

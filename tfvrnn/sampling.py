@@ -78,7 +78,7 @@ def sample_videos(model: VideoPredictor, context, horizon: int, seeds=None, mean
         context = tf.cast(context, tf.float32) / 255.0
     if mean:
         return _rollout(model)(context, None, tf.constant(horizon))
-    seeds = tf.convert_to_tensor(seeds, tf.int64)
+    seeds = tf.cast(tf.convert_to_tensor(seeds), tf.int64)
     flat = _rollout(model)(context, seeds, tf.constant(horizon))
     return tf.reshape(flat, (*seeds.shape, horizon, *flat.shape[2:]))
 
@@ -88,6 +88,10 @@ def _check(model, context, horizon, seeds, mean):
     if context.shape.rank != 5 or context.shape[1:] != expected:
         shape = ", ".join(map(str, expected))
         raise ValueError(f"`context` must be [B, {shape}]. Received: shape {context.shape}")
+    if context.shape[0] == 0:
+        raise ValueError(f"`context` must have a row. Received: shape {context.shape}")
+    if not (context.dtype.is_floating or context.dtype == tf.uint8):
+        raise ValueError(f"`context` must be float or uint8. Received: {context.dtype.name}")
     if horizon < 1:
         raise ValueError(f"`horizon` must be at least 1. Received: {horizon}")
     if mean:
@@ -118,7 +122,7 @@ def rollout_frames(model, context, seeds, horizon):
     mean = seeds is None
     state = model.begin(context)
     if not mean:
-        samples = tf.size(seeds) // tf.shape(context)[0]
+        samples = tf.size(seeds) // tf.maximum(tf.shape(context)[0], 1)
         state = tf.nest.map_structure(lambda x: tf.repeat(x, samples, axis=0), state)
         seeds = tf.reshape(seeds, [-1])
     frames = tf.TensorArray(

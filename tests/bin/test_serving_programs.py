@@ -2,6 +2,7 @@
 
 import re
 import runpy
+import shutil
 import signal
 import socket
 import subprocess
@@ -123,15 +124,31 @@ def test_predict_refuses(start, tmp_path, clip):
     assert_refused(result, "`out` must end in .gif, .mp4, .webm")
     result = start("predict.py", given, "--export=e", "--out=nowhere/a.gif")
     assert_refused(result, "no folder nowhere")
+    result = start("predict.py", given, "--export=e", "--seed=2147483647")
+    assert_refused(result, "`seed` and those that follow must be below 2**31")
+    result = start("predict.py", given, "--export=e", "--frame_rate=1e-5")
+    assert_refused(result, "`frame_rate` must lie in 1 to 240")
+    result = start("predict.py", given, "--server=127.0.0.1:1", "--timeout=0.5")
+    code, _, text = result
+    assert code == 2 and "127.0.0.1:1 does not answer: UNAVAILABLE" in text
+    (tmp_path / "e" / "1").mkdir(parents=True)
+    result = start("predict.py", given, "--export=e")
+    assert_refused(result, "e/1 holds no sampler")
+    (tmp_path / "e" / "1" / "saved_model.pb").write_bytes(b"garbage")
+    assert_refused(start("predict.py", given, "--export=e"), "e/1 holds no sampler")
+    (tmp_path / "a.gif").mkdir()
+    assert_refused(start("predict.py", given, "--export=e", "--out=a.gif"), "cannot write a.gif")
+    shutil.rmtree(tmp_path / "e")
+    (tmp_path / "a.gif").rmdir()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.gif", "zero.mp4"]
 
 
 def test_predict_refuses_a_clip_shorter_than_the_context(start, small_run, clip):
     given = [f"--run_dir={small_run}", f"--video={clip}"]
     result = start("predict.py", *given, "--stride=5")
-    assert_refused(result, "has 1 frames at this stride; the model is given 2, from frame 0")
+    assert_refused(result, "clip.gif has 5 frames; needed are 6")
     result = start("predict.py", *given, "--start=4")
-    assert_refused(result, "has 5 frames at this stride; the model is given 2, from frame 4")
+    assert_refused(result, "clip.gif has 5 frames; needed are 2 from frame 4")
 
 
 def test_serve_refuses(start, tmp_path):

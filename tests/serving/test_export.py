@@ -12,6 +12,7 @@ from tiny_models import Drift, vrnn
 
 from tfvrnn import media, sampling
 from tfvrnn.config import UserError
+from tfvrnn.run_folder import load_run
 from tfvrnn.serving import export
 
 HORIZON, SAMPLES, LARGEST = 3, 2, 3
@@ -58,6 +59,35 @@ def test_served_frames_are_those_of_sample_videos(exported):
     np.testing.assert_array_equal(found, again)
     others = exported.call("serving_default", frames=frames, seed=seeds + 1)
     assert np.any(found != others, axis=(1, 2, 3, 4)).all()
+
+
+class Noise(Drift):
+    """Its frames are its noise: the sign of the first channels, and nothing else."""
+
+    def render(self, state, latents):
+        bits = tf.bitcast(latents[0], tf.int32)
+        planes = [
+            tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits, 8 * k), 255) for k in range(4)
+        ]
+        frame = tf.concat([planes[0], planes[1]], axis=1)
+        frame = tf.concat([frame, tf.concat([planes[2], planes[3]], axis=1)], axis=2)
+        frame = tf.pad(tf.cast(frame, tf.float32), [(0, 0), (0, 6), (0, 6), (0, 0)])
+        return state, frame / 255.0
+
+
+def test_noise_of_an_export_is_that_of_sampling_to_the_bit(tmp_path):
+    """Every byte of every float comes back."""
+    model = Noise()
+    version = export.export_model(model, tmp_path, 2, 1, None, 1)
+    signature = tf.saved_model.load(str(version)).signatures["serving_default"]
+    frames = np.zeros((3, 3, 8, 8, 3), np.uint8)
+    found = signature(frames=tf.constant(frames), seed=tf.constant([4, 9, -2]))["frames"].numpy()
+    for time in range(2):
+        (noise,) = sampling.row_noise(model, tf.constant([4, 9, -2]), time)
+        expected = noise.numpy().view(np.uint8).reshape(3, 3, 4)  # row, channel, byte
+        places = [(0, 0), (1, 0), (0, 1), (1, 1)]
+        for byte, (y, x) in enumerate(places):
+            np.testing.assert_array_equal(found[:, time, y, x], expected[..., byte])
 
 
 def test_several_samples_are_those_of_the_seeds_that_follow(exported):
@@ -180,15 +210,29 @@ def test_allowed_batch_sizes_end_in_the_largest(largest, sizes):
     assert export.allowed_batch_sizes(largest) == sizes
 
 
-def test_a_run_exports_its_moving_averages(small_run, tmp_path):
-    from tfvrnn.run_folder import load_run
+@pytest.fixture(scope="module")
+def exported_run(small_run, tmp_path_factory):
+    """{precision: version folder} of one run."""
+    base = tmp_path_factory.mktemp("exports")
+    return {
+        precision: export.export_sampler(
+            small_run, base / precision, samples=1, max_batch=1, precision=precision
+        )
+        for precision in ("float32", "mixed_bfloat16")
+    }
 
-    version = export.export_sampler(small_run, tmp_path / "base", samples=1, max_batch=1)
+
+def test_a_run_exports_its_moving_averages(small_run, exported_run):
+    version = exported_run["float32"]
     config, model, step = load_run(small_run)
     card = json.loads((version / "assets.extra" / "model_card.json").read_text())
-    assert card["weights"] == "moving averages" and card["step"] == step
+    assert card["weights"] == "moving averages" and card["step"] == step == 2
     assert card["configuration"]["model.width"] == config.model.width
     assert "train.run_dir" not in card["configuration"]
+    # The weights themselves are half of the averages.
+    saved = tf.train.load_checkpoint(str(small_run / "checkpoints" / "ckpt-2"))
+    average = saved.get_tensor("averages/0/.ATTRIBUTES/VARIABLE_VALUE")
+    np.testing.assert_array_equal(model.trainable_variables[0].numpy(), average)
     frames = np.full((1, model.context_frames, *model.image_shape), 90, np.uint8)
     signature = tf.saved_model.load(str(version)).signatures["serving_default"]
     found = signature(frames=tf.constant(frames), seed=tf.constant([5]))["frames"].numpy()
@@ -196,15 +240,11 @@ def test_a_run_exports_its_moving_averages(small_run, tmp_path):
     assert_same_frames(found, expected)
 
 
-def test_bfloat16_by_option_stays_near_float32(small_run, tmp_path):
-    frames = np.full((1, 2, 8, 8, 1), 90, np.uint8)
-    found = []
-    for precision in ("float32", "mixed_bfloat16"):
-        base = tmp_path / precision
-        version = export.export_sampler(
-            small_run, base, samples=1, max_batch=1, precision=precision
-        )
-        assert json.loads((base / "model_card.json").read_text())["precision"] == precision
+def test_bfloat16_by_option_stays_near_float32(exported_run, rng):
+    frames, found = rng.integers(0, 256, (1, 2, 8, 8, 1), np.uint8), []
+    for precision, version in exported_run.items():
+        card = json.loads((version.parent / "model_card.json").read_text())
+        assert card["precision"] == precision
         signature = tf.saved_model.load(str(version)).signatures["mean"]
         found.append(signature(frames=tf.constant(frames))["frames"].numpy().astype(int))
     assert 0 < np.abs(found[0] - found[1]).max() <= 12

@@ -15,6 +15,7 @@ import tensorflow as tf
 from serving_tools import (
     contexts,
     frames_of,
+    near,
     refusal,
     request,
     rest,
@@ -71,7 +72,10 @@ def test_unknown_models_versions_and_signatures(server, stub):
     assert rest(server, "/v1/models/other:predict", {"inputs": {}})[0] == 404
     assert rest(server, "/v1/models/tfvrnn/versions/9:predict", {"inputs": {}})[0] == 404
     assert rest(server, f"/v1/models/tfvrnn/versions/{10**30}")[0] == 400
-    assert rest(server, "/v1/models/tfvrnn/labels/stable")[0] in (200, 400)
+    assert rest(server, "/v1/models/tfvrnn/labels/stable")[0] == 400
+    assert rest(server, f"/v1/models/tfvrnn/versions/{9 * 10**18 + 10**18}")[0] == 400
+    code, reason = refusal(lambda: stub.Predict(request(name="x" * 100_000)))
+    assert code == "NOT_FOUND" and len(reason) <= 1000
     code, _ = refusal(lambda: stub.Classify(tf_classify()))
     assert code == "UNIMPLEMENTED"
 
@@ -95,7 +99,39 @@ def test_a_small_message_that_claims_a_huge_tensor_takes_no_memory(stub):
     assert code == "INVALID_ARGUMENT" and "`frames` cannot be unpacked" in reason
 
 
+def test_values_in_fields_instead_of_bytes(stub):
+    asked = request(contexts(1))
+    values = contexts(1).ravel().tolist()
+    expected = frames_of(stub.Predict(asked, timeout=60))
+    asked.inputs["frames"].ClearField("tensor_content")
+    asked.inputs["frames"].int_val.extend(values)
+    assert near(frames_of(stub.Predict(asked, timeout=60)), expected)
+    for wrong in ([*values[:-1], 300], [*values, 0]):
+        asked.inputs["frames"].ClearField("int_val")
+        asked.inputs["frames"].int_val.extend(wrong)
+        assert refusal(lambda: stub.Predict(asked, timeout=60))[0] == "INVALID_ARGUMENT"
+
+
+def test_a_body_of_texts_takes_no_more_memory_than_its_own(server):
+    before = psutil.Process().memory_info().rss
+    body = {"inputs": {"frames": ["x" * 500_000] + ["y"] * 2_000, "seed": [1]}}
+    status, answer = rest(server, body=body)
+    assert status == 400 and "must have 1 to 4 rows" in answer["error"]
+    assert psutil.Process().memory_info().rss - before < 50e6
+
+
+def test_a_body_that_cannot_be_unpacked_is_refused(server):
+    connection = http_connection(server)
+    connection.request(
+        "POST", "/v1/models/tfvrnn:predict", b"not gzip", {"Content-Encoding": "gzip"}
+    )
+    answer = connection.getresponse()
+    assert answer.status == 400 and json.load(answer)["error"]
+    connection.close()
+
+
 FRAMES = contexts(1).tolist()
+TOO_BRIGHT = (contexts(1).astype(int) + 256).tolist()
 
 
 @pytest.mark.parametrize(
@@ -112,14 +148,19 @@ FRAMES = contexts(1).tolist()
         ({"instances": [{"frames": FRAMES[0]}]}, "Missing but required: {seed}"),
         ({"instances": [{"seed": 1}, {"frames": FRAMES[0]}]}, "with the same inputs"),
         ({"instances": FRAMES}, "the same inputs"),
-        ({"inputs": {"frames": FRAMES, "seed": [1.5]}}, "`seed` must hold numbers of type int32"),
-        ({"inputs": {"frames": FRAMES, "seed": ["1"]}}, "`seed` must hold numbers"),
+        (
+            {"inputs": {"frames": FRAMES, "seed": [1.5]}},
+            "`seed` must be numbers of type int32 in shape [any]",
+        ),
+        ({"inputs": {"frames": FRAMES, "seed": ["1"]}}, "`seed` must be numbers"),
         ({"inputs": {"frames": FRAMES, "seed": [2**31]}}, "`seed` must lie in"),
         ({"inputs": {"frames": FRAMES, "seed": [10**30]}}, "`seed` must"),
-        ({"inputs": {"frames": [[300]], "seed": [1]}}, "`frames` must lie in 0 to 255"),
-        ({"inputs": {"frames": [[1], [2, 3]], "seed": [1]}}, "rows of unequal length"),
-        ({"inputs": {"frames": [[1]], "seed": [1]}}, "`frames` must be of shape"),
-        (b'{"inputs": {"frames": [NaN], "seed": [1]}}', "`frames` must hold numbers"),
+        ({"inputs": {"frames": TOO_BRIGHT, "seed": [1]}}, "`frames` must lie in 0 to 255"),
+        ({"inputs": {"frames": FRAMES, "seed": [True]}}, "`seed` must be numbers"),
+        ({"inputs": {"frames": [[1], [2, 3]], "seed": [1]}}, "in shape [any, 2, 8, 8, 1]"),
+        ({"inputs": {"frames": FRAMES * 5, "seed": [1] * 5}}, "must have 1 to 4 rows. Received: 5"),
+        ({"inputs": {"frames": 7, "seed": [1]}}, "`frames` must be numbers of type uint8"),
+        (b'{"inputs": {"frames": [NaN], "seed": [1]}}', "`frames` must be numbers"),
         ({"signature_name": 3, "inputs": {}}, "`signature_name` must be a string"),
     ],
 )
@@ -196,9 +237,12 @@ def test_requests_before_the_model_is_warm_are_unavailable(base, monkeypatch):
     from tfvrnn.serving import servable
 
     may_load, loaded = threading.Event(), servable.Servable.warm_up
-    monkeypatch.setattr(
-        servable.Servable, "warm_up", lambda self: (may_load.wait(30), loaded(self))
-    )
+
+    def warm_up(self, stopping):
+        may_load.wait(30)
+        loaded(self, stopping)
+
+    monkeypatch.setattr(servable.Servable, "warm_up", warm_up)
     release = threading.Timer(1.5, may_load.set)
 
     async def ask():
@@ -208,7 +252,7 @@ def test_requests_before_the_model_is_warm_are_unavailable(base, monkeypatch):
         early = await asyncio.to_thread(rest, server, "/v1/models/tfvrnn")
         refused = await asyncio.to_thread(rest, server, body={"inputs": {}})
         release.start()
-        await server.manager.ready.wait()
+        await asyncio.wait_for(server.manager.ready.wait(), 60)
         late = await asyncio.to_thread(rest, server, "/v1/models/tfvrnn")
         await server.stop()
         return early, refused, late
@@ -230,6 +274,33 @@ def test_a_port_in_use_and_an_export_without_a_version(base, tmp_path):
                 pass
     with pytest.raises(UserError, match="no version in"), running(tmp_path):
         pass
+
+
+def test_equal_ports_are_refused():
+    with pytest.raises(UserError, match="`port` and `rest_port` must differ"):
+        ServeConfig(export="base", port=8500, rest_port=8500)
+
+
+def test_stopping_while_a_version_warms_up_does_not_wait_for_all_of_it(base, monkeypatch):
+    from tfvrnn.serving import servable
+
+    answered = []
+
+    def slow(self, name, inputs):
+        answered.append(name)
+        time.sleep(0.5)
+
+    monkeypatch.setattr(servable.Servable, "run", slow)
+
+    async def start_and_stop():
+        server = Server(ServeConfig(export=str(base), port=0, rest_port=0))
+        await server.start()
+        while not answered:
+            await asyncio.sleep(0.05)
+        await server.stop()
+
+    asyncio.run(start_and_stop())
+    assert 1 <= len(answered) <= 2  # of nine
 
 
 def test_a_failed_batch_does_not_end_the_worker(base):

@@ -1,6 +1,7 @@
 """What a running server answers."""
 
-import threading
+import asyncio
+import shutil
 import time
 
 import grpc
@@ -21,6 +22,7 @@ from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
     model_service_pb2_grpc,
+    predict_pb2,
     prediction_service_pb2_grpc,
 )
 from tiny_models import Drift
@@ -136,17 +138,31 @@ def test_the_packages_client(server, signature):
     assert near(found, expected["frames"].numpy())
 
 
-def test_the_client_waits_for_a_server_that_is_full(base):
-    with running(base, queue=1, batching=False) as server:
-        with Client(f"127.0.0.1:{server.port}") as client:
-            threads, found = [], []
-            for k in range(3):
-                work = lambda k=k: found.append(client.sample(contexts(1), [k]))  # noqa: E731
-                threads.append(threading.Thread(target=work))
-                threads[-1].start()
-            for thread in threads:
-                thread.join()
-        assert len(found) == 3
+def test_the_client_asks_again_where_the_server_is_unavailable_with_messages_of_any_size():
+    asked = []
+
+    async def predict(data, context):
+        asked.append(len(data))
+        if len(asked) < 3:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "full")
+        frames = {"frames": tf.make_tensor_proto(np.zeros((1, 1), np.uint8))}
+        return predict_pb2.PredictResponse(outputs=frames).SerializeToString()
+
+    async def serve_and_ask():
+        server = grpc.aio.server(options=[("grpc.max_receive_message_length", -1)])
+        handlers = {"Predict": grpc.unary_unary_rpc_method_handler(predict)}
+        service = "tensorflow.serving.PredictionService"
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        with Client(f"127.0.0.1:{port}") as client:
+            frames = np.zeros((1, 8_000_000), np.uint8)
+            found = await asyncio.to_thread(client.sample, frames, [1])
+        await server.stop(0)
+        return found
+
+    assert asyncio.run(serve_and_ask()).shape == (1, 1)
+    assert len(asked) == 3 and min(asked) > 8_000_000
 
 
 # New versions.
@@ -170,10 +186,16 @@ def test_a_new_version_takes_over_and_a_broken_one_does_not(tmp_path, capfd):
         frames = np.zeros((1, 3, 8, 8, 3), np.uint8)
         with Client(f"127.0.0.1:{server.port}") as client:
             assert client.sample(frames, [1]).shape == (1, 2, 8, 8, 3)
+            (base / "\u00b2").mkdir()  # a digit to some, a number to none
             (base / "3").mkdir()
             (base / "3" / "saved_model.pb").write_bytes(b"not a model")
             wait_for(3, "END")
             assert client.sample(frames, [1]).shape == (1, 2, 8, 8, 3)
         _, body = rest(server, "/v1/models/tfvrnn/versions/3")
         assert body["model_version_status"][0]["status"]["error_code"] == "INTERNAL"
+        # Its files become whole: it is tried again. Its folder goes: back to the one before.
+        shutil.copytree(base / "2", base / "3", dirs_exist_ok=True)
+        wait_for(3, "AVAILABLE")
+        shutil.rmtree(base / "3")
+        wait_for(2, "AVAILABLE")
     assert "version 3 cannot be loaded" in capfd.readouterr().err

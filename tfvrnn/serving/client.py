@@ -48,6 +48,8 @@ class Client:
                 ("grpc.max_receive_message_length", -1),
                 ("grpc.max_send_message_length", -1),
                 ("grpc.service_config", json.dumps(RETRIES)),
+                # A message is kept to be sent again; by default only up to 256 kB.
+                ("grpc.per_rpc_retry_buffer_size", 2**30),
             ],
         )
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
@@ -76,12 +78,20 @@ class Client:
         return {key: tf.make_ndarray(value) for key, value in response.outputs.items()}
 
     def sample(self, frames: np.ndarray, seeds) -> np.ndarray:
-        """Futures uint8 `[B, horizon, H, W, C]` of contexts uint8 `[B, n_ctx, H, W, C]`."""
+        """Futures uint8 `[B, horizon, H, W, C]` of contexts uint8 `[B, n_ctx, H, W, C]`.
+
+        Raises:
+            grpc.RpcError: with the code and details of the refusal.
+        """
         inputs = {"frames": frames, "seed": np.asarray(seeds, np.int32)}
         return self.predict(inputs)["frames"]
 
     def signatures(self) -> dict[str, Any]:
-        """{name: SignatureDef} of the served version."""
+        """{name: SignatureDef} of the served version.
+
+        Raises:
+            grpc.RpcError: with the code and details of the refusal.
+        """
         request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=[SIGNATURES])
         request.model_spec.name = self.name
         response = self._stub.GetModelMetadata(request, timeout=self.timeout)

@@ -2,6 +2,8 @@
 
 import enum
 
+LONGEST_REASON = 1000
+
 
 class Code(enum.Enum):
     """gRPC's status codes that the server uses, each with its HTTP status."""
@@ -19,5 +21,6 @@ class Refusal(Exception):
     """A request that is not answered: its code and one line of reason."""
 
     def __init__(self, code: Code, reason: str):
-        super().__init__(" ".join(reason.split()))
+        # Not more than a gRPC client takes as the details of a status.
+        super().__init__(" ".join(reason.split())[:LONGEST_REASON])
         self.code = code

@@ -44,7 +44,9 @@ def export_sampler(
         The folder of the version.
 
     Raises:
-        UserError: no run or no whole checkpoint there, or a version that is there already.
+        UserError: no run or no whole checkpoint there, a version that is there already, a
+            folder that cannot be written.
+        ValueError: a count below 1.
     """
     config, model, step = load_run(run_dir, precision)
     card = {
@@ -56,7 +58,7 @@ def export_sampler(
     }
     for of_this_machine in ("train.run_dir", "train.init_from"):
         del card["configuration"][of_this_machine]
-    horizon = horizon or config.data.horizon
+    horizon = config.data.horizon if horizon is None else horizon
     return export_model(model, out, horizon, samples, version, max_batch, name, card)
 
 
@@ -82,12 +84,16 @@ def export_model(
 
     Written aside and renamed, so that a server that polls never sees half a version.
     """
+    counts = {"horizon": horizon, "samples": samples, "max_batch": max_batch}
+    for argument, value in (counts | {"version": version}).items():
+        if value is not None and value < 1:
+            raise ValueError(f"`{argument}` must be at least 1. Received: {value}")
     base = Path(out).expanduser()
-    number = _free_version(base, version)
     batch_sizes = allowed_batch_sizes(max_batch)
-    aside = base / f".version-{number}-of-{os.getpid()}"
+    aside = base / f".version-of-{os.getpid()}"
     try:
         base.mkdir(parents=True, exist_ok=True)
+        number = _free_version(base, version)
         module, signatures = sampler_module(model, horizon, samples)
         tf.saved_model.save(module, str(aside), signatures)
         card = {
@@ -107,13 +113,14 @@ def export_model(
         warmup.write(aside, name, model, sorted(signatures), batch_sizes)
         (aside / "assets.extra" / CARD).write_text(_to_json(card))
         aside.rename(base / str(number))
-    except OSError as error:
-        raise UserError(f"cannot write the export into {base}: {error.strerror}") from None
+        _replace(base / CARD, _to_json(card))
+        _replace(base / "models.config", models_config(name))
+        _replace(base / "batching.config", batching_config(batch_sizes))
+    except (OSError, tf.errors.OpError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error.message
+        raise UserError(f"cannot write the export into {base}: {reason}") from None
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    _replace(base / CARD, _to_json(card))
-    _replace(base / "models.config", models_config(name))
-    _replace(base / "batching.config", batching_config(batch_sizes))
     return base / str(number)
 
 
@@ -161,10 +168,18 @@ def sampler_module(model, horizon: int, samples: int) -> tuple[tf.Module, dict[s
 
 
 def versions(base: Path) -> list[int]:
-    """Numbers of the versions in a base folder, ascending."""
+    """Numbers of the versions in a base folder, ascending.
+
+    A version is a folder whose name is a number as TensorFlow Serving reads it: an int64.
+    """
     if not base.is_dir():
         return []
-    return sorted(int(path.name) for path in base.iterdir() if path.name.isdigit())
+    names = [path.name for path in base.iterdir() if path.is_dir()]
+    return sorted(
+        int(name)
+        for name in names
+        if name.isascii() and name.isdigit() and name == str(int(name)) and int(name) < 2**63
+    )
 
 
 def _free_version(base: Path, wanted: int | None) -> int:
@@ -202,7 +217,10 @@ def batching_config(batch_sizes: Sequence[int]) -> str:
 def _evaluation(folder: RunFolder) -> dict:
     """What was measured of a run: {protocol: the contents of its file}."""
     files = sorted((folder.path / "evaluation").glob("*.json"))
-    return {path.stem: json.loads(path.read_text()) for path in files}
+    try:
+        return {path.stem: json.loads(path.read_text()) for path in files}
+    except ValueError as error:
+        raise UserError(f"an evaluation in {files[0].parent} cannot be read: {error}") from None
 
 
 def _to_json(value) -> str:

@@ -1,5 +1,7 @@
 """TensorFlow Serving's gRPC services over a manager and a batcher."""
 
+import traceback
+
 import grpc
 import tensorflow as tf
 from google.protobuf import any_pb2
@@ -57,7 +59,12 @@ def _handler(function, request_class) -> grpc.RpcMethodHandler:
                 raise Refusal(Code.INVALID_ARGUMENT, f"not a request: {error}") from None
             return await function(request)
         except Refusal as refusal:
-            await context.abort(grpc.StatusCode[refusal.code.name], str(refusal))
+            found = refusal
+        # A fault of ours: told on standard error, and to the client in one line.
+        except Exception as error:
+            traceback.print_exc()
+            found = Refusal(Code.INTERNAL, f"{type(error).__name__}: {error}")
+        await context.abort(grpc.StatusCode[found.code.name], str(found))
 
     return grpc.unary_unary_rpc_method_handler(
         handle, response_serializer=lambda response: response.SerializeToString()
@@ -108,7 +115,7 @@ def unpack(name: str, tensor):
     """A TensorProto, described and found in order, as an array."""
     try:
         return tf.make_ndarray(tensor)
-    except (TypeError, ValueError) as error:
+    except (KeyError, OverflowError, TypeError, ValueError) as error:
         raise Refusal(Code.INVALID_ARGUMENT, f"`{name}` cannot be unpacked: {error}") from None
 
 
@@ -144,6 +151,9 @@ def model_metadata(manager: Manager, request) -> get_model_metadata_pb2.GetModel
 def model_status(manager: Manager, spec) -> get_model_status_pb2.GetModelStatusResponse:
     if spec.name != manager.name:
         raise Refusal(Code.NOT_FOUND, f"Could not find any versions of model {spec.name}")
+    if spec.version_label:
+        reason = f"Unrecognized servable version label: {spec.version_label}"
+        raise Refusal(Code.INVALID_ARGUMENT, reason)
     wanted = spec.version.value if spec.HasField("version") else None
     response = get_model_status_pb2.GetModelStatusResponse()
     for version, (state, reason) in sorted(manager.states.items(), reverse=True):

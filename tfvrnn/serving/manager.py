@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,8 +18,9 @@ class Manager:
     """Serves the highest version of an export, under one name.
 
     A new version is loaded and warmed up in the background, then takes the place of the old
-    one, which answers what it had begun. A version that cannot be loaded is told of once; the
-    old one stays.
+    one, which answers what it had begun. A version that cannot be loaded is told of, and tried
+    again when its files change; the next lower one is served. Where the served version's folder
+    goes, the server goes back.
 
     Attributes:
         states: {version: (LOADING, AVAILABLE or END, reason)}, of the versions touched so far.
@@ -33,6 +35,8 @@ class Manager:
         self.states: dict[int, tuple[str, str]] = {}
         self.ready = asyncio.Event()
         self._servable: Servable | None = None
+        self._broken: dict[int, int] = {}
+        self._stopping = threading.Event()
         self._thread = ThreadPoolExecutor(1, "load")
         self._poller = asyncio.create_task(self._poll())
 
@@ -56,27 +60,38 @@ class Manager:
         return servable
 
     async def close(self) -> None:
-        """Stop looking for versions."""
+        """Stop looking for versions; a warm-up ends after the request in hand."""
+        self._stopping.set()
         self._poller.cancel()
         await asyncio.gather(self._poller, return_exceptions=True)
-        self._thread.shutdown(cancel_futures=True)
+        await asyncio.to_thread(self._thread.shutdown, cancel_futures=True)
 
     async def _poll(self) -> None:
         while True:
-            highest = max(versions(self.base), default=None)
-            if highest is not None and highest not in self.states:
-                await self._load(highest)
+            try:
+                await self._look()
+            except OSError as error:
+                print(f"cannot look into {self.base}: {error}", file=sys.stderr, flush=True)
             await asyncio.sleep(self.poll_seconds)
 
-    async def _load(self, version: int) -> None:
+    async def _look(self) -> None:
+        """Go to the highest version that is there and was not found broken as it is."""
+        stamps = {number: _stamp(self.base / str(number)) for number in versions(self.base)}
+        whole = [n for n, stamp in stamps.items() if self._broken.get(n) != stamp]
+        current = self._servable.version if self._servable else None
+        if whole and max(whole) != current:
+            await self._load(max(whole), stamps[max(whole)])
+
+    async def _load(self, version: int, stamp: int) -> None:
         self.states[version] = (LOADING, "")
         loop = asyncio.get_running_loop()
         try:
-            new = await loop.run_in_executor(self._thread, _loaded, self.base / str(version))
+            new = await loop.run_in_executor(self._thread, self._loaded, version)
         # Whatever is wrong with its files, the server goes on.
         except Exception as error:
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:500]
             self.states[version] = (END, reason)
+            self._broken[version] = stamp
             print(f"version {version} cannot be loaded: {reason}", file=sys.stderr, flush=True)
             return
         old, self._servable = self._servable, new
@@ -86,8 +101,12 @@ class Manager:
         self.ready.set()
         print(f"serving version {version} of {self.name}", flush=True)
 
+    def _loaded(self, version: int) -> Servable:
+        servable = Servable(self.base / str(version))
+        servable.warm_up(self._stopping.is_set)
+        return servable
 
-def _loaded(folder: Path) -> Servable:
-    servable = Servable(folder)
-    servable.warm_up()
-    return servable
+
+def _stamp(folder: Path) -> int:
+    """When any file of a version was last changed, in nanoseconds."""
+    return max(path.stat().st_mtime_ns for path in [folder, *folder.rglob("*")])

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import traceback
 
 import numpy as np
 import tensorflow as tf
@@ -16,7 +17,7 @@ from tfvrnn.serving.manager import Manager
 from tfvrnn.serving.servable import DEFAULT_SIGNATURE, Servable
 
 MODEL = "/v1/models/{name:[^/:]+}"
-PLACES = ("", r"/versions/{version:\d+}", "/labels/{label:[^/:]+}")
+PLACES = ("", "/versions/{version:[0-9]{1,19}}", "/labels/{label:[^/:]+}")
 
 
 class RestApi:
@@ -31,6 +32,7 @@ class RestApi:
         self.manager = manager
         self.batcher = batcher
         self.timeout = timeout
+        self._parsing = asyncio.Semaphore(1)
         self.app = web.Application(client_max_size=max_bytes, middlewares=[answer_in_json])
         for place in PLACES:
             self.app.router.add_post(f"{MODEL}{place}:predict", self.predict)
@@ -48,8 +50,10 @@ class RestApi:
     async def _predict(self, request):
         servable = grpc_service.find(self.manager, model_spec(request))
         text = await request.read()
-        # Texts of megabytes take a while: not in the loop that everyone shares.
-        name, by_rows, inputs = await asyncio.to_thread(parse, servable, text)
+        # Python objects of a text take many times its size: one text at a time, and in a
+        # thread, so that the loop gets its turns in between.
+        async with self._parsing:
+            name, by_rows, inputs = await asyncio.to_thread(parse, servable, text)
         described = {key: (tf.as_dtype(v.dtype), v.shape) for key, v in inputs.items()}
         rows = servable.check(name, described)
         outputs = await self.batcher.predict(servable, name, inputs, rows)
@@ -84,7 +88,15 @@ async def answer_in_json(request: web.Request, handler) -> web.StreamResponse:
     except web.HTTPRequestEntityTooLarge:
         return refuse(413, f"a body may have at most {request.app._client_max_size} bytes")
     except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
-        return refuse(400, f"Malformed request: {request.method} {request.path}")
+        return refuse(400, f"Malformed request: {request.method} {request.path[:200]}")
+    except web.RequestPayloadError as error:
+        return refuse(400, f"the body cannot be read: {error}")
+    except web.HTTPException:
+        raise
+    # A fault of ours: told on standard error, and to the client in one line.
+    except Exception as error:
+        traceback.print_exc()
+        return refuse(500, f"{type(error).__name__}: {error}"[:1000])
 
 
 def refuse(status: int, reason: str) -> web.Response:
@@ -134,7 +146,8 @@ def parse(servable: Servable, text: bytes) -> tuple[str, bool, dict[str, np.ndar
     if not isinstance(columns, dict):
         columns = {next(iter(wanted)): columns} if len(wanted) == 1 else {}
     servable.check_names(name, columns)
-    arrays = {key: to_array(key, columns[key], info.dtype) for key, info in wanted.items()}
+    most = servable.batch_sizes[-1]
+    arrays = {key: to_array(key, columns[key], info, most) for key, info in wanted.items()}
     return name, by_rows, arrays
 
 
@@ -150,24 +163,45 @@ def _columns(instances, wanted) -> dict:
     return {key: [row[key] for row in instances] for key in instances[0]}
 
 
-def to_array(name: str, value, dtype: int) -> np.ndarray:
-    """Nested lists of JSON as an array, where nothing is lost."""
-    wanted = tf.dtypes.as_dtype(dtype).as_numpy_dtype
-    try:
-        array = np.array(value)
-    except (ValueError, OverflowError, RecursionError):
-        raise Refusal(Code.INVALID_ARGUMENT, f"`{name}` has rows of unequal length") from None
-    kinds = "iu" if np.issubdtype(wanted, np.integer) else "iuf"
-    # An empty list has no numbers to tell the type by; its shape is refused later.
-    if array.size and array.dtype.kind not in kinds:
-        reason = f"`{name}` must hold numbers of type {np.dtype(wanted).name}"
+def to_array(name: str, value, info, most_rows: int) -> np.ndarray:
+    """Nested lists of JSON as an array of an input's dtype, where nothing is lost.
+
+    Walked through first: NumPy would make an array of many times the text's size of whatever
+    is inside.
+    """
+    dtype = tf.dtypes.as_dtype(info.dtype)
+    if not (dtype.is_integer or dtype.is_floating):
+        raise Refusal(Code.UNIMPLEMENTED, f"`{name}` of type {dtype.name} cannot come as JSON")
+    sides = [side.size for side in info.tensor_shape.dim]
+    numbers = []
+    rows = len(value) if isinstance(value, list) else -1
+    kinds = (int,) if dtype.is_integer else (int, float)
+    if rows > most_rows:
+        raise Refusal(
+            Code.INVALID_ARGUMENT, f"a batch must have 1 to {most_rows} rows. Received: {rows}"
+        )
+    if not _collect(value, [rows, *sides[1:]], kinds, numbers):
+        sides = ["any" if side < 0 else str(side) for side in sides]
+        reason = f"`{name}` must be numbers of type {dtype.name} in shape [{', '.join(sides)}]"
         raise Refusal(Code.INVALID_ARGUMENT, reason)
-    if array.size and kinds == "iu":
-        limits = np.iinfo(wanted)
-        if array.min() < limits.min or array.max() > limits.max:
-            reason = f"`{name}` must lie in {limits.min} to {limits.max}"
-            raise Refusal(Code.INVALID_ARGUMENT, reason)
-    return array.astype(wanted)
+    if dtype.is_integer and numbers and not dtype.min <= min(numbers) <= max(numbers) <= dtype.max:
+        raise Refusal(Code.INVALID_ARGUMENT, f"`{name}` must lie in {dtype.min} to {dtype.max}")
+    try:
+        return np.array(numbers, dtype.as_numpy_dtype).reshape([rows, *sides[1:]])
+    except OverflowError:
+        raise Refusal(Code.INVALID_ARGUMENT, f"`{name}` does not fit {dtype.name}") from None
+
+
+def _collect(value, sides, kinds, numbers: list) -> bool:
+    """Whether nested lists have these sides and numbers of these kinds, which are collected."""
+    if not sides:
+        if type(value) not in kinds:  # not isinstance: True is an int
+            return False
+        numbers.append(value)
+        return True
+    if not isinstance(value, list) or len(value) != sides[0]:
+        return False
+    return all(_collect(part, sides[1:], kinds, numbers) for part in value)
 
 
 def to_json(outputs: dict[str, np.ndarray], by_rows: bool) -> str:

@@ -1,6 +1,7 @@
 """One loaded version of an export, and the checks of what is asked of it."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,8 @@ DEFAULT_SIGNATURE = "serving_default"
 class Servable:
     """A SavedModel of a version folder.
 
-    Any SavedModel with batch-major inputs will do; batch sizes come from the model card, else
-    from the warm-up requests.
+    Every input of a signature has the batch in dimension 0. Batch sizes come from the model
+    card, else from the warm-up requests.
 
     Args:
         folder: the version's folder, `BASE/<number>`.
@@ -33,6 +34,10 @@ class Servable:
         self.folder = folder
         self.version = int(folder.name)
         self.signature_defs = read_signature_defs(folder)
+        for name, signature in self.signature_defs.items():
+            infos = signature.inputs.values()
+            if not infos or not all(len(info.tensor_shape.dim) for info in infos):
+                raise ValueError(f"signature {name} has an input without a batch dimension")
         self._loaded = tf.saved_model.load(str(folder))
         self.batch_sizes = self._read_batch_sizes()
 
@@ -44,9 +49,11 @@ class Servable:
         sizes = {t.tensor_shape.dim[0].size for r in requests for t in r.inputs.values()}
         return sorted(sizes) or [1]
 
-    def warm_up(self) -> None:
+    def warm_up(self, stopping: Callable[[], bool] = lambda: False) -> None:
         """Answer the version's own requests, so that no later one waits for tracing."""
         for request in warmup.read(self.folder):
+            if stopping():
+                return
             name = request.model_spec.signature_name or DEFAULT_SIGNATURE
             self.run(name, {key: tf.make_ndarray(t) for key, t in request.inputs.items()})
 

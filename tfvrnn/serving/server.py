@@ -76,7 +76,12 @@ class Server:
             ]
         )
         add_services(self._grpc, self.manager, self.batcher)
-        self.port = self._grpc.add_insecure_port(address(config.host, config.port))
+        try:
+            self.port = self._grpc.add_insecure_port(address(config.host, config.port))
+        except RuntimeError:  # taken since it was tried
+            await self.stop()
+            reason = f"cannot listen at {address(config.host, config.port)}"
+            raise UserError(reason) from None
         await self._grpc.start()
 
     async def stop(self) -> None:

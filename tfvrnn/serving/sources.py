@@ -1,5 +1,7 @@
 """Where futures come from: a run, an export, or a server, asked in one way."""
 
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +9,7 @@ from pathlib import Path
 import grpc
 import numpy as np
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 
 from tfvrnn import media
 from tfvrnn.config import UserError
@@ -60,33 +63,51 @@ def _of_run(run_dir: str, horizon: int | None) -> Source:
 
 
 def _of_export(base: str) -> Source:
-    numbers = versions(Path(base))
+    base = Path(base).expanduser()
+    numbers = versions(base)
     if not numbers:
         raise UserError(f"no version in {base}: no folder there has a number for a name")
-    folder = Path(base) / str(numbers[-1])
+    folder = base / str(numbers[-1])
     try:
-        definitions = read_signature_defs(folder)
+        shapes = _shapes(read_signature_defs(folder))
         signature = tf.saved_model.load(str(folder)).signatures[DEFAULT_SIGNATURE]
-    except (OSError, KeyError, ValueError) as error:
-        raise UserError(f"{folder} holds no sampler: {error}") from None
+    except (OSError, KeyError, ValueError, DecodeError, tf.errors.OpError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{folder} holds no sampler: {reason}") from None
 
     def sample(contexts, seeds):
         outputs = signature(frames=tf.constant(contexts), seed=tf.constant(seeds))
         return outputs["frames"].numpy()
 
-    return Source(*_shapes(definitions), sample)
+    return Source(*shapes, sample)
 
 
 def _of_server(config: PredictConfig) -> Source:
-    client = Client(config.server, config.name)
+    client = Client(config.server, config.name, config.timeout)
     asked = _refusals_of(client.sample, config.server)
 
     def sample(contexts, seeds):
-        # One row a request: the server itself makes batches of a size that it allows.
+        # One row a request, so that no batch is larger than the server allows.
         rows = [asked(contexts[k : k + 1], seeds[k : k + 1]) for k in range(len(seeds))]
         return np.concatenate(rows)
 
-    return Source(*_shapes(_refusals_of(client.signatures, config.server)()), sample)
+    definitions = _refusals_of(lambda: _when_ready(client, config), config.server)()
+    try:
+        return Source(*_shapes(definitions), sample)
+    except ValueError as error:
+        raise UserError(f"{config.server} serves no sampler: {error}") from None
+
+
+def _when_ready(client: Client, config: PredictConfig):
+    """The signatures, asked for again while the server is still starting."""
+    until = time.monotonic() + config.timeout
+    while True:
+        try:
+            return client.signatures()
+        except grpc.RpcError as error:
+            if error.code() != grpc.StatusCode.UNAVAILABLE or time.monotonic() > until:
+                raise
+        print(f"waiting for {config.server}", file=sys.stderr)
 
 
 def _refusals_of(call: Callable, server: str) -> Callable:
@@ -103,8 +124,19 @@ def _refusals_of(call: Callable, server: str) -> Callable:
 
 
 def _shapes(definitions) -> tuple[tuple[int, ...], int]:
-    """(context shape, horizon) of a sampler's signatures."""
+    """(context shape, horizon) of a sampler's signatures.
+
+    Raises:
+        ValueError: they are not a sampler's.
+    """
+    if DEFAULT_SIGNATURE not in definitions:
+        raise ValueError(f"it has no signature {DEFAULT_SIGNATURE}")
     signature = definitions[DEFAULT_SIGNATURE]
+    names = (sorted(signature.inputs), sorted(signature.outputs))
+    if names != (["frames", "seed"], ["frames"]):
+        raise ValueError(f"its inputs and outputs are {names[0]} and {names[1]}")
     context = signature.inputs["frames"].tensor_shape.dim
     future = signature.outputs["frames"].tensor_shape.dim
+    if (len(context), len(future)) != (5, 5):
+        raise ValueError("its frames are not videos")
     return tuple(dim.size for dim in context[1:]), future[1].size
