@@ -5,6 +5,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.framework import ops
 
 # As training on a CPU does: the graph optimizer takes longer than these graphs run.
 tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
@@ -20,10 +21,18 @@ def forget_models():
 
 @pytest.fixture(autouse=True)
 def collect_after_long_tests():
-    """Traced graphs are large and hang in circles of references."""
+    """Traced graphs are large and hang in circles of references.
+
+    TensorFlow also keeps the gradient of every traced tf.custom_gradient for ever, and with it
+    the graph, half a gigabyte for a train step; a run traces once, but the tests would run out
+    of memory.
+    """
     started = time.perf_counter()
     yield
     if time.perf_counter() - started > 1:
+        registry = ops.gradient_registry._registry
+        for name in [name for name in registry if name.startswith("CustomGradient-")]:
+            del registry[name]
         gc.collect()
 
 
