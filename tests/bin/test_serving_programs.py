@@ -130,7 +130,7 @@ def test_predict_refuses(start, tmp_path, clip):
     assert_refused(result, "`frame_rate` must lie in 1 to 240")
     result = start("predict.py", given, "--server=127.0.0.1:1", "--timeout=0.5")
     code, _, text = result
-    assert code == 2 and "127.0.0.1:1 does not answer: UNAVAILABLE" in text
+    assert code == 2 and "127.0.0.1:1 does not answer: " in text
     (tmp_path / "e" / "1").mkdir(parents=True)
     result = start("predict.py", given, "--export=e")
     assert_refused(result, "e/1 holds no sampler")

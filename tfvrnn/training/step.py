@@ -92,9 +92,11 @@ def _make_gradients(model, optimizer, portions: int) -> Callable:
         size = frames.shape[0] // portions
 
         def add(index, sums):
-            rows = slice(index * size, (index + 1) * size)
-            # Shapes stay known through a slice that begins at a tensor.
-            parts = [tf.ensure_shape(x[rows], (size, *x.shape[1:])) for x in (frames, *noise)]
+            # Not a slice that begins at a tensor, whose shape XLA loses.
+            parts = [
+                tf.gather(tf.reshape(x, (portions, size, *x.shape[1:])), index)
+                for x in (frames, *noise)
+            ]
             found = whole(parts[0], parts[1:], beta)
             return index + 1, tf.nest.map_structure(tf.add, sums, found)
 
