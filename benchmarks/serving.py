@@ -24,7 +24,7 @@ from tfvrnn import config_flags, program
 from tfvrnn.config import Config, DataConfig, ModelConfig
 
 ROOT = Path(__file__).resolve().parents[1]
-CLIENTS, SECONDS = (1, 4, 16), 15.0
+CLIENTS, SECONDS = (1, 4, 16), 10.0
 DEFAULT = Config(
     model=ModelConfig(image_size=32, channels=1, width=8, groups=2), data=DataConfig(horizon=10)
 )
