@@ -68,6 +68,7 @@ def prepare(config):
     from tfvrnn.models import build_model
     from tfvrnn.sampling import sample_videos
 
+    program.divide_cores()
     model = build_model(config.model)
     rng = np.random.default_rng(0)
     shape = (config.data.batch_size, model.context_frames, *model.image_shape)

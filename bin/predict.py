@@ -37,6 +37,7 @@ def predict(wanted: PredictConfig, out: Path) -> None:
 
     from tfvrnn.serving.sources import open_source
 
+    program.divide_cores()
     source = open_source(wanted)
     frames, *shape = source.context_shape
     context = media.read_clip(wanted.video, frames, wanted.start, wanted.stride)

@@ -28,6 +28,7 @@ def main(arguments: list[str]) -> None:
     from tfvrnn.run_folder import load_run
     from tfvrnn.sampling import sample_videos
 
+    program.divide_cores()
     config, model, step = load_run(wanted.run_dir)
     horizon = wanted.horizon or config.data.horizon
     data = dataclasses.replace(config.data, batch_size=wanted.contexts, horizon=horizon)

@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 
@@ -8,7 +9,7 @@ import tensorflow as tf
 from google.protobuf import text_format
 from tensorflow_serving.apis import prediction_log_pb2
 from tensorflow_serving.config import model_server_config_pb2
-from tiny_models import Drift, vrnn
+from tiny_models import Drift, Fade, vrnn
 
 from tfvrnn import media, sampling
 from tfvrnn.config import UserError
@@ -101,6 +102,16 @@ def test_the_mean_needs_no_seed(exported):
     found = exported.call("mean", frames=exported.frames)
     expected = sampling.sample_videos(exported.model, exported.frames, HORIZON, mean=True)
     assert_same_frames(found, expected.numpy())
+
+
+def test_a_model_without_noise_takes_seeds_and_does_not_need_them(tmp_path):
+    fade = Exported(Fade(), tmp_path / "base")
+    found = fade.call("serving_default", frames=fade.frames, seed=fade.seeds)
+    expected = sampling.sample_videos(fade.model, fade.frames, HORIZON, mean=True)
+    assert_same_frames(found, expected.numpy())
+    np.testing.assert_array_equal(fade.call("mean", frames=fade.frames), found)
+    several = fade.call("samples", frames=fade.frames, seed=fade.seeds)
+    np.testing.assert_array_equal(several, np.repeat(found[:, None], SAMPLES, axis=1))
 
 
 def test_a_row_does_not_depend_on_its_batch(exported):
@@ -238,6 +249,15 @@ def test_a_run_exports_its_moving_averages(small_run, exported_run):
     found = signature(frames=tf.constant(frames), seed=tf.constant([5]))["frames"].numpy()
     expected = sampling.sample_videos(model, frames, config.data.horizon, [5]).numpy()
     assert_same_frames(found, expected)
+
+
+def test_the_card_of_an_evaluated_run_has_its_figures(small_run, tmp_path):
+    run = shutil.copytree(small_run, tmp_path / "run")
+    (run / "evaluation").mkdir()
+    (run / "evaluation" / "quick.json").write_text('{"fvd": 123.5}')
+    export.export_sampler(run, tmp_path / "base", horizon=1, samples=1, max_batch=1)
+    card = json.loads((tmp_path / "base" / "model_card.json").read_text())
+    assert card["evaluation"] == {"quick": {"fvd": 123.5}}
 
 
 def test_bfloat16_by_option_stays_near_float32(exported_run, rng):

@@ -1,4 +1,4 @@
-"""Two models of the interface that export in seconds."""
+"""Models of the interface that export in seconds."""
 
 import keras
 from keras import ops
@@ -44,3 +44,18 @@ class Drift(VideoPredictor):
 
     def observe(self, state, frame):
         return (frame,)
+
+
+class Fade(Drift):
+    """A deterministic family: the last frame, half as bright."""
+
+    latent_resolutions = ()
+
+    def noise_shapes(self, batch, steps):
+        return []
+
+    def draw(self, state, noise, mean=False):
+        return state, []
+
+    def render(self, state, latents):
+        return state, 0.5 * state[0]

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from tfvrnn.sampling import sample_videos
 from tfvrnn.serving.client import Client
 from tfvrnn.serving.export import versions
 from tfvrnn.serving.servable import DEFAULT_SIGNATURE, read_signature_defs
+
+ROWS_IN_FLIGHT = 8
 
 
 @dataclass
@@ -87,9 +90,13 @@ def _of_server(config: PredictConfig) -> Source:
     asked = _refusals_of(client.sample, config.server)
 
     def sample(contexts, seeds):
-        # One row a request, so that no batch is larger than the server allows.
-        rows = [asked(contexts[k : k + 1], seeds[k : k + 1]) for k in range(len(seeds))]
-        return np.concatenate(rows)
+        # One row a request, so that no batch is larger than the server allows; a few at a time,
+        # for the server to batch.
+        def row(k):
+            return asked(contexts[k : k + 1], seeds[k : k + 1])
+
+        with ThreadPoolExecutor(ROWS_IN_FLIGHT) as pool:
+            return np.concatenate(list(pool.map(row, range(len(seeds)))))
 
     definitions = _refusals_of(lambda: _when_ready(client, config), config.server)()
     try:

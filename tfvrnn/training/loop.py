@@ -2,7 +2,6 @@
 
 import contextlib
 import math
-import os
 import signal
 import statistics
 import time
@@ -12,6 +11,7 @@ import keras
 import tensorflow as tf
 from tqdm import tqdm
 
+from tfvrnn import program
 from tfvrnn.config import Config, UserError
 from tfvrnn.data import make_dataset
 from tfvrnn.models import build_model
@@ -47,11 +47,7 @@ def prepare_tensorflow(config: Config) -> None:
         # On a CPU the graph optimizer costs 10 s of start-up at width 16 and gains nothing
         # (1.67 against 1.77 s a step without it).
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-        # The graph is about two operations wide, and most of them are small: two at a time, with
-        # half the cores each, train the quickstart twice as fast as one at a time with all of
-        # them (two cores: 352 against 171 frames/s), and width 16 a tenth faster.
-        os.environ.setdefault("TF_NUM_INTEROP_THREADS", "2")
-        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, (os.cpu_count() or 1) // 2)))
+    program.divide_cores()
 
 
 def train(config: Config) -> Outcome:

@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+from inputs import GOLDEN, images, trunk_arrays
+
+from tfvrnn.metrics import LPIPS, lpips
+from tfvrnn.metrics.torch_files import read_state_dict
+
+
+def network(trunk):
+    arrays = {}
+    for layer, (kernel, bias) in trunk_arrays(trunk).items():
+        arrays |= {f"trunk/{layer}/kernel": kernel, f"trunk/{layer}/bias": bias}
+    heads = read_state_dict(GOLDEN / f"lpips_{trunk}_heads.pth")
+    arrays |= {f"head/{name[3]}": head.reshape(-1) for name, head in heads.items()}
+    return LPIPS(trunk, arrays)
+
+
+@pytest.fixture(scope="module")
+def alex():
+    return network("alex")
+
+
+@pytest.mark.parametrize("trunk", ["alex", "vgg"])
+def test_it_is_that_of_the_authors_package(trunk):
+    found = lpips(*images(), network(trunk)).numpy()
+    np.testing.assert_allclose(found, np.load(GOLDEN / "lpips.npz")[trunk], atol=1e-4, rtol=1e-4)
+    assert found[1] == 0
+
+
+def test_any_leading_dimensions_and_grey(alex):
+    frames, truth = (x[..., :1] for x in images())
+    single = alex(frames, truth).numpy()
+    colour = [np.repeat(x, 3, axis=-1) for x in (frames, truth)]
+    np.testing.assert_allclose(alex(*colour).numpy(), single, atol=1e-6)
+    assert alex(frames[None, :, None], truth[None, :, None]).shape == (1, 3, 1)
+
+
+def test_wrong_frames_are_refused(alex):
+    frames, truth = images()
+    with pytest.raises(ValueError, match="at least 31 pixels"):
+        alex(frames[:, :30], truth[:, :30])
+    with pytest.raises(ValueError, match="one shape"):
+        alex(frames[:1], truth)
+    with pytest.raises(ValueError, match="float"):
+        alex(frames.astype(int), truth.astype(int))
+    assert alex(frames[:, :31, :31], truth[:, :31, :31]).shape == (3,)

@@ -1,0 +1,98 @@
+"""PSNR and SSIM of single frames."""
+
+import tensorflow as tf
+
+SSIM_DEFINITIONS = ("gaussian", "uniform")
+UNIFORM_WINDOW = 7
+GAUSSIAN_WINDOW = 11
+
+
+def psnr(frames, truth):
+    """Peak signal-to-noise ratio of each frame, in decibels.
+
+    Source: `tf.image.psnr`; deviations: none.
+
+    Args:
+        frames: float `[..., H, W, C]`, pixels in [0, 1].
+        truth: of the same shape.
+
+    Returns:
+        float32 `[...]`; infinite where a frame equals the truth.
+
+    Raises:
+        ValueError: shapes that differ, pixels that are not float.
+    """
+    frames, truth = _checked(frames, truth)
+    return tf.image.psnr(frames, truth, max_val=1.0)
+
+
+def ssim(frames, truth, definition: str = "gaussian"):
+    """Structural similarity of each frame.
+
+    'gaussian' is `tf.image.ssim`: an 11x11 Gaussian window of deviation 1.5, mean over windows
+    and channels, as Wang et al. define it. 'uniform' is skimage's default, which SVG and its
+    successors report: a uniform 7x7 window, unbiased variances, windows within the image only,
+    each channel by itself and then their mean.
+
+    Source: Wang, Bovik, Sheikh and Simoncelli, "Image quality assessment", 2004;
+    skimage.metrics.structural_similarity; deviations: none, with data_range 1 (early versions of
+    skimage took 2 for float images).
+
+    Args:
+        frames: float `[..., H, W, C]`, pixels in [0, 1].
+        truth: of the same shape.
+        definition: 'gaussian' or 'uniform'.
+
+    Returns:
+        float32 `[...]`, at most 1.
+
+    Raises:
+        ValueError: shapes that differ, pixels that are not float, images smaller than the
+            window (11 or 7), another definition.
+    """
+    if definition not in SSIM_DEFINITIONS:
+        names = ", ".join(SSIM_DEFINITIONS)
+        raise ValueError(f"`definition` must be one of {names}. Received: {definition!r}")
+    frames, truth = _checked(frames, truth)
+    window = GAUSSIAN_WINDOW if definition == "gaussian" else UNIFORM_WINDOW
+    if min(frames.shape[-3:-1]) < window:
+        raise ValueError(
+            f"`frames` must be at least {window} pixels wide and high for the {definition} SSIM. "
+            f"Received: shape {frames.shape}"
+        )
+    if definition == "gaussian":
+        return tf.image.ssim(frames, truth, max_val=1.0)
+    return _uniform_ssim(frames, truth)
+
+
+def _uniform_ssim(x, y):
+    shape = tf.shape(x)
+    x, y = (tf.reshape(tf.cast(v, tf.float64), (-1, *v.shape[-3:])) for v in (x, y))
+
+    def local_mean(image):
+        return tf.nn.avg_pool2d(image, UNIFORM_WINDOW, 1, "VALID")
+
+    mean_x, mean_y = local_mean(x), local_mean(y)
+    pixels = UNIFORM_WINDOW**2
+    unbiased = pixels / (pixels - 1)
+    variances = unbiased * (local_mean(x * x + y * y) - mean_x**2 - mean_y**2)
+    covariance = unbiased * (local_mean(x * y) - mean_x * mean_y)
+    c1, c2 = 0.01**2, 0.03**2
+    similarity = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
+    similarity /= (mean_x**2 + mean_y**2 + c1) * (variances + c2)
+    return tf.cast(tf.reshape(tf.reduce_mean(similarity, (1, 2, 3)), shape[:-3]), tf.float32)
+
+
+def _checked(frames, truth):
+    frames, truth = tf.convert_to_tensor(frames), tf.convert_to_tensor(truth)
+    if frames.shape != truth.shape or frames.shape.rank < 3:
+        raise ValueError(
+            f"`frames` and `truth` must be of one shape [..., H, W, C]. "
+            f"Received: {frames.shape} and {truth.shape}"
+        )
+    if not (frames.dtype.is_floating and truth.dtype.is_floating):
+        raise ValueError(
+            f"`frames` and `truth` must be float in [0, 1]. "
+            f"Received: {frames.dtype.name} and {truth.dtype.name}"
+        )
+    return tf.cast(frames, tf.float32), tf.cast(truth, tf.float32)

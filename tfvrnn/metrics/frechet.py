@@ -1,0 +1,178 @@
+"""Fréchet and kernel distances between sets of features, computed by TF-GAN."""
+
+import importlib
+import importlib.util
+import sys
+import types
+from functools import cache
+
+import numpy as np
+import tensorflow as tf
+
+TFGAN = "tensorflow_gan"
+CLASSIFIER_METRICS = f"{TFGAN}.python.eval.classifier_metrics"
+PACKAGES = (TFGAN, f"{TFGAN}.python", f"{TFGAN}.python.eval")
+
+
+@cache
+def classifier_metrics() -> types.ModuleType:
+    """TF-GAN's module of classifier metrics.
+
+    TF-GAN 2.1 does not import under TensorFlow 2.16 and later, as it reaches for tf.estimator
+    (tensorflow/gan#55). Its metrics need nothing of that: they are then imported with hollow
+    packages in their parents' places, which are taken away again. A TF-GAN that imports is
+    used plainly.
+    """
+    before = {name for name in sys.modules if _is_tfgan(name)}
+    try:
+        return importlib.import_module(CLASSIFIER_METRICS)
+    except (ImportError, AttributeError):
+        _forget(before)
+    try:
+        for package in PACKAGES:
+            sys.modules[package] = _hollow(package)
+        return importlib.import_module(CLASSIFIER_METRICS)
+    finally:
+        _forget(before)
+
+
+def _is_tfgan(module: str) -> bool:
+    return module.split(".")[0] == TFGAN
+
+
+def _forget(kept: set[str]) -> None:
+    for name in [name for name in sys.modules if _is_tfgan(name) and name not in kept]:
+        del sys.modules[name]
+
+
+def _hollow(package: str) -> types.ModuleType:
+    """A package that finds its modules and has run nothing of its own."""
+    root = importlib.util.find_spec(TFGAN) if package == TFGAN else None
+    if root:
+        path = list(root.submodule_search_locations)
+    else:
+        parent, _, name = package.rpartition(".")
+        path = [f"{folder}/{name}" for folder in sys.modules[parent].__path__]
+    module = types.ModuleType(package)
+    module.__path__ = path
+    return module
+
+
+def frechet_distance(real, generated) -> float:
+    """Fréchet distance between Gaussians fitted to two sets of features.
+
+        |m - m'|^2 + Tr(S + S' - 2 (S S')^(1/2)),  unbiased covariances, float64
+
+    Source: Heusel et al., 2017; TF-GAN, `frechet_classifier_distance_from_activations`.
+
+    Args:
+        real: float `[N, D]`.
+        generated: float `[M, D]`.
+
+    Raises:
+        ValueError: fewer than two features, other shapes, values that are not finite.
+    """
+    real, generated = _checked(real, "real"), _checked(generated, "generated")
+    distance = classifier_metrics().frechet_classifier_distance_from_activations
+    return float(distance(tf.constant(real), tf.constant(generated)))
+
+
+def kernel_distance(real, generated) -> float:
+    """Squared maximum mean discrepancy under the polynomial kernel (x.y / D + 1)^3, unbiased.
+
+    Over all pairs: one block.
+
+    Source: Bińkowski et al., 2018; TF-GAN, `kernel_classifier_distance_from_activations`.
+
+    Args, Raises: as `frechet_distance`.
+    """
+    real, generated = _checked(real, "real"), _checked(generated, "generated")
+    distance = classifier_metrics().kernel_classifier_distance_from_activations
+    block = max(len(real), len(generated))
+    return float(distance(tf.constant(real), tf.constant(generated), max_block_size=block))
+
+
+def frechet_infinity(real, generated, points: int = 10, seed: int = 0) -> float:
+    """The Fréchet distance extrapolated to infinitely many features: linear in 1/N, at 1/N = 0.
+
+    Random subsets of both sets, of equal sizes between half of all and all. The bias is linear
+    in 1/N only where N is well above the number of dimensions.
+
+    Source: Chong and Forsyth, "Effectively unbiased FID and Inception Score", 2020; there the
+    generated set alone grows.
+
+    Args:
+        real, generated: as `frechet_distance`; at least 4 features each.
+        points: sizes on the line.
+        seed: of the subsets.
+
+    Raises: as `frechet_distance`.
+    """
+    real, generated = _checked(real, "real", 4), _checked(generated, "generated", 4)
+    largest = min(len(real), len(generated))
+    sizes = np.unique(np.linspace(largest / 2, largest, points).round().astype(int))
+    rng = np.random.default_rng(seed)
+    distances = [
+        frechet_distance(
+            rng.permutation(real)[:size],
+            rng.permutation(generated)[:size],
+        )
+        for size in sizes
+    ]
+    _, at_infinity = np.polyfit(1.0 / sizes, distances, 1)
+    return float(at_infinity)
+
+
+class FeatureStatistics:
+    """Mean and covariance of any number of features, in constant memory, float64.
+
+    Args:
+        dimensions: D.
+    """
+
+    def __init__(self, dimensions: int):
+        self.count = 0
+        self.sum = np.zeros(dimensions)
+        self.outer = np.zeros((dimensions, dimensions))
+
+    def update(self, features) -> None:
+        """Add features `[N, D]`."""
+        features = _checked(features, "features", 1, len(self.sum))
+        self.count += len(features)
+        self.sum += features.sum(axis=0)
+        self.outer += features.T @ features
+
+    @property
+    def mean(self) -> np.ndarray:
+        return self.sum / self.count
+
+    @property
+    def covariance(self) -> np.ndarray:
+        """Unbiased, `[D, D]`."""
+        return (self.outer - np.outer(self.sum, self.mean)) / (self.count - 1)
+
+    def frechet_distance(self, other: "FeatureStatistics") -> float:
+        """As the function of that name, of all features that both were given.
+
+        Raises:
+            ValueError: fewer than two features.
+        """
+        if min(self.count, other.count) < 2:
+            raise ValueError(
+                f"two features at least are needed. Received: {self.count} and {other.count}"
+            )
+        ours, theirs = self.covariance, other.covariance
+        root = classifier_metrics().trace_sqrt_product(tf.constant(ours), tf.constant(theirs))
+        means = np.sum(np.square(self.mean - other.mean))
+        return float(np.trace(ours + theirs) - 2.0 * float(root) + means)
+
+
+def _checked(features, name, least=2, dimensions=None) -> np.ndarray:
+    features = np.asarray(features, np.float64)
+    if features.ndim != 2 or dimensions not in (None, features.shape[-1]):
+        raise ValueError(f"`{name}` must be [N, {dimensions or 'D'}]. Received: {features.shape}")
+    if len(features) < least:
+        raise ValueError(f"`{name}` must hold at least {least} features. Received: {len(features)}")
+    if not np.isfinite(features).all():
+        raise ValueError(f"`{name}` must be finite. Received: {features}")
+    return features

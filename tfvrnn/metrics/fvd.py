@@ -1,0 +1,90 @@
+"""Fréchet and kernel distances between sets of videos, on I3D features."""
+
+import hashlib
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from tfvrnn.metrics import frechet, weights
+from tfvrnn.metrics.i3d import FeatureNetwork, check_videos
+
+_NETWORKS: dict[tuple, FeatureNetwork] = {}
+
+
+def feature_network(source: str = "i3d", cache_dir=None) -> FeatureNetwork:
+    """The `FeatureNetwork`, made once for each source."""
+    key = (source, str(weights.cache_folder(cache_dir)))
+    if key not in _NETWORKS:
+        _NETWORKS[key] = FeatureNetwork(source, cache_dir)
+    return _NETWORKS[key]
+
+
+def frechet_video_distance(real, generated, network: FeatureNetwork | None = None) -> float:
+    """The FVD of a set of generated videos against real ones.
+
+    An FVD means something beside its number of videos, their length and the network alone; it
+    is biased upwards where they are few.
+
+    Source: Unterthiner et al., "Towards Accurate Generative Models of Video", 2018; deviations:
+    none. Weights: deepmind/i3d-kinetics-400/1.
+
+    Args:
+        real: uint8 `[N, T, H, W, 1 or 3]`, T at least 9; grey is repeated to 3 channels.
+        generated: uint8 `[M, T, H, W, 1 or 3]`.
+        network: None: I3D.
+
+    Raises:
+        ValueError: other shapes or dtypes, sets of unlike lengths, fewer than two videos.
+        WeightsUnavailable: the network's weights cannot be had.
+    """
+    return frechet.frechet_distance(*_features(real, generated, network))
+
+
+def kernel_video_distance(real, generated, network: FeatureNetwork | None = None) -> float:
+    """The KVD: the unbiased squared MMD, polynomial kernel, on the FVD's features.
+
+    Source, Args, Raises: as `frechet_video_distance`.
+    """
+    return frechet.kernel_distance(*_features(real, generated, network))
+
+
+def _features(real, generated, network):
+    real, generated = np.asarray(real), np.asarray(generated)
+    for name, videos in (("real", real), ("generated", generated)):
+        check_videos(videos, name)
+        if len(videos) < 2:
+            raise ValueError(f"`{name}` must hold at least 2 videos. Received: {len(videos)}")
+    if real.shape[1] != generated.shape[1]:
+        raise ValueError(
+            f"`real` and `generated` must be of one length. "
+            f"Received: {real.shape[1]} and {generated.shape[1]} frames"
+        )
+    network = network or feature_network()
+    return cached_features(network, real), network(generated)
+
+
+def cached_features(network: FeatureNetwork, videos, cache_dir=None) -> np.ndarray:
+    """The features of real videos, from the cache where these very videos were seen before."""
+    videos = np.ascontiguousarray(videos)
+    key = hashlib.sha256(f"{network.digest} {videos.shape}".encode())
+    key.update(videos)
+    kept = weights.cache_folder(cache_dir) / "features" / f"{key.hexdigest()}.npy"
+    try:
+        return np.load(kept, allow_pickle=False)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        features = network(videos)
+    _keep(features, kept)
+    return features
+
+
+def _keep(features: np.ndarray, path: Path) -> None:
+    """Write whole or not at all; a cache that cannot be written is no fault."""
+    partial = path.with_name(f".{path.stem}-{os.getpid()}.npy")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(partial, features)
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)

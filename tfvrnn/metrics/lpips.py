@@ -1,0 +1,141 @@
+"""LPIPS, the learned perceptual distance of single frames."""
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from tfvrnn.metrics import weights
+
+# Layers by their numbers in torchvision: (stride, padding) of a convolution with ReLU, or POOL.
+# A tap is the map after the ReLU of a layer.
+POOL = "pool"
+TRUNKS = {
+    "alex": {0: (4, 2), 2: POOL, 3: (1, 2), 5: POOL, 6: (1, 1), 8: (1, 1), 10: (1, 1)},
+    "vgg": dict.fromkeys((0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28), (1, 1))
+    | dict.fromkeys((4, 9, 16, 23), POOL),
+}
+TAPS = {"alex": (0, 3, 6, 8, 10), "vgg": (2, 7, 14, 21, 28)}
+POOL_SIDE = {"alex": 3, "vgg": 2}
+LEAST_SIDE = {"alex": 31, "vgg": 16}  # smaller images leave nothing for the last tap
+
+# Of the images in [-1, 1] that the trunks are given.
+SHIFT = (-0.030, -0.088, -0.188)
+SCALE = (0.458, 0.448, 0.450)
+EPSILON = 1e-10
+
+
+class LPIPS(tf.Module):
+    """Distance of deep features, weighted by a learned head.
+
+        sum over taps of the mean over pixels of  w . (f / |f| - f' / |f'|)^2
+
+    Source: Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual
+    Metric", 2018; weights v0.1 of its authors' package `lpips`; deviations: none.
+
+    Args:
+        trunk: 'alex' or 'vgg'.
+        arrays: the weights, as `weights.fetch('lpips_alex')` keeps them.
+
+    Call arguments:
+        frames: float `[..., H, W, 1 or 3]`, pixels in [0, 1]; grey is repeated to 3 channels.
+        truth: of the same shape.
+
+    Returns:
+        float32 `[...]`, 0 for equal frames.
+
+    Raises:
+        ValueError: shapes that differ, pixels that are not float, images too small for the
+            trunk (31 pixels for 'alex', 16 for 'vgg').
+    """
+
+    def __init__(self, trunk: str, arrays: dict[str, np.ndarray]):
+        super().__init__()
+        self.trunk = trunk
+        self.layers = dict(sorted(TRUNKS[trunk].items()))
+        self.kernels = {
+            layer: (
+                tf.constant(arrays[f"trunk/{layer}/kernel"]),
+                tf.constant(arrays[f"trunk/{layer}/bias"]),
+            )
+            for layer, spec in self.layers.items()
+            if spec != POOL
+        }
+        self.heads = [tf.constant(arrays[f"head/{tap}"]) for tap in range(len(TAPS[trunk]))]
+        self._compiled = tf.function(self._distance, reduce_retracing=True, autograph=False)
+
+    def __call__(self, frames, truth):
+        frames, truth = tf.convert_to_tensor(frames), tf.convert_to_tensor(truth)
+        self._check(frames, truth)
+        flat = [tf.reshape(x, (-1, *x.shape[-3:])) for x in (frames, truth)]
+        return tf.reshape(self._compiled(*flat), tf.shape(frames)[:-3])
+
+    def _check(self, frames, truth):
+        if frames.shape != truth.shape or frames.shape.rank < 3 or frames.shape[-1] not in (1, 3):
+            raise ValueError(
+                f"`frames` and `truth` must be of one shape [..., H, W, 1 or 3]. "
+                f"Received: {frames.shape} and {truth.shape}"
+            )
+        if not (frames.dtype.is_floating and truth.dtype.is_floating):
+            raise ValueError(
+                f"`frames` and `truth` must be float in [0, 1]. "
+                f"Received: {frames.dtype.name} and {truth.dtype.name}"
+            )
+        least = LEAST_SIDE[self.trunk]
+        if min(frames.shape[-3:-1]) < least:
+            raise ValueError(
+                f"`frames` must be at least {least} pixels wide and high for the trunk "
+                f"{self.trunk}. Received: shape {frames.shape}"
+            )
+
+    def _distance(self, frames, truth):
+        total = 0.0
+        for head, ours, theirs in zip(self.heads, self._taps(frames), self._taps(truth)):
+            squares = tf.square(_unit_length(ours) - _unit_length(theirs))
+            total += tf.reduce_mean(tf.linalg.matvec(squares, head), axis=(1, 2))
+        return total
+
+    def _taps(self, frames):
+        x = 2.0 * tf.cast(frames, tf.float32) - 1.0
+        x = (x - tf.constant(SHIFT)) / tf.constant(SCALE)
+        for layer, spec in self.layers.items():
+            if spec == POOL:
+                x = tf.nn.max_pool2d(x, POOL_SIDE[self.trunk], 2, "VALID")
+                continue
+            stride, padding = spec
+            paddings = ((0, 0), (padding, padding), (padding, padding), (0, 0))
+            kernel, bias = self.kernels[layer]
+            x = tf.nn.relu(tf.nn.conv2d(x, kernel, stride, paddings) + bias)
+            if layer in TAPS[self.trunk]:
+                yield x
+
+
+def _unit_length(x):
+    return x / (tf.sqrt(tf.reduce_sum(tf.square(x), axis=-1, keepdims=True)) + EPSILON)
+
+
+@cache
+def perceptual_network(
+    trunk: str = "alex",
+    cache_dir: str | Path | None = None,
+    trunk_file: str | Path | None = None,
+) -> LPIPS:
+    """The network with its weights, fetched at first use.
+
+    Args:
+        trunk: 'alex' or 'vgg'.
+        cache_dir, trunk_file: see `weights.fetch`.
+
+    Raises:
+        ValueError: another trunk.
+        WeightsUnavailable: the weights cannot be had.
+    """
+    if trunk not in TRUNKS:
+        raise ValueError(f"`trunk` must be one of {', '.join(TRUNKS)}. Received: {trunk!r}")
+    return LPIPS(trunk, weights.read(weights.fetch(f"lpips_{trunk}", cache_dir, trunk_file)))
+
+
+def lpips(frames, truth, network: LPIPS | None = None):
+    """LPIPS of each frame; see `LPIPS`. Without a network: AlexNet's, fetched at first use."""
+    return (network or perceptual_network())(frames, truth)
