@@ -229,12 +229,39 @@ class TrainConfig:
 class EvalConfig:
     """What is measured."""
 
-    videos: int = option(256, "Test videos.")
+    name: str = option(
+        "", "Name of the result. Default: <dataset>_<context>to<horizon>_<videos>x<samples>."
+    )
+    split: str = option("test", "Split of the dataset.", ("test", "validation"))
+    videos: int = option(256, "Videos of the split, from the first.")
     samples: int = option(100, "Futures drawn of each context.")
     horizon: int | None = option(None, "Frames to predict; none: as in training.")
+    seed: int = option(0, "Seed of the first future; the next ones count up.")
+    batch_size: int = option(8, "Contexts computed at once.")
+    ssim: str = option(
+        "gaussian",
+        "Definition of SSIM: of Wang et al., or skimage's uniform window, as SVG reports.",
+        ("gaussian", "uniform"),
+    )
+    lpips: str = option("alex", "Trunk of LPIPS.", ("alex", "vgg", "none"))
+    lpips_trunk: str = option("", "torchvision's file of the trunk, where it cannot be fetched.")
+    fvd_network: str = option("i3d", "Features of FVD: i3d, the folder of a SavedModel, or none.")
+    fvd_repeats: int = option(5, "FVDs computed, each of one future of every context.")
+    fvd_context: bool = option(False, "Whether the clips of FVD begin with the context.")
+    examples: int = option(4, "Videos that the report shows.")
+    cache_dir: str = option("", "Where weights and features are kept. Default: the user's cache.")
 
     def __post_init__(self):
-        require_at_least(self, 1, "videos", "samples", "horizon")
+        check_fields(self)
+        require_at_least(self, 1, "videos", "samples", "horizon", "batch_size", "fvd_repeats")
+        require_at_least(self, 0, "seed", "examples")
+        futures = self.seed + self.videos * self.samples
+        require(futures <= 2**31, "`seed` and those that follow must be below 2**31.", self.seed)
+        require(self.fvd_network != "", "`fvd_network` must be i3d, a folder or none.", "''")
+        plain = self.name.replace("-", "").replace("_", "")
+        require(
+            plain.isalnum() or not self.name, "`name` must be letters, digits, - and _.", self.name
+        )
 
 
 @dataclass(frozen=True)

@@ -93,6 +93,21 @@ def replace(config: T, changes: dict[str, Any]) -> T:
     return dataclasses.replace(config, **own)
 
 
+def build(config_class: type[T], changes: dict[str, Any]) -> T:
+    """A dataclass of {dotted name: value}, and of defaults; checks run on what results alone."""
+    hints = typing.get_type_hints(config_class)
+    own = {name: value for name, value in changes.items() if "." not in name}
+    for spec in dataclasses.fields(config_class):
+        inside = {
+            name.partition(".")[2]: value
+            for name, value in changes.items()
+            if name.startswith(f"{spec.name}.")
+        }
+        if inside:
+            own[spec.name] = build(hints[spec.name], inside)
+    return config_class(**own)
+
+
 def define(config_class: type) -> flags.FlagValues:
     """Flags of every option of a dataclass, with the fields' own defaults."""
     flag_values = flags.FlagValues()

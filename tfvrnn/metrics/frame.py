@@ -2,9 +2,8 @@
 
 import tensorflow as tf
 
-SSIM_DEFINITIONS = ("gaussian", "uniform")
-UNIFORM_WINDOW = 7
-GAUSSIAN_WINDOW = 11
+# Sides of the windows of SSIM, by definition.
+SSIM_WINDOWS = {"gaussian": 11, "uniform": 7}
 
 
 def psnr(frames, truth):
@@ -50,11 +49,11 @@ def ssim(frames, truth, definition: str = "gaussian"):
         ValueError: shapes that differ, pixels that are not float, images smaller than the
             window (11 or 7), another definition.
     """
-    if definition not in SSIM_DEFINITIONS:
-        names = ", ".join(SSIM_DEFINITIONS)
+    if definition not in SSIM_WINDOWS:
+        names = ", ".join(SSIM_WINDOWS)
         raise ValueError(f"`definition` must be one of {names}. Received: {definition!r}")
     frames, truth = _checked(frames, truth)
-    window = GAUSSIAN_WINDOW if definition == "gaussian" else UNIFORM_WINDOW
+    window = SSIM_WINDOWS[definition]
     if min(frames.shape[-3:-1]) < window:
         raise ValueError(
             f"`frames` must be at least {window} pixels wide and high for the {definition} SSIM. "
@@ -66,14 +65,14 @@ def ssim(frames, truth, definition: str = "gaussian"):
 
 
 def _uniform_ssim(x, y):
-    shape = tf.shape(x)
+    shape, window = tf.shape(x), SSIM_WINDOWS["uniform"]
     x, y = (tf.reshape(tf.cast(v, tf.float64), (-1, *v.shape[-3:])) for v in (x, y))
 
     def local_mean(image):
-        return tf.nn.avg_pool2d(image, UNIFORM_WINDOW, 1, "VALID")
+        return tf.nn.avg_pool2d(image, window, 1, "VALID")
 
     mean_x, mean_y = local_mean(x), local_mean(y)
-    pixels = UNIFORM_WINDOW**2
+    pixels = window**2
     unbiased = pixels / (pixels - 1)
     variances = unbiased * (local_mean(x * x + y * y) - mean_x**2 - mean_y**2)
     covariance = unbiased * (local_mean(x * y) - mean_x * mean_y)

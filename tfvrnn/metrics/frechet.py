@@ -11,6 +11,7 @@ import tensorflow as tf
 
 TFGAN = "tensorflow_gan"
 CLASSIFIER_METRICS = f"{TFGAN}.python.eval.classifier_metrics"
+LEAST_FOR_INFINITY = 4
 PACKAGES = (TFGAN, f"{TFGAN}.python", f"{TFGAN}.python.eval")
 
 
@@ -108,7 +109,10 @@ def frechet_infinity(real, generated, points: int = 10, seed: int = 0) -> float:
 
     Raises: as `frechet_distance`.
     """
-    real, generated = _checked(real, "real", 4), _checked(generated, "generated", 4)
+    real, generated = (
+        _checked(features, name, LEAST_FOR_INFINITY)
+        for features, name in ((real, "real"), (generated, "generated"))
+    )
     largest = min(len(real), len(generated))
     sizes = np.unique(np.linspace(largest / 2, largest, points).round().astype(int))
     rng = np.random.default_rng(seed)

@@ -26,6 +26,10 @@ SCALE = (0.458, 0.448, 0.450)
 EPSILON = 1e-10
 
 
+class TooSmall(ValueError):
+    """Images that are too small for a network."""
+
+
 class LPIPS(tf.Module):
     """Distance of deep features, weighted by a learned head.
 
@@ -46,13 +50,13 @@ class LPIPS(tf.Module):
         float32 `[...]`, 0 for equal frames.
 
     Raises:
-        ValueError: shapes that differ, pixels that are not float, images too small for the
-            trunk (31 pixels for 'alex', 16 for 'vgg').
+        ValueError: shapes that differ, pixels that are not float.
+        TooSmall: a ValueError; images too small for the trunk (31 pixels for 'alex', 16 'vgg').
     """
 
     def __init__(self, trunk: str, arrays: dict[str, np.ndarray]):
         super().__init__()
-        self.trunk = trunk
+        self.trunk, self.digest = trunk, weights.digest(arrays)
         self.layers = dict(sorted(TRUNKS[trunk].items()))
         self.kernels = {
             layer: (
@@ -82,11 +86,15 @@ class LPIPS(tf.Module):
                 f"`frames` and `truth` must be float in [0, 1]. "
                 f"Received: {frames.dtype.name} and {truth.dtype.name}"
             )
+        self.check_size(frames.shape)
+
+    def check_size(self, shape) -> None:
+        """Raise TooSmall where images `[..., H, W, C]` leave nothing for the last tap."""
         least = LEAST_SIDE[self.trunk]
-        if min(frames.shape[-3:-1]) < least:
-            raise ValueError(
+        if min(shape[-3:-1]) < least:
+            raise TooSmall(
                 f"`frames` must be at least {least} pixels wide and high for the trunk "
-                f"{self.trunk}. Received: shape {frames.shape}"
+                f"{self.trunk}. Received: shape {tuple(shape)}"
             )
 
     def _distance(self, frames, truth):

@@ -5,10 +5,10 @@ import random
 import keras
 
 from tfvrnn.config import ModelConfig
-from tfvrnn.models.video_predictor import VideoPredictor
+from tfvrnn.models.video_predictor import ACTIVE_NATS, VideoPredictor
 from tfvrnn.models.vrnn import VRNN
 
-__all__ = ["VRNN", "VideoPredictor", "build_model"]
+__all__ = ["ACTIVE_NATS", "VRNN", "VideoPredictor", "build_model"]
 
 
 def _build_vrnn(config: ModelConfig, dtype) -> VRNN:

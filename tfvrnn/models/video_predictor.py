@@ -3,6 +3,9 @@
 from typing import Any
 
 import keras
+from keras import ops
+
+ACTIVE_NATS = 0.01  # nats a frame, above which a latent channel is in use
 
 
 class VideoPredictor(keras.Model):
@@ -59,6 +62,19 @@ class VideoPredictor(keras.Model):
     def latent_kl(self, frames, noise) -> dict[int, Any]:
         """What `training_terms` sums: {resolution: float32 `[B, T - n_ctx, r, r, Z]`}, nats."""
         raise NotImplementedError
+
+    def channel_nats(self, frames, noise) -> dict[int, Any]:
+        """KL of every latent channel, nats a frame: {resolution: float32 `[Z]`}.
+
+        Summed over pixels, mean over batch and time. A channel above `ACTIVE_NATS` is in use.
+
+        Source: after Burda et al., "Importance Weighted Autoencoders", 2016, where a unit is
+        active if the posterior's mean varies; here if its KL is not zero.
+        """
+        return {
+            resolution: ops.mean(ops.sum(kl_BTHWZ, axis=(2, 3)), axis=(0, 1))
+            for resolution, kl_BTHWZ in self.latent_kl(frames, noise).items()
+        }
 
     def begin(self, context, noise=None):
         """The state after the context `[B, n_ctx, H, W, C]`.

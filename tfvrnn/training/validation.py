@@ -9,15 +9,13 @@ import tensorflow as tf
 from tfvrnn import media, sampling
 from tfvrnn.config import Config
 from tfvrnn.data import make_dataset
-from tfvrnn.models import VideoPredictor
+from tfvrnn.models import ACTIVE_NATS, VideoPredictor
 from tfvrnn.training.optimizer import MovingAverages
 from tfvrnn.training.step import loss_terms, per_unit, to_float
 
 # Validation draws the same noise every time, from seeds far from those of training steps.
 FIRST_STEP = 2**62
 PICTURED_SAMPLES = 3
-# A channel is active if its KL, summed over its pixels, exceeds this many nats a frame.
-ACTIVE_NATS = 0.01
 
 
 class Findings(NamedTuple):
@@ -51,7 +49,7 @@ class Validation:
         videos = make_dataset(config.data, config.model, "validation").unbatch()
         self._batches = videos.take(config.train.validation_videos).batch(config.data.batch_size)
         self._terms = tf.function(self._compute_terms, autograph=False, reduce_retracing=True)
-        self._nats = tf.function(self._nats_per_channel, autograph=False)
+        self._nats = tf.function(self._channel_nats, autograph=False)
 
     def __call__(self) -> Findings:
         weights = self.averages.swapped_in() if self.averages else contextlib.nullcontext()
@@ -89,22 +87,14 @@ class Validation:
         return [z[: tf.shape(frames)[0]] for z in noise]
 
     def _active_channels(self, frames):
-        """{active_channels_<resolution>: latent channels in use}, on one batch.
-
-        Source: after Burda et al., "Importance Weighted Autoencoders", 2016, where a unit is
-        active if the posterior's mean varies; here if its KL is not zero.
-        """
+        """{active_channels_<resolution>: latent channels in use}, on one batch."""
         return {
             f"active_channels_{resolution}": float(np.sum(nats.numpy() > ACTIVE_NATS))
             for resolution, nats in self._nats(frames).items()
         }
 
-    def _nats_per_channel(self, frames):
-        divergences = self.model.latent_kl(to_float(frames), self._noise(frames, 0))
-        return {
-            resolution: tf.reduce_mean(tf.reduce_sum(kl_BTHWZ, axis=(2, 3)), axis=(0, 1))
-            for resolution, kl_BTHWZ in divergences.items()
-        }
+    def _channel_nats(self, frames):
+        return self.model.channel_nats(to_float(frames), self._noise(frames, 0))
 
     def _videos(self, frames, predictions):
         """Truth, posterior's reconstruction, mean and sampled futures of the same contexts."""

@@ -1,0 +1,55 @@
+"""Measure trained runs: FVD, KVD, SSIM, PSNR, LPIPS, spread; a table, JSON and a report.
+
+    python bin/evaluate.py --run_dir=RUN [--eval.samples=100 ...]
+    python bin/evaluate.py --runs=A,B,C --flagfile=configs/eval/smmnist.flags --report=all.html
+    python bin/evaluate.py --run_dir=RUN --protocol=RUN/evaluation/NAME.json
+
+An interrupted evaluation goes on where it was; one that is done is read, not repeated.
+"""
+
+import sys
+from pathlib import Path
+
+# Run from a checkout, the checkout's own package is the one that is meant.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tfvrnn import config_flags, program
+from tfvrnn.program_config import EvaluateConfig
+from tfvrnn.run_folder import RunFolder
+
+
+def main(arguments: list[str]) -> None:
+    given = config_flags.parse_changes(arguments, EvaluateConfig)
+    wanted = config_flags.build(EvaluateConfig, given)
+    for run_dir in wanted.run_dirs:
+        RunFolder(run_dir).read_config()  # complains at once where there is no run
+        RunFolder(run_dir).check_writable()
+    report = wanted.report
+    if not report and wanted.run_dir:
+        report = RunFolder(wanted.run_dir).path / "evaluation" / "report.html"
+        report.parent.mkdir(exist_ok=True)
+    report = program.output(report or "report.html")
+    changes = {n.removeprefix("eval."): v for n, v in given.items() if n.startswith("eval.")}
+    try:
+        evaluate(wanted, changes, report)
+    except KeyboardInterrupt:
+        sys.exit("stopped: the same command goes on")
+
+
+def evaluate(wanted: EvaluateConfig, changes: dict, report: Path) -> None:
+    # TensorFlow takes seconds to import: only after every option was found in order.
+    import tensorflow as tf
+
+    from tfvrnn.evaluation import evaluate_run, table, write_report
+
+    tf.get_logger().setLevel("ERROR")  # TF-GAN's deprecations are not the user's
+    program.divide_cores()
+    results = [evaluate_run(path, changes, wanted.protocol or None) for path in wanted.run_dirs]
+    write_report(results, report)
+    print(table(results))
+    for path in [*(result.path for result in results), report]:
+        print(path)
+
+
+if __name__ == "__main__":
+    program.run(main, __doc__, EvaluateConfig)

@@ -1,0 +1,95 @@
+"""From what was measured of every video to the figures of a table."""
+
+import numpy as np
+
+from tfvrnn import metrics
+from tfvrnn.models import ACTIVE_NATS
+
+LOWER_IS_BETTER = {"lpips"}
+FRAME_MEASURES = ("ssim", "psnr", "lpips")
+
+
+def summarize(measured: dict[str, np.ndarray], seed: int = 0) -> dict:
+    """The figures.
+
+    Args:
+        measured: what `Measures` gives, of all videos.
+        seed: of the subsets of FVD-infinity.
+
+    Returns:
+        ssim, psnr, lpips: each {best, mean, worst}: {mean, deviation (over videos), curve (by
+        time step)}; best and worst of the samples by their mean over time. fvd, kvd,
+        fvd_infinity: {mean, deviation (over repeats), values, videos}. spread: {mean, curve};
+        reconstruction, kl: nats a frame; levels: {resolution: {nats (a frame), active, channels}}.
+        None for what was not measured.
+    """
+    figures = {
+        name: _of_samples(measured[name], name in LOWER_IS_BETTER) if name in measured else None
+        for name in FRAME_MEASURES
+    }
+    figures |= _distances(measured, seed)
+    spread = measured["spread"].mean(axis=0)
+    figures["spread"] = {"mean": float(spread.mean()), "curve": _list(spread)}
+    frames = measured["spread"].shape[1]
+    levels = sorted(int(n.removeprefix("kl_")) for n in measured if n.startswith("kl_"))
+    nats = {level: float(measured[f"kl_{level}"].mean() / frames) for level in levels}
+    figures["reconstruction"] = float(measured["reconstruction"].mean() / frames)
+    figures["kl"] = sum(nats.values())
+    figures["levels"] = {str(r): _level(nats[r], measured.get(f"channels_{r}")) for r in levels}
+    return figures
+
+
+def _of_samples(values_VST, lower_is_better):
+    means_VS = values_VST.mean(axis=2)
+    order = means_VS.argsort(axis=1)
+    chosen = {"best": order[:, -1], "worst": order[:, 0]}
+    if lower_is_better:
+        chosen = {"best": chosen["worst"], "worst": chosen["best"]}
+    videos = np.arange(len(order))
+    curves = {name: values_VST[videos, sample] for name, sample in chosen.items()}
+    curves["mean"] = values_VST.mean(axis=1)
+    return {
+        name: {
+            "mean": float(curves[name].mean()),
+            "deviation": float(curves[name].mean(axis=1).std()),
+            "curve": _list(curves[name].mean(axis=0)),
+        }
+        for name in ("best", "mean", "worst")
+    }
+
+
+def _distances(measured, seed):
+    names = {
+        "fvd": metrics.frechet_distance,
+        "kvd": metrics.kernel_distance,
+        "fvd_infinity": lambda real, one: metrics.frechet_infinity(real, one, seed=seed),
+    }
+    if "generated" not in measured:
+        return dict.fromkeys(names)
+    real, generated = measured["real"], measured["generated"].swapaxes(0, 1)
+    figures = {}
+    for name, distance in names.items():
+        if name == "fvd_infinity" and len(real) < metrics.LEAST_FOR_INFINITY:
+            figures[name] = None
+            continue
+        values = [distance(real, one) for one in generated]
+        figures[name] = {
+            "mean": float(np.mean(values)),
+            "deviation": float(np.std(values)),
+            "values": values,
+            "videos": len(real),
+        }
+    return figures
+
+
+def _level(nats, channels):
+    active = None if channels is None else int(np.sum(channels.mean(axis=0) > ACTIVE_NATS))
+    return {
+        "nats": nats,
+        "active": active,
+        "channels": None if channels is None else channels.shape[1],
+    }
+
+
+def _list(values) -> list[float]:
+    return [float(value) for value in values]

@@ -1,0 +1,171 @@
+"""What is measured of one batch of videos."""
+
+import numpy as np
+import tensorflow as tf
+
+from tfvrnn import media, metrics
+from tfvrnn.config import Config
+from tfvrnn.evaluation.protocol import PSNR_OF_EQUAL_FRAMES
+from tfvrnn.metrics import LPIPS, FeatureNetwork
+from tfvrnn.models import VideoPredictor
+from tfvrnn.sampling import sample_videos, training_noise
+
+ROWS_AT_ONCE = 32
+SHOWN_SAMPLES = 3
+# Noise of the ELBO's latents, from seeds far from those of training steps and of validation.
+FIRST_STEP = 2**61
+
+
+class Measures:
+    """Measures batches of videos; each call is a function of the batch and its place alone.
+
+    Shapes are the same on every call, so that nothing is traced twice: a smaller last batch, and
+    the last of the samples, are filled up and cut off again.
+
+    Args:
+        model: with its weights.
+        config: of the run, with the settings of the evaluation.
+        lpips, network: None: not measured.
+    """
+
+    def __init__(
+        self,
+        model: VideoPredictor,
+        config: Config,
+        lpips: LPIPS | None = None,
+        network: FeatureNetwork | None = None,
+    ):
+        self.model, self.config, self.settings = model, config, config.eval
+        self.lpips, self.network = lpips, network
+        self.horizon = config.eval.horizon or config.data.horizon
+        self.random = bool(model.noise_shapes(1, 1))
+        # A deterministic model has one future.
+        self.samples = config.eval.samples if self.random else 1
+        self.repeats = min(config.eval.fvd_repeats, self.samples)
+        self._frame_measures = tf.function(self._compute_frame_measures, autograph=False)
+        self._terms = tf.function(self._compute_terms, autograph=False)
+
+    def __call__(self, videos: np.ndarray, first: int) -> dict[str, np.ndarray]:
+        """Of uint8 `[B, T, H, W, C]`, whose first is number `first` of the split.
+
+        Returns:
+            psnr, ssim, lpips: `[B, S, horizon]`; spread `[B, horizon]`, the deviation over samples
+            in [0, 1], mean over pixels; real `[B, D]` and generated `[B, repeats, D]` features;
+            reconstruction, kl_<r> `[B]`, nats; channels_<r> `[1, Z]`, nats a frame; shown
+            `[examples, 2 + 3, T, H, W, C]`: truth, the best of the samples by SSIM, the first ones.
+        """
+        size = len(videos)
+        padded = np.concatenate([videos, np.repeat(videos[-1:], self._missing(size), axis=0)])
+        found = self._of_futures(padded, size, first)
+        terms, channels = self._terms(tf.constant(padded), tf.constant(first, tf.int64))
+        found |= {name: value.numpy()[:size] for name, value in terms.items()}
+        found |= {f"channels_{r}": value.numpy()[None] for r, value in channels.items()}
+        if self.network:
+            clips = self._clip(videos)
+            cache = self.settings.cache_dir
+            found["real"] = metrics.cached_features(self.network, clips, cache)
+        return found
+
+    def _missing(self, size):
+        return self.settings.batch_size - size
+
+    def _of_futures(self, videos, size, first):
+        context, truth = np.split(videos, [self.model.context_frames], axis=1)
+        shown = max(0, min(size, self.settings.examples - first))
+        gathered, generated, pictures = [], [], Pictures(videos[:shown], context.shape[1])
+        total, squares = np.zeros(truth.shape), np.zeros(truth.shape)
+        for futures in self._futures(context, first):
+            values = self._frame_measures(tf.constant(futures), tf.constant(truth))
+            gathered.append({name: value.numpy()[:size] for name, value in values.items()})
+            pictures.add(futures[:shown], gathered[-1]["ssim"][:shown])
+            scaled = futures / 255.0
+            total += scaled.sum(axis=1)
+            squares += np.square(scaled).sum(axis=1)
+            wanted = futures[:size, : max(0, self.repeats - sum(map(_second, generated)))]
+            if self.network and wanted.shape[1]:
+                generated.append(self._features(videos[:size], wanted))
+        measured = {
+            name: np.concatenate([values[name] for values in gathered], axis=1)
+            for name in gathered[0]
+        }
+        variance = np.maximum(squares / self.samples - np.square(total / self.samples), 0)
+        measured["spread"] = np.sqrt(variance).mean(axis=(2, 3, 4))[:size]
+        if generated:
+            measured["generated"] = np.concatenate(generated, axis=1)
+        return measured | ({"shown": pictures.array()} if shown else {})
+
+    def _futures(self, context, first):
+        """uint8 `[B, s, horizon, H, W, C]` of s samples at a time, all of them in the end."""
+        if not self.random:
+            means = sample_videos(self.model, context, self.horizon, mean=True)
+            yield media.to_uint8(means.numpy())[:, None]
+            return
+        rows, samples = len(context), self.samples
+        at_once = min(samples, max(1, ROWS_AT_ONCE // rows))
+        numbers = first + np.arange(rows)
+        for begin in range(0, samples, at_once):
+            columns = begin + np.arange(at_once)
+            # Past the last sample and the last video they are not used; modulo keeps them small.
+            seeds = self.settings.seed + numbers[:, None] * samples + columns
+            futures = sample_videos(self.model, context, self.horizon, seeds % 2**31)
+            yield media.to_uint8(futures.numpy())[:, : samples - begin]
+
+    def _compute_frame_measures(self, futures, truth):
+        """psnr, ssim, lpips `[B, s, horizon]` of uint8 futures `[B, s, horizon, H, W, C]`."""
+        futures, truth = (tf.cast(x, tf.float32) / 255.0 for x in (futures, truth))
+        truth = tf.broadcast_to(truth[:, None], tf.shape(futures))
+        truth = tf.ensure_shape(truth, futures.shape)
+        psnr = tf.minimum(metrics.psnr(futures, truth), PSNR_OF_EQUAL_FRAMES)
+        found = {"psnr": psnr, "ssim": metrics.ssim(futures, truth, self.settings.ssim)}
+        if self.lpips:
+            found["lpips"] = self.lpips(futures, truth)
+        return found
+
+    def _compute_terms(self, videos, number):
+        """(terms of the negative ELBO, nats per latent channel), latents from the posterior."""
+        frames = tf.cast(videos, tf.float32) / 255.0
+        noise = training_noise(
+            self.model, frames.shape[0], self.horizon, self.settings.seed, FIRST_STEP + number
+        )
+        terms, _ = self.model.training_terms(frames, noise)
+        return terms, self.model.channel_nats(frames, noise) if self.random else {}
+
+    def _features(self, videos, futures):
+        context = np.repeat(videos[:, None, : self.model.context_frames], futures.shape[1], axis=1)
+        clips = self._clip(np.concatenate([context, futures], axis=2), axis=2)
+        flat = self.network(clips.reshape(-1, *clips.shape[2:]))
+        return flat.reshape(*clips.shape[:2], -1)
+
+    def _clip(self, videos, axis=1):
+        """What the FVD is measured on: the videos, or their predicted frames alone."""
+        if self.settings.fvd_context:
+            return videos
+        return np.split(videos, [self.model.context_frames], axis)[1]
+
+
+class Pictures:
+    """Truth, best and first samples of the videos that a report shows."""
+
+    def __init__(self, videos: np.ndarray, context_frames: int):
+        self.videos, self.context_frames = videos, context_frames
+        self.best_ssim = np.full(len(videos), -np.inf)
+        self.best = videos[:, context_frames:].copy()
+        self.first = []
+
+    def add(self, futures: np.ndarray, ssim: np.ndarray) -> None:
+        """Of uint8 futures `[B, s, horizon, H, W, C]` and their SSIM `[B, s, horizon]`."""
+        for video, (samples, score) in enumerate(zip(futures, ssim.mean(axis=-1))):
+            sample = score.argmax()
+            if score[sample] > self.best_ssim[video]:
+                self.best_ssim[video], self.best[video] = score[sample], samples[sample]
+        wanted = SHOWN_SAMPLES - len(self.first)
+        self.first += list(futures[:, :wanted].swapaxes(0, 1))
+
+    def array(self) -> np.ndarray:
+        context, truth = np.split(self.videos, [self.context_frames], axis=1)
+        futures = [truth, self.best, *self.first[:SHOWN_SAMPLES]]
+        return np.stack([np.concatenate([context, future], axis=1) for future in futures], axis=1)
+
+
+def _second(array) -> int:
+    return array.shape[1]

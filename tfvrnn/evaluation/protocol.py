@@ -1,0 +1,144 @@
+"""The protocol: everything that the figures of an evaluation depend on."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import tfvrnn
+from tfvrnn import config_flags
+from tfvrnn.config import Config, EvalConfig, UserError
+from tfvrnn.metrics import LPIPS, FeatureNetwork
+from tfvrnn.metrics.i3d import LEAST_FRAMES
+from tfvrnn.metrics.weights import digest
+from tfvrnn.models import VideoPredictor
+
+# Frames equal to the truth have an infinite PSNR; one grey level in one pixel of 64x64x3 has 89.
+PSNR_OF_EQUAL_FRAMES = 100.0
+# Options that no figure depends on.
+SETTINGS_ASIDE = ("name", "examples", "cache_dir", "lpips_trunk")
+DATA_ASIDE = ("horizon", "batch_size", "workers")
+
+
+def make_protocol(
+    config: Config,
+    model: VideoPredictor,
+    step: int,
+    lpips: LPIPS | None,
+    network: FeatureNetwork | None,
+) -> dict[str, Any]:
+    """The protocol of evaluating a model, as it is saved beside the figures.
+
+    Args:
+        config: of the run, with the settings of the evaluation.
+        model: with its weights, after `step` steps.
+        lpips: None: not measured.
+        network: of the FVD; None: not measured.
+
+    Returns:
+        {'model': what is measured, 'data': on what, 'settings': how, 'code_version': by what},
+        values as JSON has them.
+    """
+    settings, horizon = config.eval, config.eval.horizon or config.data.horizon
+    weights = {str(k): weight.numpy() for k, weight in enumerate(model.weights)}
+    protocol = {
+        "model": {
+            "family": config.model.family,
+            "parameters": model.count_params(),
+            "step": step,
+            "weights": "moving averages" if config.train.average_decay else "last",
+            "weights_sha256": digest(weights),
+        },
+        "data": {
+            **_without(config_flags.values(config.data), DATA_ASIDE),
+            "context_frames": model.context_frames,
+            "image_shape": list(model.image_shape),
+        },
+        "settings": {
+            **_without(config_flags.values(settings), SETTINGS_ASIDE),
+            "horizon": horizon,
+            "psnr_of_equal_frames": PSNR_OF_EQUAL_FRAMES,
+            "lpips_sha256": lpips.digest if lpips else None,
+            "fvd_frames": fvd_frames(settings, model.context_frames, horizon) if network else None,
+            "fvd_sha256": network.digest if network else None,
+        },
+        "code_version": tfvrnn.__version__,
+    }
+    return json.loads(json.dumps(protocol))
+
+
+def fvd_frames(settings: EvalConfig, context_frames: int, horizon: int) -> int:
+    """Frames of the clips whose FVD is measured."""
+    return horizon + (context_frames if settings.fvd_context else 0)
+
+
+def fvd_hindrance(settings: EvalConfig, context_frames: int, horizon: int) -> str:
+    """Why the FVD cannot be measured, or ''."""
+    frames = fvd_frames(settings, context_frames, horizon)
+    if frames < LEAST_FRAMES:
+        return (
+            f"it needs clips of {LEAST_FRAMES} frames, these have {frames}: "
+            f"raise --eval.horizon, or set --eval.fvd_context"
+        )
+    if settings.videos < 2:
+        return "it needs two videos at least"
+    return ""
+
+
+def protocol_name(config: Config) -> str:
+    """The name of a result, after what is measured."""
+    settings, data = config.eval, config.data
+    horizon = settings.horizon or data.horizon
+    lengths = f"{config.model.context_frames}to{horizon}"
+    return settings.name or f"{data.dataset}_{lengths}_{settings.videos}x{settings.samples}"
+
+
+def protocol_hash(protocol: dict) -> str:
+    return hashlib.sha256(json.dumps(protocol, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def read_settings(path: str | Path, config: Config) -> Config:
+    """The configuration with the settings and the data of an earlier result's protocol.
+
+    Raises:
+        UserError: no such file, or no result in it.
+    """
+    protocol = read_json(path).get("protocol", {})
+    known = {f"eval.{name}" for name in config_flags.values(config.eval)}
+    known |= {f"data.{name}" for name in config_flags.values(config.data)}
+    sections = {"eval": protocol.get("settings", {}), "data": protocol.get("data", {})}
+    changes = {
+        f"{section}.{name}": value
+        for section, values in sections.items()
+        for name, value in values.items()
+        if f"{section}.{name}" in known
+    }
+    if not changes:
+        raise UserError(f"{path} holds no protocol")
+    return config_flags.replace(config, changes)
+
+
+def read_json(path: str | Path) -> dict:
+    try:
+        found = json.loads(Path(path).expanduser().read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from None
+    if not isinstance(found, dict):
+        raise UserError(f"{path} holds no result")
+    return found
+
+
+def differences(ours: dict, theirs: dict, sections=("data", "settings")) -> list[str]:
+    """'settings.samples: 8, 100', … of the entries in which two protocols differ."""
+    found = []
+    for section in sections:
+        names = ours.get(section, {}).keys() | theirs.get(section, {}).keys()
+        for name in sorted(names):
+            pair = [protocol.get(section, {}).get(name) for protocol in (ours, theirs)]
+            if pair[0] != pair[1]:
+                found.append(f"{section}.{name}: {pair[0]}, {pair[1]}")
+    return found
+
+
+def _without(values: dict, names) -> dict:
+    return {name: value for name, value in values.items() if name not in names}

@@ -1,0 +1,226 @@
+"""Results as a table of text, and as one HTML file that opens offline."""
+
+import base64
+import html
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+import tfvrnn
+from tfvrnn import media
+from tfvrnn.config import UserError
+from tfvrnn.evaluation.charts import curves_chart
+from tfvrnn.evaluation.evaluate import Result
+from tfvrnn.evaluation.protocol import differences
+
+FRAME_SIDE, FRAMES_IN_STRIP = 96, 10
+# Column, figure, how it is written. Arrows say which way is better.
+COLUMNS = (
+    ("FVD ↓", "fvd", 1),
+    ("FVD∞ ↓", "fvd_infinity", 1),
+    ("KVD ↓", "kvd", 3),
+    ("SSIM ↑", "ssim", 3),
+    ("PSNR, dB ↑", "psnr", 2),
+    ("LPIPS ↓", "lpips", 4),
+    ("spread", "spread", 4),
+    ("reconstruction", "reconstruction", 1),
+    ("KL", "kl", 2),
+)
+CURVES = (
+    ("ssim", "SSIM"),
+    ("psnr", "PSNR, dB"),
+    ("lpips", "LPIPS"),
+    ("spread", "spread between samples"),
+)
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2em auto; padding: 0 1em;
+       color: #222; background: #fff; }
+table { border-collapse: collapse; display: block; overflow-x: auto; }
+td, th { padding: .3em .8em; text-align: right; border-bottom: 1px solid #ddd; }
+td, th { white-space: nowrap; }
+td:first-child, th:first-child { text-align: left; }
+figure { margin: 1em 0; } figcaption, .small { color: #555; font-size: .85em; }
+.charts { display: flex; flex-wrap: wrap; }
+.charts svg { width: 540px; max-width: 100%; height: auto; }
+.strip td { padding: 2px 8px; border: 0; } img { max-width: 100%; image-rendering: pixelated; }
+pre { overflow-x: auto; background: #f4f4f4; padding: 1em; }
+"""
+
+
+def table(results: Sequence[Result]) -> str:
+    """The figures of several results, a line each, for a terminal."""
+    rows = [["run", *(column for column, _, _ in COLUMNS)]]
+    rows += [[r.name, *(_figure(r.figures, key, d) for _, key, d in COLUMNS)] for r in results]
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)) for row in rows]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def write_report(results: Sequence[Result], path: str | Path) -> None:
+    """One self-contained HTML file: table, curves, strips, moving pictures, protocols.
+
+    Raises:
+        UserError: results of unlike protocols, with the entries in which they differ.
+    """
+    for other in results[1:]:
+        found = differences(results[0].protocol, other.protocol)
+        if found:
+            raise UserError(
+                f"{results[0].name} and {other.name} were measured unlike: {'; '.join(found)}"
+            )
+    parts = [
+        f"<h1>{_title(results[0].protocol)}</h1>",
+        _summary(results),
+        _table(results),
+        _curves(results),
+        _levels(results),
+        *(_examples(result) for result in results),
+        *(_protocol(result) for result in results),
+    ]
+    page = (
+        "<!DOCTYPE html>\n<html lang='en'><head><meta charset='utf-8'>"
+        "<meta name='viewport' content='width=device-width'>"
+        f"<title>{_title(results[0].protocol)}</title><style>{STYLE}</style></head>"
+        f"<body>{''.join(parts)}</body></html>\n"
+    )
+    Path(path).write_text(page, encoding="utf-8")
+
+
+def _title(protocol) -> str:
+    data, settings = protocol["data"], protocol["settings"]
+    return html.escape(
+        f"{data['dataset']}, {data['context_frames']} → {settings['horizon']} frames"
+    )
+
+
+def _summary(results):
+    protocol = results[0].protocol
+    data, settings = protocol["data"], protocol["settings"]
+    height, width, channels = data["image_shape"]
+    fvd = (
+        f"FVD, KVD: clips of {settings['fvd_frames']} frames, "
+        f"{'with' if settings['fvd_context'] else 'without'} the context, one future of each "
+        f"context, mean ± deviation over up to {settings['fvd_repeats']} futures; "
+        f"network {settings['fvd_network']}. "
+    )
+    text = (
+        f"{settings['videos']} videos of the {settings['split']} split, "
+        f"{height}x{width}x{channels}; {settings['samples']} futures of each. "
+        f"SSIM ({settings['ssim']}), PSNR, LPIPS: best of the futures ± deviation over videos. "
+        f"{fvd if settings['fvd_frames'] else ''}"
+        "Reconstruction and KL: nats a frame. tfvrnn " + tfvrnn.__version__ + "."
+    )
+    notes = "".join(
+        f"<p class='small'>{html.escape(r.name)}: {html.escape(note)}</p>"
+        for r in results
+        for note in r.notes
+    )
+    return f"<p>{html.escape(text)}</p>{notes}"
+
+
+def _table(results):
+    names = ["run", "family", "parameters", "step", *(column for column, _, _ in COLUMNS)]
+    rows = []
+    for result in results:
+        model = result.protocol["model"]
+        cells = [result.name, model["family"], f"{model['parameters']:,}", f"{model['step']:,}"]
+        rows.append(cells + [_figure(result.figures, key, digits) for _, key, digits in COLUMNS])
+    return _html_table(names, rows)
+
+
+def _figure(figures, key, digits) -> str:
+    """A figure as text: 'mean ± deviation'; of the best sample where there are several."""
+    value = figures[key]
+    if value is None:
+        return "not measured"
+    if isinstance(value, dict):
+        value = value.get("best", value)
+        if "deviation" in value:
+            return f"{value['mean']:.{digits}f} ± {value['deviation']:.{digits}f}"
+        value = value["mean"]
+    return f"{value:.{digits}f}"
+
+
+def _html_table(names, rows):
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) + "</tr>"
+        for row in rows
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _curves(results):
+    charts = [
+        curves_chart(title, {r.name: r.figures[name] for r in results})
+        for name, title in CURVES
+        if any(r.figures[name] for r in results)
+    ]
+    return (
+        "<h2>By time step</h2><p class='small'>Lines: best, mean (dashed) and worst (dotted) of "
+        f"the futures.</p><div class='charts'>{''.join(charts)}</div>"
+    )
+
+
+def _levels(results):
+    rows = [
+        [
+            result.name,
+            f"{level}x{level}",
+            f"{of['nats']:.3f}",
+            f"{of['active']} of {of['channels']}",
+        ]
+        for result in results
+        for level, of in result.figures["levels"].items()
+    ]
+    if not rows:
+        return ""
+    names = ["run", "level", "KL, nats a frame", "active channels"]
+    return f"<h2>Latent levels</h2>{_html_table(names, rows)}"
+
+
+def _examples(result):
+    if not len(result.shown):
+        return ""
+    context = result.protocol["data"]["context_frames"]
+    labels = ["truth", "best", *(f"sample {k + 1}" for k in range(result.shown.shape[1] - 2))]
+    pieces = [f"<h2>{html.escape(result.name)}: futures</h2>"]
+    for number, videos in enumerate(result.shown):
+        scaled = media.enlarge(videos, max(1, round(FRAME_SIDE / videos.shape[-2])))
+        frames = videos.shape[1]
+        times = np.unique(np.linspace(0, frames - 1, FRAMES_IN_STRIP).round().astype(int))
+        caption = f"Video {number}. Context: frames 1 to {context}; shown: {_numbers(times + 1)}."
+        rows = "".join(
+            f"<tr><td>{label}</td><td>{_picture(media.strip([video[times]]))}</td></tr>"
+            for label, video in zip(labels, scaled)
+        )
+        moving = _image(media.to_gif(media.grid([list(scaled)])), "gif", ", ".join(labels))
+        pieces.append(
+            f"<figure><table class='strip'>{rows}</table>{moving}"
+            f"<figcaption>{caption} Moving: {', '.join(labels)}.</figcaption></figure>"
+        )
+    return "".join(pieces)
+
+
+def _numbers(values) -> str:
+    return ", ".join(map(str, values))
+
+
+def _picture(picture: np.ndarray) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).save(buffer, "PNG")
+    return _image(buffer.getvalue(), "png", "")
+
+
+def _image(content: bytes, kind: str, label: str) -> str:
+    coded = base64.b64encode(content).decode()
+    return f"<img alt='{label}' src='data:image/{kind};base64,{coded}'>"
+
+
+def _protocol(result):
+    text, name = html.escape(json.dumps(result.protocol, indent=2)), html.escape(result.name)
+    return f"<details><summary>Protocol of {name}</summary><pre>{text}</pre></details>"
