@@ -7,13 +7,16 @@ import pytest
 import tensorflow as tf
 
 from tfvrnn import config_flags
-from tfvrnn.config import Config
+from tfvrnn.config import Config, EvalConfig
+from tfvrnn.metrics.i3d import LEAST_FRAMES
 from tfvrnn.models import build_model
+from tfvrnn.program_config import EvaluateConfig
 from tfvrnn.training.optimizer import make_optimizer
 from tfvrnn.training.step import make_train_step
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "configs").glob("*.flags"))
+EVAL_FILES = sorted((ROOT / "configs" / "eval").glob("*.flags"))
 PAPER_SIZE = ("smmnist", "bair", "cityscapes64", "cityscapes128")
 
 
@@ -22,7 +25,7 @@ def load(path, monkeypatch, **changes):
     return config_flags.replace(config_flags.from_flagfile(path, Config()), changes)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", FILES + EVAL_FILES, ids=lambda path: path.stem)
 def test_it_is_headed_with_what_it_reproduces_and_what_it_costs(path):
     head = "".join(line for line in path.read_text().splitlines(True) if line.startswith("#"))
     assert "Reproduces" in head and "Cost:" in head
@@ -52,3 +55,11 @@ def test_one_step_with_the_width_shrunk(path, monkeypatch):
     assert set(model.latent_resolutions) == {
         int(name[3:]) for name in metrics if name.startswith("kl_")
     }
+
+
+@pytest.mark.parametrize("path", EVAL_FILES, ids=lambda path: path.stem)
+def test_an_evaluation_sets_options_of_evaluations_alone(path):
+    changes = config_flags.parse_changes([f"--flagfile={path}"], EvaluateConfig)
+    assert changes and all(name.startswith("eval.") for name in changes)
+    horizon = config_flags.replace(EvalConfig(), {k[5:]: v for k, v in changes.items()}).horizon
+    assert horizon >= LEAST_FRAMES

@@ -1,36 +1,19 @@
 """bin/export.py, predict.py, serve.py: what they do, and the user's mistakes in one line."""
 
 import re
-import runpy
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from program_tools import ROOT, assert_refused
 
-from tfvrnn import config_flags, media, program
+from tfvrnn import config_flags, media
 from tfvrnn.config import Config
 from tfvrnn.run_folder import RunFolder
-
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def start(monkeypatch, capsys, tmp_path):
-    """Run a program in this process: (exit code, standard output, standard error)."""
-    monkeypatch.chdir(tmp_path)
-
-    def start(name, *arguments):
-        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            runpy.run_path(str(ROOT / "bin" / name), run_name="__main__")
-        return ended.value.code, *capsys.readouterr()
-
-    return start
 
 
 @pytest.fixture
@@ -38,12 +21,6 @@ def clip(tmp_path):
     frames = np.random.default_rng(0).integers(0, 256, (5, 20, 30, 3), np.uint8)
     media.write_video(tmp_path / "clip.gif", frames, 8.0)
     return tmp_path / "clip.gif"
-
-
-def assert_refused(result, message):
-    code, _, text = result
-    assert code == program.USER_MISTAKE
-    assert message in text and text.startswith("error: ") and text.count("\n") == 1
 
 
 def test_a_run_is_exported_and_its_export_continues_a_clip(start, small_run, clip):

@@ -1,0 +1,13 @@
+"""What the tests of programs share."""
+
+from pathlib import Path
+
+from tfvrnn import program
+
+ROOT = Path(__file__).parents[2]
+
+
+def assert_refused(result, message):
+    code, _, text = result
+    assert code == program.USER_MISTAKE
+    assert message in text and text.startswith("error: ") and text.count("\n") == 1

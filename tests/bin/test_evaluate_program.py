@@ -1,0 +1,64 @@
+"""bin/evaluate.py and bin/fetch_weights.py: what they do, and mistakes in one line."""
+
+import json
+import shutil
+
+import pytest
+from program_tools import assert_refused
+
+QUICK = [
+    "--eval.videos=2",
+    "--eval.samples=2",
+    "--eval.batch_size=2",
+    "--eval.ssim=uniform",
+    "--eval.lpips=none",
+    "--eval.fvd_network=none",
+]
+
+
+def test_a_run_and_then_two_are_evaluated(start, small_run, tmp_path):
+    runs = [shutil.copytree(small_run, tmp_path / name) for name in ("a", "b")]
+    code, out, _ = start("evaluate.py", f"--run_dir={runs[0]}", *QUICK)
+    assert code == 0 and "SSIM" in out
+    assert (runs[0] / "evaluation" / "report.html").is_file()
+    figures = json.loads((runs[0] / "evaluation" / "smmnist_2to2_2x2.json").read_text())["figures"]
+    assert f"{figures['ssim']['best']['mean']:.3f}" in out
+    code, out, _ = start("evaluate.py", f"--runs={runs[0]},{runs[1]}", *QUICK)
+    assert code == 0 and out.count("vrnn") == 0 and len(out.splitlines()) == 6
+    assert (tmp_path / "report.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "one of `run_dir` and `runs`"),
+        (["--run_dir=none"], "no run in none"),
+        (["--runs=a,,b"], "must name run folders"),
+        (["--runs=a,a"], "must differ"),
+        (["--run_dir=RUN", "--report=x.pdf"], "must end in .html"),
+        (["--run_dir=RUN", "--report=none/x.html"], "no folder none"),
+        (["--run_dir=RUN", "--eval.samples=0"], "`samples` must be at least 1"),
+        (["--run_dir=RUN", "--eval.split=train"], "test|validation"),
+        (["--run_dir=RUN", "--eval.sample=3"], "nearest is --eval.samples"),
+        (["--run_dir=RUN", "--eval.name=a/b"], "letters, digits"),
+        (["--run_dir=RUN", "--protocol=none.json", *QUICK], "cannot be read"),
+    ],
+)
+def test_evaluate_refuses(start, small_run, arguments, message):
+    arguments = [argument.replace("RUN", str(small_run)) for argument in arguments]
+    assert_refused(start("evaluate.py", *arguments), message)
+
+
+def test_fetch_weights_refuses(start, tmp_path):
+    cache = f"--cache_dir={tmp_path / 'cache'}"
+    (tmp_path / "file").write_bytes(b"something else")
+    assert_refused(start("fetch_weights.py", "i4d"), "i3d|lpips_alex|lpips_vgg")
+    assert_refused(start("fetch_weights.py", "i3d", "--source=file", cache), "not the file meant")
+    assert_refused(start("fetch_weights.py", "i3d", "--source=none", cache), "cannot be read")
+    assert not (tmp_path / "cache").exists()
+
+
+def test_fetch_weights_names_what_is_there_already(start, tmp_path):
+    (tmp_path / "i3d.npz").write_bytes(b"kept")
+    code, out, _ = start("fetch_weights.py", "i3d", f"--cache_dir={tmp_path}")
+    assert code == 0 and out.strip() == str(tmp_path / "i3d.npz")

@@ -1,0 +1,47 @@
+import numpy as np
+
+from tfvrnn.evaluation.figures import summarize
+
+
+def measured(**changes):
+    values = np.array([[[1.0, 3.0], [4.0, 4.0]], [[5.0, 7.0], [0.0, 0.0]]])  # video, sample, time
+    return {
+        "ssim": values,
+        "psnr": values,
+        "lpips": values,
+        "spread": np.array([[1.0, 2.0], [3.0, 4.0]]),
+        "reconstruction": np.array([10.0, 30.0]),
+        "kl_1": np.array([4.0, 8.0]),
+        "kl_4": np.array([0.0, 0.0]),
+        "channels_1": np.array([[0.5, 0.0], [0.1, 0.005]]),
+        "channels_4": np.zeros((2, 3)),
+    } | changes
+
+
+def test_best_mean_and_worst_of_the_samples():
+    figures = summarize(measured())
+    best, worst = figures["ssim"]["best"], figures["ssim"]["worst"]
+    assert best == {"mean": 5.0, "deviation": 1.0, "curve": [4.5, 5.5]}
+    assert worst["curve"] == [0.5, 1.5]
+    assert figures["ssim"]["mean"]["curve"] == [2.5, 3.5]
+    assert figures["lpips"]["best"] == worst and figures["lpips"]["worst"] == best
+
+
+def test_nats_are_by_frame_and_channels_in_use_are_counted():
+    figures = summarize(measured())
+    assert figures["reconstruction"] == 10.0 and figures["kl"] == 3.0
+    assert figures["levels"]["1"] == {"nats": 3.0, "active": 1, "channels": 2}
+    assert figures["levels"]["4"] == {"nats": 0.0, "active": 0, "channels": 3}
+    assert figures["spread"] == {"mean": 2.5, "curve": [2.0, 3.0]}
+    assert figures["fvd"] is figures["kvd"] is figures["fvd_infinity"] is None
+
+
+def test_distances_are_repeated_over_the_samples(rng):
+    real = rng.normal(size=(40, 3))
+    generated = np.stack([real, real + 2.0], axis=1)
+    figures = summarize(measured(real=real, generated=generated))
+    np.testing.assert_allclose(figures["fvd"]["values"], [0, 12], atol=1e-3)
+    np.testing.assert_allclose(figures["fvd"]["mean"], 6, atol=1e-3)
+    np.testing.assert_allclose(figures["fvd"]["deviation"], 6, atol=1e-3)
+    assert figures["fvd"]["videos"] == 40
+    np.testing.assert_allclose(figures["fvd_infinity"]["values"][1], 12, rtol=0.3)

@@ -1,0 +1,77 @@
+import dataclasses
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tfvrnn.config import UserError
+from tfvrnn.evaluation import Result, table, write_report
+from tfvrnn.evaluation.figures import summarize
+
+
+def result(name, **measured):
+    rng = np.random.default_rng(len(name))
+    values = rng.uniform(size=(3, 2, 5))
+    measured = {
+        "ssim": values,
+        "psnr": 20 * values,
+        "spread": values[:, 0],
+        "reconstruction": values[:, 0, 0],
+        "kl_1": values[:, 0, 0],
+        "channels_1": rng.uniform(size=(2, 4)),
+    } | measured
+    protocol = {
+        "model": {"family": "vrnn", "parameters": 1234567, "step": 10},
+        "data": {"dataset": "smmnist", "context_frames": 2, "image_shape": [8, 8, 1]},
+        "settings": {
+            "videos": 3, "samples": 2, "horizon": 5, "split": "test", "ssim": "gaussian",
+            "fvd_frames": None, "fvd_network": "i3d", "fvd_context": False, "fvd_repeats": 1,
+        },
+    }  # fmt: skip
+    shown = rng.integers(0, 256, (1, 4, 7, 8, 8, 1), np.uint8)
+    notes = ["LPIPS is not measured: <no network>"]
+    return Result(name, Path("x.json"), protocol, summarize(measured), notes, shown)
+
+
+class Page(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.sources = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        attributes = dict(attributes)
+        self.sources += [attributes[key] for key in ("src", "href") if key in attributes]
+
+
+def test_a_report_is_one_file_with_everything_in_it(tmp_path):
+    write_report([result("first"), result("second & last")], tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text()
+    page = Page(text)
+    assert page.tags.count("svg") == 3 and page.tags.count("script") == 0
+    pictures = [source for source in page.sources if source.startswith("data:image/")]
+    assert sum(source.startswith("data:image/gif") for source in pictures) == 2
+    assert sum(source.startswith("data:image/png") for source in pictures) == 8
+    outside = [source for source in page.sources if not source.startswith(("data:", "#"))]
+    assert not outside and "url(http" not in text
+    assert "second &amp; last" in text and "second & last" not in text
+    assert "&lt;no network&gt;" in text and "not measured" in text
+    assert re.search(r"<td>1,234,567</td>", text)
+
+
+def test_runs_measured_unlike_are_not_put_side_by_side(tmp_path):
+    one, other = result("one"), result("other")
+    settings = one.protocol["settings"] | {"samples": 9}
+    other = dataclasses.replace(other, protocol=one.protocol | {"settings": settings})
+    with pytest.raises(UserError, match=r"settings\.samples: 2, 9"):
+        write_report([one, other], tmp_path / "report.html")
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_the_table_names_what_was_not_measured():
+    lines = table([result("first"), result("second")]).splitlines()
+    assert len(lines) == 3 and lines[0].startswith("run")
+    assert lines[1].startswith("first") and "not measured" in lines[1] and "±" in lines[1]
