@@ -8,10 +8,10 @@ it may be.
 import dataclasses
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 
 SMALLEST_CONV_MAP = 8
-# Of the datasets that flagfiles name, those that this version can read.
-READABLE_DATASETS = ("smmnist",)
+DATASETS = ("smmnist", "bair", "cityscapes", "video_folder", "sim_push")
 
 
 class UserError(ValueError):
@@ -145,7 +145,8 @@ class ModelConfig:
 class DataConfig:
     """What is learnt from, and in which portions."""
 
-    dataset: str = option("smmnist", "Name of the dataset.", ("smmnist", "bair", "cityscapes"))
+    dataset: str = option("smmnist", "Name of the dataset.", DATASETS)
+    data_dir: str = option("data", "Where bin/prepare_data.py put prepared datasets.")
     horizon: int = option(10, "Frames to predict in training.")
     batch_size: int = option(16, "Videos per step, over all accumulated portions.")
     seed: int = option(0, "Seed of the data: of generated videos and of the order.")
@@ -155,12 +156,45 @@ class DataConfig:
         "smmnist: the 10,000 digits in the package, or all 70,000 of MNIST through TFDS.",
         ("packaged", "tfds"),
     )
+    stride: int = option(1, "Frames of a prepared video from one frame of a clip to the next.")
+    flip: bool = option(False, "Augmentation: left and right change places, by even chances.")
+    color_jitter: float = option(
+        0.0, "Augmentation: largest change of brightness, contrast and saturation; 0: none."
+    )
+    crop: float = option(1.0, "Augmentation: least side of a random square part; 1: the whole.")
     workers: int = option(2, "Parallel calls that prepare videos.")
 
     def __post_init__(self):
         check_fields(self)
-        require_at_least(self, 1, "horizon", "batch_size", "digits", "workers")
-        require_at_least(self, 0, "seed")
+        require_at_least(self, 1, "horizon", "batch_size", "digits", "workers", "stride")
+        require_at_least(self, 0, "seed", "color_jitter")
+        require(0 < self.crop <= 1, "`crop` must lie in 0 to 1, without 0.", self.crop)
+
+
+def prepared_folder(dataset: str, data_dir: str | Path, side: int, channels: int) -> Path:
+    """Where bin/prepare_data.py puts a dataset of frames of that shape; versions are in it."""
+    name = f"{dataset}_{side}" + ("" if channels == 3 else "_grey")
+    return Path(data_dir).expanduser() / ("bair_robot_pushing_small" if dataset == "bair" else name)
+
+
+def require_prepared(data: DataConfig, model: ModelConfig) -> Path | None:
+    """The folder of the prepared dataset's version; None where nothing needs preparing.
+
+    Raises:
+        UserError: it is not there, with the command that prepares it.
+    """
+    if data.dataset == "smmnist":
+        return None
+    folder = prepared_folder(data.dataset, data.data_dir, model.image_size, model.channels)
+    folder /= "2.0.0" if data.dataset == "bair" else "1.0.0"
+    if not folder.is_dir():
+        size = "" if data.dataset == "bair" else f" --size={model.image_size}"
+        size += "" if model.channels == 3 else f" --channels={model.channels}"
+        raise UserError(
+            f"no dataset in {folder}; prepare it with: "
+            f"python bin/prepare_data.py --dataset={data.dataset} --data_dir={data.data_dir}{size}"
+        )
+    return folder
 
 
 @dataclass(frozen=True)

@@ -158,6 +158,23 @@ def _decoded(path: Path) -> Iterator[np.ndarray]:
         raise VideoError(f"{path} cannot be read: {error.strerror}") from None
 
 
+def frame_rate(path: str | Path) -> float | None:
+    """Frames per second of a video file; None for a folder of images, or where it does not say.
+
+    Raises:
+        VideoError: not a video.
+    """
+    path = Path(path).expanduser()
+    if path.is_dir():
+        return None
+    try:
+        with av.open(str(path), metadata_errors="replace") as container:
+            streams = container.streams.video
+            return float(streams[0].average_rate) if streams and streams[0].average_rate else None
+    except (av.FFmpegError, OSError) as error:
+        raise VideoError(f"{path} cannot be read: {error.strerror}") from None
+
+
 def _images(folder: Path) -> Iterator[np.ndarray]:
     for path in sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGES):
         try:
@@ -168,14 +185,20 @@ def _images(folder: Path) -> Iterator[np.ndarray]:
             raise VideoError(f"{path} is not an image") from None
 
 
-def fit(frames: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+def fit(frames: np.ndarray, shape: Sequence[int], whole: bool = False) -> np.ndarray:
     """Frames as a model takes them: the centre square, averaged down to size, grey if need be.
 
     Args:
         frames: uint8 `[T, H, W, 3]`.
         shape: (height, width, channels) of the result, channels 1 or 3.
+        whole: the whole picture, in a square with black borders, instead of its centre.
     """
     height, width, channels = shape
+    if whole:
+        longest = max(frames.shape[1:3])
+        missing = [longest - side for side in frames.shape[1:3]]
+        borders = [(n // 2, n - n // 2) for n in missing]
+        frames = np.pad(frames, ((0, 0), *borders, (0, 0)))
     side = min(frames.shape[1:3])
     top, left = (frames.shape[1] - side) // 2, (frames.shape[2] - side) // 2
     fitted = []

@@ -67,6 +67,50 @@ class EvaluateConfig:
 
 
 @dataclass(frozen=True)
+class PrepareConfig:
+    """What bin/prepare_data.py prepares."""
+
+    dataset: str = option(
+        "video_folder", "Dataset.", ("bair", "cityscapes", "video_folder", "sim_push")
+    )
+    source: str = option(
+        "", "Folder or archive to prepare from; bair: none downloads it; sim_push: none."
+    )
+    data_dir: str = option("data", "Where prepared datasets lie, as --data.data_dir.")
+    size: int = option(64, "Side of the square frames; bair: always 64.")
+    channels: int = option(3, "Channels of a frame: 1 (grey) or 3 (colour).")
+    clip_frames: int = option(30, "video_folder: length of the clips that videos are cut into.")
+    frame_rate: float = option(0.0, "video_folder: frames per second that are taken; 0: all.")
+    stride: int = option(1, "video_folder: every so manieth of them.")
+    whole: bool = option(
+        False, "video_folder: the whole picture, with black borders, not its centre square."
+    )
+    test_fraction: float = option(
+        0.1, "video_folder: part of the videos for test, where no folders train and test say so."
+    )
+    episodes: int = option(1000, "sim_push: episodes for training; a tenth as many for test.")
+    seed: int = option(0, "sim_push: seed of the episodes.")
+
+    def __post_init__(self):
+        check_fields(self)
+        require_at_least(self, 1, "clip_frames", "stride", "episodes")
+        require_at_least(self, 8, "size")
+        require_at_least(self, 0, "seed", "frame_rate")
+        require(self.channels in (1, 3), "`channels` must be 1 or 3.", self.channels)
+        require(
+            0 < self.test_fraction < 1, "`test_fraction` must lie within 0 and 1.",
+            self.test_fraction,
+        )  # fmt: skip
+        needs = self.dataset in ("cityscapes", "video_folder")
+        require(bool(self.source) or not needs, "`source` must name a folder.", repr(self.source))
+        require(
+            self.dataset != "bair" or (self.size, self.channels) == (64, 3),
+            "bair is 64x64 in colour.",
+            f"{self.size}, {self.channels} channels",
+        )
+
+
+@dataclass(frozen=True)
 class FetchConfig:
     """What bin/fetch_weights.py fetches."""
 

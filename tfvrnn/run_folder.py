@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tfvrnn import config_flags
-from tfvrnn.config import READABLE_DATASETS, Config, UserError
+from tfvrnn.config import Config, UserError, require_prepared
 
 # A run folder can be moved, so it does not say where it is.
 NOT_WRITTEN = ("train.run_dir",)
@@ -96,11 +96,7 @@ def resolve_run(arguments: list[str]) -> tuple[Config, bool]:
         _check_same_model(folder, base, changes)
         _check_goes_on(folder, base, changes)
     config = config_flags.replace(base, changes)
-    if config.data.dataset not in READABLE_DATASETS:
-        raise UserError(
-            f"dataset {config.data.dataset} cannot be read by this version; "
-            f"there are: {', '.join(READABLE_DATASETS)}"
-        )
+    require_prepared(config.data, config.model)
     if config.train.init_from and not resumes:
         source = RunFolder(config.train.init_from)
         _check_same_model(source, source.read_config(), config_flags.values(config))

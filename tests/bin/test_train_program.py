@@ -110,9 +110,9 @@ def test_init_from_a_run_without_a_checkpoint_is_refused(train, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-def test_a_dataset_that_is_not_read_yet_is_refused_with_those_that_are(train, tmp_path):
+def test_a_dataset_that_is_not_prepared_is_refused_with_the_command_that_does(train, tmp_path):
     result = train("--train.run_dir=run", "--data.dataset=bair")
-    assert_refused(result, tmp_path, "bair cannot be read by this version; there are: smmnist")
+    assert_refused(result, tmp_path, "python bin/prepare_data.py --dataset=bair")
 
 
 def test_going_on_from_elsewhere_or_to_fewer_steps_is_refused(train, tmp_path):

@@ -16,15 +16,14 @@ import numpy as np
 import tensorflow as tf
 
 from tfvrnn.config import DataConfig, ModelConfig
+from tfvrnn.data.source import Source
 
 DIGITS_FILE = Path(__file__).parent / "mnist_digits.npz"
 HELD_OUT_VIDEOS = 10_000
 SPLIT_NUMBERS = {"train": 0, "validation": 1, "test": 2}
 
 
-def make_videos(
-    data: DataConfig, model: ModelConfig, split: str, start: int = 0
-) -> tf.data.Dataset:
+def make_source(data: DataConfig, model: ModelConfig, split: str, start: int = 0) -> Source:
     """Videos uint8 `[T, S, S, C]` from number `start` on; 10,000 of validation and test.
 
     The digits are grey; a model of 3 channels is given them three times.
@@ -34,13 +33,12 @@ def make_videos(
     stop = tf.int64.max if split == "train" else HELD_OUT_VIDEOS
     key = tf.constant([data.seed, SPLIT_NUMBERS[split]], tf.int64)
 
-    def make(number):
+    def make(number, _):
         video_key = tf.random.experimental.stateless_fold_in(key, number, alg="philox")
         video = make_video(video_key, digits, frames, side, data.digits)
         return tf.repeat(video, model.channels, axis=-1)
 
-    numbers = tf.data.Dataset.range(start, stop)
-    return numbers.map(make, num_parallel_calls=data.workers, deterministic=True)
+    return Source(tf.data.Dataset.range(start, stop).map(lambda n: (n, n)), make)
 
 
 def load_digits(split: str, source: str = "packaged") -> np.ndarray:

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from tfvrnn import program
 from tfvrnn.config import Config, UserError
-from tfvrnn.data import make_dataset
+from tfvrnn.data import make_dataset, reading
 from tfvrnn.models import build_model
 from tfvrnn.run_folder import RunFolder, checkpoint_paths, load_run
 from tfvrnn.training.checkpoint import Checkpoints
@@ -67,6 +67,7 @@ def train(config: Config) -> Outcome:
 def _train(config: Config, stop: list[int]) -> Outcome:
     settings, folder = config.train, RunFolder(config.train.run_dir)
     prepare_tensorflow(config)
+    make_dataset(config.data, config.model, "train")  # complains before anything is written
     model = build_model(config.model, settings.precision, settings.seed)
     optimizer = make_optimizer(settings)
     optimizer.build(model.trainable_variables)
@@ -79,7 +80,7 @@ def _train(config: Config, stop: list[int]) -> Outcome:
     train_step = make_train_step(model, optimizer, config, averages)
     validation = Validation(model, config, averages)
     summaries, log, found = Summaries(folder, config), Log(config), {}
-    with progress_bar(step, settings.steps) as bar:
+    with reading(config.data), progress_bar(step, settings.steps) as bar:
         for frames in dataset.take(settings.steps - step):
             metrics = train_step(frames, tf.constant(step, tf.int64))
             step += 1

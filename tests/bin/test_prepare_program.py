@@ -1,0 +1,51 @@
+"""bin/prepare_data.py: what it does, and mistakes in one line."""
+
+import numpy as np
+import pytest
+from program_tools import assert_refused
+
+from tfvrnn import media
+
+
+@pytest.fixture
+def videos(tmp_path):
+    (tmp_path / "videos").mkdir()
+    for number in range(3):
+        video = np.full((6, 20, 20, 3), 40 * number, np.uint8)
+        video += np.arange(6, dtype=np.uint8)[:, None, None, None] * 5
+        media.write_video(tmp_path / "videos" / f"{number}.gif", video, 5)
+
+
+def test_a_folder_is_prepared_and_the_next_command_named(start, videos, tmp_path):
+    arguments = ["--source=videos", "--size=8", "--clip_frames=3"]
+    code, out, _ = start("prepare_data.py", *arguments)
+    assert code == 0 and "train 4, test 2" in out
+    assert "--data.dataset=video_folder --data.data_dir=data" in out
+    (tmp_path / "videos" / "broken.mp4").write_text("x")
+    code, out, err = start("prepare_data.py", *arguments, "--data_dir=other")
+    assert code == 1 and "left out: broken.mp4: " in err and "train" in out
+
+
+def test_nothing_long_enough_is_a_mistake_that_is_told_last(start, videos, tmp_path):
+    code, _, err = start("prepare_data.py", "--source=videos", "--clip_frames=99")
+    assert code == 2 and "error: not one video for train" in err.splitlines()[-1]
+    assert not list(tmp_path.rglob("dataset_info.json"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "`source` must name"),
+        (["--source=none"], "no folder none"),
+        (["--source=videos", "--dataset=kth"], "bair|cityscapes|video_folder|sim_push"),
+        (["--source=videos", "--channels=2"], "must be 1 or 3"),
+        (["--source=videos", "--clip_frames=0"], "at least 1"),
+        (["--source=videos", "--test_fraction=1"], "within 0 and 1"),
+        (["--source=.", "--dataset=cityscapes"], "holds no"),
+        (["--source=.", "--dataset=bair"], "softmotion30_44k"),
+        (["--source=.", "--dataset=bair", "--size=32"], "64x64"),
+        (["--source=videos", "--siez=8"], "nearest is --size"),
+    ],
+)
+def test_prepare_refuses(start, videos, arguments, message):
+    assert_refused(start("prepare_data.py", *arguments), message)

@@ -1,0 +1,282 @@
+import dataclasses
+import tarfile
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from tfvrnn.config import DataConfig, ModelConfig, UserError
+from tfvrnn.data import bair, make_dataset, reading, record_writer, records
+from tfvrnn.data.record_writer import Shard, Skipped
+
+MODEL = ModelConfig(image_size=8, channels=1, width=8, groups=2, latent_resolutions=(1,))
+VIDEOS, LENGTH = 23, 7
+
+
+def video(number):
+    """Frame t of video v is filled with 10 v + t."""
+    return np.broadcast_to(
+        np.uint8(10 * number + np.arange(LENGTH))[:, None, None, None], (LENGTH, 8, 8, 1)
+    )
+
+
+def write(folder, videos=VIDEOS, per_shard=5, splits=("train",)):
+    shards = [
+        Shard(split, list(range(k, min(k + per_shard, videos))))
+        for split in splits
+        for k in range(0, videos, per_shard)
+    ]
+    features = {"video": tfds.features.Video(shape=(LENGTH, 8, 8, 1), encoding_format="png")}
+    return record_writer.write_dataset(
+        folder, features, shards, lambda work: ({"video": video(n)} for n in work), {}, "numbers"
+    )
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data")
+    write(root / "video_folder_8_grey", splits=("train", "test"))
+    return DataConfig("video_folder", str(root), horizon=2, batch_size=4, seed=3)
+
+
+def clips(data, split="train", start=0, count=30, **options):
+    """(number of the video, first frame) of every clip; checks that its frames follow."""
+    dataset = make_dataset(dataclasses.replace(data, **options), MODEL, split, start)
+    found = []
+    for clip in dataset.unbatch().take(count).as_numpy_iterator():
+        values = clip[:, 0, 0, 0].astype(int)
+        assert (np.diff(values) == options.get("stride", data.stride)).all()
+        assert (clip == clip[:, :1, :1]).all()
+        found.append(divmod(values[0], 10))
+    return found
+
+
+def test_every_epoch_has_every_training_video_once_and_in_another_order(data):
+    there = VIDEOS - 2  # a twentieth is for validation
+    found = clips(data, count=2 * there)
+    epochs = [[video for video, _ in found[:there]], [video for video, _ in found[there:]]]
+    assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(there))
+    assert epochs[0] != epochs[1] != list(range(there))
+    validation = clips(data, "validation")
+    assert validation == [(21, 0), (22, 0)]
+    assert clips(data, "test") == [(n, 0) for n in range(VIDEOS)]
+
+
+def test_any_start_is_drawn_and_no_other(data):
+    starts = {first for _, first in clips(data, count=200)}
+    assert starts == set(range(LENGTH - 4 + 1))
+    assert {first for _, first in clips(data, count=100, stride=2)} == {0}
+
+
+@pytest.mark.parametrize("start", [0, 1, 5, 20, 21, 50, 1000])
+def test_going_on_in_the_middle_is_the_same(data, start, monkeypatch):
+    monkeypatch.setattr(records, "BLOCK", 8)
+    whole = clips(data, count=start + 12) if start < 100 else None
+    assert whole is None or clips(data, start=start, count=12) == whole[start:]
+    assert clips(data, start=start, count=12)[3:] == clips(data, start=start + 3, count=9)
+    assert clips(data, "test", start=5) == clips(data, "test")[5:]
+
+
+def test_the_number_of_workers_does_not_matter_and_the_seed_does(data):
+    one = clips(data, workers=1)
+    assert clips(data, workers=5) == one
+    assert clips(data, seed=4) != one
+
+
+def test_shards_of_workers_are_all_of_it_without_overlap(data):
+    whole = list(make_dataset(data, MODEL, "train").unbatch().take(12).as_numpy_iterator())
+    parts = []
+    for worker in range(3):
+        own = make_dataset(data, MODEL, "train", shard=(worker, 3)).unbatch().take(4)
+        parts.append(list(own.as_numpy_iterator()))
+    for number, clip in enumerate(whole):
+        np.testing.assert_array_equal(parts[number % 3][number // 3], clip)
+
+
+def test_augmentation_is_a_function_of_seed_and_number(data):
+    on = {"flip": True, "color_jitter": 0.5, "crop": 0.5}
+    first = list(make_dataset(dataclasses.replace(data, **on), MODEL, "train").take(3))
+    again = list(
+        make_dataset(dataclasses.replace(data, **on, workers=4), MODEL, "train", 4).take(2)
+    )
+    np.testing.assert_array_equal(first[1], again[0])
+    plain = next(iter(make_dataset(data, MODEL, "train")))
+    assert not np.array_equal(first[0], plain)
+    on_test = next(iter(make_dataset(dataclasses.replace(data, **on), MODEL, "test")))
+    np.testing.assert_array_equal(on_test, next(iter(make_dataset(data, MODEL, "test"))))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"horizon": 6}, "a clip of 8 frames at stride 1 needs 8"),
+        ({"stride": 3}, "at stride 3 needs 10"),
+        ({"data_dir": "none"}, "no dataset in .*prepare_data.py --dataset=video_folder"),
+        ({"dataset": "bair"}, "no dataset in .*--dataset=bair"),
+        ({"dataset": "sim_push"}, "no dataset in .*--dataset=sim_push"),
+        ({"dataset": "cityscapes"}, "no dataset in .*--dataset=cityscapes"),
+    ],
+)
+def test_what_does_not_fit_is_refused(data, options, message):
+    with pytest.raises(UserError, match=message):
+        make_dataset(dataclasses.replace(data, **options), MODEL, "train")
+
+
+def test_frames_of_another_size_are_refused(data, tmp_path):
+    builder = tfds.builder_from_directory(f"{data.data_dir}/video_folder_8_grey/1.0.0")
+    model = dataclasses.replace(MODEL, channels=3)
+    with pytest.raises(UserError, match="are 8x8x1; the model's are 8x8x3"):
+        records.make_source(builder, ("video", LENGTH, (8, 8, 1)), data, model, "train", 0)
+
+
+def test_records_that_are_cut_off_are_one_line(tmp_path):
+    prepared = write(tmp_path / "video_folder_8_grey", splits=("train", "test"))
+    path = next(prepared.folder.glob("*-test.tfrecord-00001*"))
+    path.write_bytes(path.read_bytes()[:-20])
+    data = DataConfig("video_folder", str(tmp_path), horizon=2, batch_size=4)
+    with pytest.raises(UserError, match="video_folder cannot be read"), reading(data):
+        list(make_dataset(data, MODEL, "test"))
+    with pytest.raises(UserError, match="cannot be read"):
+        records.check_readable(path, 5)
+
+
+def test_a_folder_without_metadata_is_not_taken_for_a_dataset(tmp_path):
+    prepared = write(tmp_path / "video_folder_8_grey", splits=("train", "test"))
+    (prepared.folder / "dataset_info.json").unlink()
+    data = DataConfig("video_folder", str(tmp_path), horizon=2)
+    with pytest.raises(UserError, match="is not whole"):
+        make_dataset(data, MODEL, "train")
+
+
+# Writing
+
+
+def test_an_interrupted_preparation_goes_on(tmp_path):
+    made, interrupt = [], True
+
+    def make(work):
+        for number in work:
+            if interrupt and number == 7:
+                raise KeyboardInterrupt
+            made.append(number)
+            yield {"video": video(number)}
+
+    def start():
+        features = {"video": tfds.features.Video(shape=(LENGTH, 8, 8, 1), encoding_format="png")}
+        shards = [Shard("train", [k, k + 1, k + 2]) for k in range(0, 12, 3)]
+        return record_writer.write_dataset(tmp_path / "x", features, shards, make, {}, "")
+
+    with pytest.raises(KeyboardInterrupt):
+        start()
+    assert not (tmp_path / "x" / "1.0.0").exists()
+    interrupt = False
+    prepared = start()
+    assert made == [0, 1, 2, 3, 4, 5, 6, 6, 7, 8, 9, 10, 11]
+    assert prepared.videos == {"train": 12}
+    dataset = tfds.builder_from_directory(prepared.folder).as_dataset("train")
+    found = [record["video"][0, 0, 0, 0].numpy() // 10 for record in dataset]
+    assert sorted(found) == list(range(12))
+    assert start() == prepared and made.count(0) == 1
+
+
+def test_what_was_left_out_is_told_also_the_next_time(tmp_path):
+    def start():
+        features = {"video": tfds.features.Video(shape=(LENGTH, 8, 8, 1), encoding_format="png")}
+        return record_writer.write_dataset(
+            tmp_path / "x",
+            features,
+            [Shard("train", ["a", "b"])],
+            lambda work: iter([{"video": video(0)}, Skipped("b", "is broken")]),
+            {},
+            "",
+        )
+
+    assert start().skipped == start().skipped == [Skipped("b", "is broken")]
+
+
+def test_other_options_two_at_once_and_nothing_are_refused(tmp_path):
+    features = {"video": tfds.features.Video(shape=(LENGTH, 8, 8, 1), encoding_format="png")}
+
+    def start(options=None, make=lambda work: iter([{"video": video(0)}])):
+        return record_writer.write_dataset(
+            tmp_path / "x", features, [Shard("train", [0])], make, options or {}, ""
+        )
+
+    def another(work):
+        start()
+        yield {"video": video(0)}
+
+    with pytest.raises(UserError, match="another preparation"):
+        start(make=another)
+    with pytest.raises(UserError, match=r"not one video for train \(a: short\)"):
+        start(make=lambda work: iter([Skipped("a", "short")]))
+    record_writer.remove_incomplete(tmp_path / "x")
+    start()
+    with pytest.raises(UserError, match="with other options"):
+        start({"side": 9})
+
+
+def test_no_space_left_is_one_line_and_nothing_whole(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(record_writer, "_write_shard", full)
+    with pytest.raises(UserError, match="no space left"):
+        write(tmp_path / "x")
+    assert not (tmp_path / "x" / "1.0.0").exists()
+    monkeypatch.undo()
+    assert write(tmp_path / "x").videos == {"train": VIDEOS}
+
+
+# BAIR
+
+
+def original_records(path, videos):
+    """Records in BAIR's own layout: 30 frames, two cameras, position and action."""
+    path.parent.mkdir(parents=True)
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for number in videos:
+            feature = {}
+            for t in range(30):
+                image = np.full((64, 64, 3), number + t, np.uint8).tobytes()
+                for camera in ("image_main", "image_aux1"):
+                    raw = image if camera == "image_main" else bytes(12288)
+                    feature[f"{t}/{camera}/encoded"] = tf.train.Feature(
+                        bytes_list=tf.train.BytesList(value=[raw])
+                    )
+                for name, size in (("endeffector_pos", 3), ("action", 4)):
+                    floats = tf.train.FloatList(value=[0.0] * size)
+                    feature[f"{t}/{name}"] = tf.train.Feature(float_list=floats)
+            example = tf.train.Example(features=tf.train.Features(feature=feature))
+            writer.write(example.SerializeToString())
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["folder", "tar"])
+def test_bair_from_its_original_records(tmp_path, packed):
+    unpacked = tmp_path / "unpacked"
+    original_records(unpacked / "softmotion30_44k" / "train" / "a.tfrecords", range(0, 160, 8))
+    original_records(unpacked / "softmotion30_44k" / "test" / "b.tfrecords", [200, 210])
+    source = unpacked
+    if packed:
+        source = tmp_path / "bair_robot_pushing_dataset_v0.tar"
+        with tarfile.open(source, "w") as archive:
+            archive.add(unpacked / "softmotion30_44k", "softmotion30_44k")
+    prepared = bair.prepare(tmp_path / "data", source)
+    assert prepared.videos == {"train": 20, "test": 2}
+    data = DataConfig("bair", str(tmp_path / "data"), horizon=10, batch_size=1)
+    test = records.as_numpy(make_dataset(data, ModelConfig(), "test"))
+    assert test.shape == (2, 12, 64, 64, 3)
+    assert sorted(test[:, 0, 0, 0, 0]) == [200, 210]
+    train = make_dataset(data, ModelConfig(), "train").unbatch().take(120)
+    firsts = [clip[0, 0, 0, 0] for clip in train.as_numpy_iterator()]
+    assert {first % 8 for first in firsts} == set(range(8)) and len(set(firsts)) > 40
+    assert len(records.as_numpy(make_dataset(data, ModelConfig(), "validation"))) == 1
+
+
+def test_what_is_not_bair_is_refused(tmp_path):
+    with pytest.raises(UserError, match="softmotion30_44k"):
+        bair.prepare(tmp_path / "data", tmp_path)
+    with pytest.raises(UserError, match=r"no .*none\.tar"):
+        bair.prepare(tmp_path / "data", tmp_path / "none.tar")
+    assert not (tmp_path / "data" / bair.NAME / bair.VERSION).exists()

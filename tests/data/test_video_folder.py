@@ -1,0 +1,173 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from PIL import Image
+
+from tfvrnn import media
+from tfvrnn.config import DataConfig, ModelConfig, UserError
+from tfvrnn.data import make_dataset, records, video_folder
+
+MODEL = ModelConfig(image_size=16, width=8, groups=2, latent_resolutions=(1,))
+
+
+def frames(number, count=12, height=24, width=32):
+    """Frame t of video v is of brightness 20 v + 4 t."""
+    values = (20 * number + 4 * np.arange(count)).astype(np.uint8)
+    return np.broadcast_to(values[:, None, None, None], (count, height, width, 3))
+
+
+def write_images(folder, video):
+    folder.mkdir(parents=True)
+    for t, frame in enumerate(video):
+        Image.fromarray(frame).save(folder / f"{t:03}.png")
+
+
+@pytest.fixture
+def videos(tmp_path):
+    root = tmp_path / "videos"
+    root.mkdir()
+    for number, ending in enumerate(("mp4", "avi", "mov", "webm", "gif")):
+        name = f"video.{ending}"
+        if ending in ("avi", "mov"):
+            media.write_video(root / "x.mp4", frames(number), 8)
+            remux(root / "x.mp4", root / name)
+        else:
+            media.write_video(root / name, frames(number), 8)
+    write_images(root / "below" / "images", frames(5))
+    return root
+
+
+def remux(source, target):
+    """The same frames in another container."""
+    import av
+
+    with av.open(str(source)) as read, av.open(str(target), "w") as write:
+        stream = write.add_stream("mpeg4", rate=8)
+        stream.width, stream.height, stream.pix_fmt = 32, 24, "yuv420p"
+        for frame in read.decode(video=0):
+            for packet in stream.encode(
+                av.VideoFrame.from_ndarray(frame.to_ndarray(format="rgb24"))
+            ):
+                write.mux(packet)
+        for packet in stream.encode():
+            write.mux(packet)
+    source.unlink()
+
+
+def prepare(root, tmp_path, **options):
+    return video_folder.prepare(root, tmp_path / "data", size=16, **{"clip_frames": 5} | options)
+
+
+def stored(prepared, split):
+    dataset = tfds.builder_from_directory(prepared.folder).as_dataset(split)
+    return list(dataset.as_numpy_iterator())
+
+
+def test_every_kind_of_video_becomes_clips(videos, tmp_path):
+    prepared = prepare(videos, tmp_path, test_fraction=0.3)
+    assert not prepared.skipped and sum(prepared.videos.values()) == 6 * 2
+    assert prepared.videos["test"] == 2 * 2
+    records_ = stored(prepared, "train") + stored(prepared, "test")
+    names = {record["name"].decode() for record in records_}
+    assert names == {f"video.{e}" for e in ("mp4", "avi", "mov", "webm", "gif")} | {"below/images"}
+    in_test = {record["name"] for record in stored(prepared, "test")}
+    assert not in_test & {record["name"] for record in stored(prepared, "train")}
+    for record in records_:
+        assert record["video"].shape == (5, 16, 16, 3)
+        brightness = record["video"].mean(axis=(1, 2, 3))
+        # Codecs keep a brightness to some levels.
+        np.testing.assert_allclose(brightness[-1] - brightness[0], 16, atol=6)
+    data = DataConfig("video_folder", str(tmp_path / "data"), horizon=2, batch_size=3)
+    batch = next(iter(make_dataset(data, MODEL, "train")))
+    assert batch.shape == (3, 4, 16, 16, 3)
+
+
+def test_folders_named_train_and_test_are_the_splits(tmp_path):
+    root = tmp_path / "videos"
+    write_images(root / "train" / "a", frames(0))
+    write_images(root / "train" / "b", frames(1))
+    write_images(root / "test" / "c", frames(2))
+    prepared = prepare(root, tmp_path, channels=1)
+    assert prepared.videos == {"train": 4, "test": 2}
+    assert stored(prepared, "test")[0]["video"].shape == (5, 16, 16, 1)
+    write_images(root / "test" / "copy", frames(0))
+    with pytest.raises(UserError, match="are the same video, in two splits"):
+        prepare(root, tmp_path / "again")
+
+
+def test_a_copy_counts_once_and_never_in_both_splits(videos, tmp_path):
+    (videos / "copy.mp4").write_bytes((videos / "video.mp4").read_bytes())
+    for fraction in (0.1, 0.3, 0.5):
+        prepared = prepare(videos, tmp_path / str(fraction), test_fraction=fraction)
+        assert sum(prepared.videos.values()) == 6 * 2
+
+
+def test_frame_rate_and_stride(tmp_path):
+    root = tmp_path / "videos"
+    root.mkdir()
+    for number in (0, 1):
+        media.write_video(root / f"{number}.gif", frames(5 * number, 12), 10)
+    prepared = prepare(root, tmp_path, frame_rate=5, clip_frames=3, test_fraction=0.5)
+    steps = np.diff(stored(prepared, "train")[0]["video"].mean(axis=(1, 2, 3)))
+    np.testing.assert_allclose(steps, 8, atol=1)
+    prepared = prepare(root, tmp_path / "b", stride=3, clip_frames=2, test_fraction=0.5)
+    steps = np.diff(stored(prepared, "train")[0]["video"].mean(axis=(1, 2, 3)))
+    np.testing.assert_allclose(steps, 12, atol=1)
+
+
+def test_the_centre_or_the_whole_picture(tmp_path):
+    video = np.zeros((5, 24, 48, 3), np.uint8)
+    video[:, :, :12] = 255  # left of the centre square
+    for split in ("train", "test"):
+        write_images(
+            tmp_path / "videos" / split / "a", video if split == "train" else video[::-1] // 2
+        )
+    centre = stored(prepare(tmp_path / "videos", tmp_path), "train")[0]["video"]
+    assert centre.max() == 0
+    whole = stored(prepare(tmp_path / "videos", tmp_path / "b", whole=True), "train")[0]["video"]
+    assert whole[0, :4].max() == whole[0, 12:].max() == 0  # borders above and below
+    assert whole[0, 4:12, :4].min() == 255 and whole[0, 4:12, 5:].max() == 0
+
+
+def test_what_cannot_be_read_is_listed_and_the_rest_prepared(videos, tmp_path):
+    (videos / "empty.mp4").write_bytes(b"")
+    (videos / "text.mp4").write_text("not a video at all")
+    content = (videos / "video.mp4").read_bytes()
+    (videos / "cut.mp4").write_bytes(content[: len(content) // 3])
+    media.write_video(videos / "short.gif", frames(7, 3), 8)
+    write_images(videos / "changing", frames(8))
+    Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(videos / "changing" / "004.png")
+    prepared = prepare(videos, tmp_path, test_fraction=0.3)
+    reasons = dict(prepared.skipped)
+    assert set(reasons) == {"empty.mp4", "text.mp4", "cut.mp4", "short.gif", "changing"}
+    assert "3 frames, a clip has 5" in reasons["short.gif"]
+    assert "different sizes" in reasons["changing"]
+    assert all(reasons.values()) and sum(prepared.videos.values()) >= 4
+
+
+def test_nothing_to_prepare_is_refused(tmp_path):
+    with pytest.raises(UserError, match="no folder"):
+        prepare(tmp_path / "none", tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="no videos in"):
+        prepare(tmp_path / "empty", tmp_path)
+    (tmp_path / "empty" / "one.mp4").write_bytes(b"x")
+    with pytest.raises(UserError, match="not one video for test"):
+        prepare(tmp_path / "empty", tmp_path)
+    assert not list((tmp_path / "data").rglob("dataset_info.json"))
+
+
+def test_a_wanted_frame_rate_that_is_not_there(tmp_path):
+    media.write_video(tmp_path / "a.gif", frames(0), 10)
+    with pytest.raises(UserError, match="10 frames per second, fewer than 60"):
+        prepare(tmp_path, tmp_path, frame_rate=60)
+
+
+def test_wrong_channels_are_refused(videos, tmp_path):
+    prepare(videos, tmp_path, test_fraction=0.3)
+    data = DataConfig("video_folder", str(tmp_path / "data"), horizon=2)
+    with pytest.raises(UserError, match="--size=16 --channels=1"):
+        make_dataset(data, dataclasses.replace(MODEL, channels=1), "train")
+    assert len(records.as_numpy(make_dataset(data, MODEL, "test"))) == 4

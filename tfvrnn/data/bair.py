@@ -1,0 +1,67 @@
+"""BAIR robot pushing, 64x64, through TFDS `bair_robot_pushing_small`.
+
+Source: Ebert et al., "Self-Supervised Visual Planning with Temporal Skip Connections", 2017;
+43,264 videos for training, 256 for testing, 30 frames each. Of them `image_main` alone is read.
+"""
+
+from pathlib import Path
+
+import tensorflow_datasets as tfds
+
+from tfvrnn.config import DataConfig, ModelConfig, UserError
+from tfvrnn.data import records
+from tfvrnn.data.record_writer import Prepared
+from tfvrnn.data.source import Source
+
+NAME, VERSION = "bair_robot_pushing_small", "2.0.0"
+FRAMES, SHAPE = 30, (64, 64, 3)
+EXTRACTED = "softmotion30_44k"
+
+
+def make_source(data: DataConfig, model: ModelConfig, split: str, start: int) -> Source:
+    """Any start in training, the first frames in validation and test."""
+    builder = records.open_prepared(data, model)
+    return records.make_source(builder, ("image_main", FRAMES, SHAPE), data, model, split, start)
+
+
+def prepare(data_dir: str | Path, source: str | Path | None = None) -> Prepared:
+    """Prepare the dataset, once, with TFDS's own generator and progress bars.
+
+    Args:
+        data_dir: where; 30 GB to download, as much again to write.
+        source: the downloaded tar (bair_robot_pushing_dataset_v0.tar), or the folder it was
+            unpacked into; None or '': download it.
+
+    Raises:
+        UserError: no such file, or not that dataset.
+    """
+    builder = tfds.builder(NAME, data_dir=Path(data_dir).expanduser(), version=VERSION)
+    if source:
+        _read_from(builder, Path(source).expanduser())
+    builder.download_and_prepare()
+    splits = {name: info.num_examples for name, info in builder.info.splits.items()}
+    return Prepared(Path(builder.data_path), splits, [])
+
+
+def _read_from(builder, source: Path) -> None:
+    """Let the builder generate from a local tar or folder."""
+    if not source.exists():
+        raise UserError(f"no {source}")
+    if source.is_dir() and not (source / EXTRACTED / "train").is_dir():
+        raise UserError(f"{source} holds no {EXTRACTED}/train: it is not the unpacked dataset")
+    generators = builder._split_generators
+
+    def from_source(downloads):
+        return generators(_Downloaded(source if source.is_dir() else downloads.extract(source)))
+
+    builder._split_generators = from_source
+
+
+class _Downloaded:
+    """Stands in for the download manager: what it would fetch is there."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def download_and_extract(self, _) -> str:
+        return str(self.folder)

@@ -1,0 +1,153 @@
+"""Cityscapes sequences: snippets of 30 frames from a car, of the official archive.
+
+Source: Cordts et al., "The Cityscapes Dataset", 2016, `leftImg8bit_sequence_trainvaltest`. The
+licence lets nobody pass it on: it is prepared from a local archive or folder.
+"""
+
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import tensorflow_datasets as tfds
+from PIL import Image
+
+from tfvrnn.config import DataConfig, ModelConfig, UserError, prepared_folder
+from tfvrnn.data import record_writer, records
+from tfvrnn.data.record_writer import Prepared, Shard, Skipped
+from tfvrnn.data.source import Source
+
+FRAMES = 30
+SNIPPETS_A_SHARD = 32
+WIDTH, HEIGHT = 2048, 1024
+DROPPED = 512  # pixels on the left and on the right
+SPLITS = {"train": "train", "val": "validation", "test": "test"}
+NAME = re.compile(
+    r"(?:.*/)?(?P<split>train|val|test)/(?P<city>[\w-]+)/"
+    r"(?P=city)_(?P<sequence>\d{6})_(?P<frame>\d{6})_leftImg8bit\.png"
+)
+
+
+def make_source(data: DataConfig, model: ModelConfig, split: str, start: int) -> Source:
+    """Any start in training, the first frames in validation and test; the official splits."""
+    return records.prepared_source(data, model, split, start)
+
+
+def prepare(
+    source: str | Path, data_dir: str | Path, size: int = 64, channels: int = 3
+) -> Prepared:
+    """Prepare the snippets, once: the central 1024x1024 of 2048x1024, bilinear to `size`.
+
+    Bilinear as Pillow has it, over all the pixels that one of the small picture covers.
+
+    Args:
+        source: the zip archive, or the folder it was unpacked into
+            (`{train,val,test}/{city}/{city}_{sequence}_{frame}_leftImg8bit.png` below it).
+        size: side of the frames; 64 or 128 in the paper.
+        channels: 1 or 3.
+
+    Returns:
+        `Prepared`; snippets of other than 30 frames are left out and named.
+
+    Raises:
+        UserError: no such archive, or nothing of that layout in it; see also
+            `record_writer.write_dataset`.
+    """
+    archive = Path(source).expanduser()
+    snippets = find_snippets(_names(archive))
+    shards = [
+        Shard(SPLITS[split], own[k : k + SNIPPETS_A_SHARD])
+        for split in SPLITS
+        if (own := [names for names in snippets if _part(names[0], "split") == split])
+        for k in range(0, len(own), SNIPPETS_A_SHARD)
+    ]
+    if not shards:
+        raise UserError(
+            f"{archive} holds no {{train,val,test}}/city/city_000000_000000_leftImg8bit.png"
+        )
+    features = {
+        "video": tfds.features.Video(shape=(FRAMES, size, size, channels), encoding_format="png"),
+        "name": tfds.features.Text(),
+    }
+
+    def make(work: list[list[str]]) -> Iterator[dict | Skipped]:
+        with _Pictures(archive) as pictures:
+            for names in work:
+                yield _record(pictures, names, size, channels)
+
+    folder = prepared_folder("cityscapes", data_dir, size, channels)
+    options = {"size": size, "channels": channels}
+    text = "Cityscapes sequences, 30 frames, the central square."
+    return record_writer.write_dataset(folder, features, shards, make, options, text)
+
+
+def find_snippets(names: list[str]) -> list[list[str]]:
+    """The snippets, each the names of its frames in order; incomplete ones as they are.
+
+    Frames of one city and sequence that follow each other are cut after every 30.
+    """
+    parsed = [(match.groupdict(), n) for n in sorted(names) if (match := NAME.fullmatch(n))]
+    snippets, before = [], None
+    for parts, name in parsed:
+        place = (parts["split"], parts["city"], parts["sequence"], int(parts["frame"]))
+        follows = before is not None and place == (*before[:3], before[3] + 1)
+        if not follows or len(snippets[-1]) == FRAMES:
+            snippets.append([])
+        snippets[-1].append(name)
+        before = place
+    return snippets
+
+
+def _part(name: str, part: str) -> str:
+    return NAME.fullmatch(name)[part]
+
+
+def _names(archive: Path) -> list[str]:
+    if archive.is_dir():
+        return [path.relative_to(archive).as_posix() for path in archive.rglob("*.png")]
+    try:
+        with zipfile.ZipFile(archive) as file:
+            return file.namelist()
+    except OSError as error:
+        raise UserError(f"{archive} cannot be read: {error.strerror}") from None
+    except zipfile.BadZipFile:
+        raise UserError(f"{archive} is neither a folder nor a whole zip archive") from None
+
+
+def _record(pictures, names, size, channels) -> dict | Skipped:
+    name = PurePosixPath(names[0]).name.removesuffix("_leftImg8bit.png")
+    if len(names) != FRAMES:
+        return Skipped(name, f"{len(names)} frames, a snippet has {FRAMES}")
+    frames = []
+    for path in names:
+        try:
+            with pictures.open(path) as file, Image.open(file) as image:
+                if image.size != (WIDTH, HEIGHT):
+                    return Skipped(name, f"{path} is {image.size[0]}x{image.size[1]}")
+                image = image.convert("L" if channels == 1 else "RGB")
+                # Cropped first: resizing a box would mix in what lies beside it.
+                square = image.crop((DROPPED, 0, WIDTH - DROPPED, HEIGHT))
+                small = square.resize((size, size), Image.Resampling.BILINEAR)
+        except (OSError, ValueError, SyntaxError, zipfile.BadZipFile):
+            return Skipped(name, f"{path} cannot be read")
+        frames.append(np.asarray(small).reshape(size, size, channels))
+    return {"video": np.stack(frames), "name": name}
+
+
+class _Pictures:
+    """Files by name, of an archive or a folder."""
+
+    def __init__(self, archive: Path):
+        self.archive = archive
+
+    def __enter__(self):
+        self.zip = None if self.archive.is_dir() else zipfile.ZipFile(self.archive)
+        return self
+
+    def __exit__(self, *_):
+        if self.zip:
+            self.zip.close()
+
+    def open(self, name: str):
+        return self.zip.open(name) if self.zip else (self.archive / name).open("rb")

@@ -1,0 +1,214 @@
+"""Prepared datasets: TFRecords with the metadata of TFDS, written a shard at a time, resumable.
+
+A dataset is written aside and renamed when it is whole, so that nothing half-written is taken
+for a dataset. What an interrupted preparation finished is not done again.
+"""
+
+import errno
+import fcntl
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from tqdm import tqdm
+
+from tfvrnn.config import UserError
+
+VERSION = "1.0.0"
+PLAN, LOCK = "plan.json", "lock"
+
+
+class Shard(NamedTuple):
+    """What one file is made from: a function of `work` alone.
+
+    split: 'train', 'validation' or 'test'; work: as JSON can say it.
+    """
+
+    split: str
+    work: Any
+
+
+class Skipped(NamedTuple):
+    """A source that gave no record, and why."""
+
+    name: str
+    reason: str
+
+
+class Prepared(NamedTuple):
+    """A whole dataset: where, how many videos by split, and what was left out."""
+
+    folder: Path
+    videos: dict[str, int]
+    skipped: list[Skipped]
+
+
+def write_dataset(
+    folder: Path,
+    features: dict[str, Any],
+    shards: Sequence[Shard],
+    make: Callable[[Any], Iterator[dict | Skipped]],
+    options: dict[str, Any],
+    description: str,
+) -> Prepared:
+    """Write a dataset that `tfds.builder_from_directory` reads, or finish writing it.
+
+    Args:
+        folder: `<data_dir>/<name>`; the version is a folder in it.
+        features: TFDS features of a record.
+        shards: one for each file.
+        make: a shard's `work` to its records, and the sources that gave none.
+        options: what the dataset depends on, besides the shards.
+        description: for its metadata.
+
+    Raises:
+        UserError: a dataset of other options is there, another preparation is at work, no space,
+            or not one record in a split.
+    """
+    final, aside = folder / VERSION, folder / f".incomplete-{VERSION}"
+    plan = {"options": options, "shards": [[s.split, s.work] for s in shards]}
+    plan = json.loads(json.dumps(plan))
+    if final.exists():
+        return _already(final, plan)
+    try:
+        aside.mkdir(parents=True, exist_ok=True)
+        with _locked(aside):
+            _begin(aside, plan)
+            features = tfds.features.FeaturesDict(features)
+            paths = list(zip(shards, _file_names(folder.name, shards)))
+            total = len(paths)
+            with tqdm(total=total, unit="file", disable=not total) as bar:
+                for shard, name in paths:
+                    if not _report(aside / name).is_file():
+                        _write_shard(aside / name, features, make(shard.work))
+                    bar.update()
+            prepared = _finish(aside, final, features, paths, description)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError(f"no space left in {folder}: the same command goes on") from None
+        raise UserError(f"cannot write {error.filename or folder}: {error.strerror}") from None
+    except tf.errors.ResourceExhaustedError:
+        raise UserError(f"no space left in {folder}: the same command goes on") from None
+    return prepared
+
+
+def _already(final, plan) -> Prepared:
+    stored = json.loads((final / PLAN).read_text())
+    if stored["plan"] != plan:
+        raise UserError(
+            f"{final} was prepared from other sources or with other options; move it away, or "
+            f"choose another --data_dir"
+        )
+    return Prepared(final, stored["videos"], [Skipped(*entry) for entry in stored["skipped"]])
+
+
+@contextmanager
+def _locked(aside: Path):
+    with (aside / LOCK).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"another preparation is writing into {aside}") from None
+        yield
+
+
+def _begin(aside, plan) -> None:
+    """Keep what was written for this very plan; what another left is of no use."""
+    path = aside / PLAN
+    if path.is_file() and json.loads(path.read_text()) != plan:
+        for old in aside.iterdir():
+            if old.name != LOCK:
+                old.unlink()
+    _replace(path, json.dumps(plan))
+
+
+def _file_names(name: str, shards) -> list[str]:
+    totals, names, seen = {}, [], {}
+    for split, _ in shards:
+        totals[split] = totals.get(split, 0) + 1
+    for split, _ in shards:
+        number = seen[split] = seen.get(split, -1) + 1
+        names.append(f"{name}-{split}.tfrecord-{number:05}-of-{totals[split]:05}")
+    return names
+
+
+def _report(path: Path) -> Path:
+    """What was written into a shard; it is there when the shard is whole."""
+    return path.with_name(f".{path.name}.json")
+
+
+def _write_shard(path: Path, features, made: Iterable[dict | Skipped]) -> None:
+    partial, count, skipped = path.with_name(f".{path.name}"), 0, []
+    with tf.io.TFRecordWriter(str(partial)) as writer:
+        for record in made:
+            if isinstance(record, Skipped):
+                skipped.append(record)
+                continue
+            writer.write(features.serialize_example(features.encode_example(record)))
+            count += 1
+    partial.replace(path)
+    report = {"count": count, "bytes": path.stat().st_size, "skipped": skipped}
+    _replace(_report(path), json.dumps(report))
+
+
+def _finish(aside, final, features, paths, description) -> Prepared:
+    reports = {name: json.loads(_report(aside / name).read_text()) for _, name in paths}
+    skipped = [Skipped(*entry) for report in reports.values() for entry in report["skipped"]]
+    infos, videos = [], {}
+    for split in dict.fromkeys(shard.split for shard, _ in paths):
+        own = [reports[name] for shard, name in paths if shard.split == split]
+        videos[split] = sum(report["count"] for report in own)
+        if not videos[split]:
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped[:3])
+            raise UserError(f"not one video for {split} ({reasons or 'no sources'})")
+        infos.append(
+            tfds.core.SplitInfo(
+                name=split,
+                shard_lengths=[report["count"] for report in own],
+                num_bytes=sum(report["bytes"] for report in own),
+            )
+        )
+    tfds.folder_dataset.write_metadata(
+        data_dir=str(aside),
+        features=features,
+        split_infos=infos,
+        version=VERSION,
+        description=description,
+        check_data=False,
+    )
+    plan = json.loads((aside / PLAN).read_text())
+    _replace(
+        aside / PLAN, json.dumps({"plan": plan, "videos": videos, "skipped": skipped}, indent=1)
+    )
+    for name in reports:
+        _report(aside / name).unlink()
+    (aside / LOCK).unlink()
+    aside.rename(final)
+    return Prepared(final, videos, skipped)
+
+
+def _replace(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text)
+    partial.replace(path)
+
+
+def digest(path: Path) -> str:
+    """sha256 of a file, or of all files of a folder by their names."""
+    whole = hashlib.sha256()
+    for part in sorted(path.iterdir()) if path.is_dir() else [path]:
+        if part.is_file():
+            with part.open("rb") as file:
+                whole.update(hashlib.file_digest(file, "sha256").digest())
+    return whole.hexdigest()
+
+
+def remove_incomplete(folder: Path) -> None:
+    """Forget what an interrupted preparation wrote."""
+    shutil.rmtree(folder / f".incomplete-{VERSION}", ignore_errors=True)

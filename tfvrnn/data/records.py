@@ -1,0 +1,206 @@
+"""Videos from TFRecords in the format of TFDS: in which order, from which frame on.
+
+TFDS stores a sequence of images as a list of encoded images. They stay encoded until a clip was
+chosen, so that frames outside it are never decoded.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from tensorflow_datasets.core.dataset_info import DatasetInfoFileError
+
+from tfvrnn.config import DataConfig, ModelConfig, UserError, require_prepared
+from tfvrnn.data.source import Source
+
+# Neighbours in a file are mixed within blocks of so many records; as many are held in memory.
+BLOCK = 256
+# Without a split of its own, validation is the end of train: a twentieth, but no more than this.
+MOST_VALIDATION = 256
+
+
+class RecordFile(NamedTuple):
+    """A piece of a file: `count` records from number `first` on."""
+
+    path: str
+    first: int
+    count: int
+
+
+def open_prepared(data: DataConfig, model: ModelConfig):
+    """The TFDS builder of a prepared dataset.
+
+    Raises:
+        UserError: none there, or not a whole one.
+    """
+    folder = require_prepared(data, model)
+    try:
+        return tfds.builder_from_directory(folder)
+    except (FileNotFoundError, ValueError, KeyError, DatasetInfoFileError):
+        raise UserError(
+            f"the dataset in {folder} is not whole: move it away and prepare it again"
+        ) from None
+
+
+def prepared_source(data: DataConfig, model: ModelConfig, split: str, start: int) -> Source:
+    """The videos of a dataset that `record_writer` wrote; see `make_source`."""
+    builder = open_prepared(data, model)
+    length, *shape = builder.info.features["video"].shape
+    return make_source(builder, ("video", length, shape), data, model, split, start)
+
+
+def record_files(builder, split: str) -> list[RecordFile]:
+    """The files of 'train', 'validation' or 'test'; no record is in two of them.
+
+    Raises:
+        UserError: a split that there is not, or that is empty.
+    """
+    there = builder.info.splits
+    if split in there:
+        files = _files(there[split])
+    if split == "train" and "validation" not in there:
+        files = _cut(files, 0, _validation_start(files))
+    if split == "validation" and split not in there:
+        files = _files(there["train"])
+        files = _cut(files, _validation_start(files), sum(file.count for file in files))
+    if split == "test" and split not in there:
+        raise UserError(f"{builder.name} has no test split; there are: {', '.join(there)}")
+    if not sum(file.count for file in files):
+        raise UserError(f"the {split} split of {builder.name} is empty")
+    return files
+
+
+def _files(info) -> list[RecordFile]:
+    return [RecordFile(str(p), 0, n) for p, n in zip(info.filepaths, info.shard_lengths)]
+
+
+def _validation_start(files) -> int:
+    total = sum(file.count for file in files)
+    return total - min(MOST_VALIDATION, -(-total // 20))
+
+
+def _cut(files, start: int, stop: int) -> list[RecordFile]:
+    """Records number `start` to `stop` of the files in a row."""
+    pieces = []
+    for path, first, count in files:
+        low, high = max(start, 0), min(stop, count)
+        if low < high:
+            pieces.append(RecordFile(path, first + low, high - low))
+        start, stop = start - count, stop - count
+    return pieces
+
+
+def make_source(
+    builder, frames_of, data: DataConfig, model: ModelConfig, split: str, start: int
+) -> Source:
+    """The videos of a prepared dataset.
+
+    Args:
+        builder: as `open_prepared` gives it.
+        frames_of: (key of the list of encoded frames, frames of a record, (H, W, C)).
+        start: number of the first video.
+
+    Raises:
+        UserError: frames of another size than the model's, a clip longer than the videos.
+    """
+    key, length, shape = frames_of
+    if tuple(shape) != model.image_shape:
+        raise UserError(
+            f"the videos of {builder.data_path} are {_by(shape)}; the model's are "
+            f"{_by(model.image_shape)} (--model.image_size, --model.channels)"
+        )
+    frames = model.context_frames + data.horizon
+    needed = (frames - 1) * data.stride + 1
+    if needed > length:
+        raise UserError(
+            f"a clip of {frames} frames at stride {data.stride} needs {needed}; "
+            f"the videos of {builder.data_path} have {length}"
+        )
+    files = record_files(builder, split)
+    in_training = split == "train"
+    if in_training:
+        items = _shuffled(files, data.seed, start)
+    else:
+        items = _in_order(_cut(files, start, sum(file.count for file in files)))
+
+    def make(number, record):
+        first = 0
+        if in_training:
+            seed = tf.stack([tf.constant(data.seed, tf.int64), number])
+            starts = length - needed + 1
+            first = tf.random.stateless_uniform((), seed, 0, starts, tf.int32, alg="philox")
+        spec = {key: tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True)}
+        encoded = tf.io.parse_single_example(record, spec)[key]
+        chosen = encoded[first : first + needed : data.stride]
+        decode = tf.function(lambda image: tf.ensure_shape(tf.image.decode_png(image), shape))
+        return tf.ensure_shape(tf.map_fn(decode, chosen, tf.uint8), (frames, *shape))
+
+    return Source(items.enumerate(start), make)
+
+
+def _by(shape) -> str:
+    return "x".join(map(str, shape))
+
+
+def _in_order(files) -> tf.data.Dataset:
+    return tf.data.Dataset.from_tensor_slices(_columns(files)).flat_map(_read)
+
+
+def _columns(files) -> tuple:
+    paths, firsts, counts = zip(*files)
+    return list(paths), np.array(firsts, np.int64), np.array(counts, np.int64)
+
+
+def _read(path, first, count) -> tf.data.Dataset:
+    return tf.data.TFRecordDataset(path).skip(first).take(count)
+
+
+def _shuffled(files, seed: int, start: int) -> tf.data.Dataset:
+    """Endless epochs: files in a new order, records mixed within blocks; begun at `start`.
+
+    Nothing before `start` is decoded, and of the epoch it lies in only its own block is read.
+    """
+    epoch, offset = divmod(start, sum(file.count for file in files))
+    blocks, rest = divmod(offset, BLOCK)
+    order = _permutation(seed, epoch, len(files)).numpy()
+    left = _cut([files[k] for k in order], blocks * BLOCK, sum(file.count for file in files))
+    begun = _mixed(_in_order(left), seed, epoch, blocks).skip(rest)
+
+    def whole(epoch):
+        order = _permutation(seed, epoch, len(files))
+        columns = tuple(tf.gather(column, order) for column in _columns(files))
+        records = tf.data.Dataset.from_tensor_slices(columns).flat_map(_read)
+        return _mixed(records, seed, epoch, 0)
+
+    return begun.concatenate(tf.data.Dataset.range(epoch + 1, tf.int64.max).flat_map(whole))
+
+
+def _mixed(records, seed, epoch, first_block) -> tf.data.Dataset:
+    def mix(block, records):
+        return tf.gather(records, _permutation(seed, epoch, tf.shape(records)[0], block + 1))
+
+    return records.batch(BLOCK).enumerate(first_block).map(mix).unbatch()
+
+
+def _permutation(seed: int, epoch, count, part=0):
+    """An order of `count`, of the files (part 0) or of a block."""
+    key = tf.stack([tf.cast(seed, tf.int64), tf.cast(epoch, tf.int64)])
+    key = tf.random.experimental.stateless_fold_in(key, tf.cast(part, tf.int64), alg="philox")
+    return tf.argsort(tf.random.stateless_uniform((count,), key, alg="philox"))
+
+
+def check_readable(path: str | Path, count: int) -> None:
+    """Raise UserError where a file of records is cut off or has other than `count` records."""
+    try:
+        found = sum(1 for _ in tf.data.TFRecordDataset(str(path)))
+    except tf.errors.OpError as error:
+        raise UserError(f"{path} cannot be read: {error.message}") from None
+    if found != count:
+        raise UserError(f"{path} has {found} records, not {count}")
+
+
+def as_numpy(dataset) -> np.ndarray:
+    """All videos of a finite dataset of batches, for tests and pictures."""
+    return np.concatenate(list(dataset.as_numpy_iterator()))

@@ -1,0 +1,189 @@
+"""A simulated robot arm that pushes objects about a table, rendered with MuJoCo.
+
+Source: the Fetch robot of gymnasium-robotics (`FetchPush`), with one to three objects of random
+shape, size and colour, random camera and light, and a random policy.
+
+Nothing of TensorFlow is imported here: in one process with it, Mesa's drawing crashes, as both
+bring an LLVM.
+"""
+
+import os
+import shutil
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+FRAMES = 30
+SHAPES = ("box", "cylinder", "ellipsoid")
+MOST_OBJECTS = len(SHAPES)
+TABLE, TABLE_HEIGHT = (1.3, 0.75), 0.4
+REACH = 0.15  # metres around the table's middle where objects lie at first
+ABSENT = (0.2, 2.5)  # beside the table, where unused objects wait
+HOLD = (2, 6)  # frames that an action is kept, at least and at most
+OVERSAMPLING = 2  # rendered larger and averaged: MuJoCo's own smoothing is coarse at 64 pixels
+
+
+class SimulatorError(Exception):
+    """The simulator is not installed, or cannot draw here."""
+
+
+def episode(size: int, key: list[int]) -> dict:
+    """The episode of a key, see `Scene.episode`; the scene is made once in a process."""
+    return _scene(size).episode(np.random.default_rng(key))
+
+
+@cache
+def _scene(size):
+    return Scene(size)
+
+
+class Scene:
+    """The simulated robot, its table and objects, and a camera.
+
+    Args:
+        size: side of the frames.
+
+    Raises:
+        SimulatorError: see there.
+    """
+
+    def __init__(self, size: int):
+        os.environ.setdefault("MUJOCO_GL", "egl")  # draws without a screen
+        try:
+            import mujoco
+            from gymnasium_robotics.envs.fetch.fetch_env import MujocoFetchEnv
+        except ImportError as error:
+            raise SimulatorError(f"the extra sim is not installed: {error}") from None
+        except RuntimeError as error:
+            raise SimulatorError(str(error)) from None
+        self.mujoco, self.size = mujoco, size
+        joints = {"robot0:slide0": 0.405, "robot0:slide1": 0.48, "robot0:slide2": 0.0}
+        for k in range(MOST_OBJECTS):
+            joints[f"object{k}:joint"] = [*ABSENT, 0.1 + 0.1 * k, 1.0, 0.0, 0.0, 0.0]
+        with tempfile.TemporaryDirectory() as folder:
+            self.env = MujocoFetchEnv(
+                model_path=str(_write_model(Path(folder))),
+                has_object=False,
+                block_gripper=True,
+                n_substeps=20,
+                gripper_extra_height=0.0,
+                target_in_the_air=False,
+                target_offset=0.0,
+                obj_range=0.15,
+                target_range=0.15,
+                distance_threshold=0.05,
+                initial_qpos=joints,
+                reward_type="sparse",
+            )
+        self.model, self.data = self.env.unwrapped.model, self.env.unwrapped.data
+        # Neither the task's goal nor the handle that moves the gripper is to be seen.
+        self.model.site_rgba[:, 3] = 0.0
+        self.model.geom_rgba[self.model.geom_bodyid == self.model.body("robot0:mocap").id, 3] = 0.0
+        side = size * OVERSAMPLING
+        try:
+            self.renderer = mujoco.Renderer(self.model, side, side)
+        except Exception as error:
+            drawing = os.environ["MUJOCO_GL"]
+            raise SimulatorError(
+                f"MuJoCo cannot draw here (MUJOCO_GL={drawing}): {error}"
+            ) from None
+
+    def episode(self, rng: np.random.Generator) -> dict:
+        """Frames uint8 `[30, size, size, 3]`, actions float32 `[30, 4]`, how many objects.
+
+        Action t leads from frame t to frame t + 1.
+        """
+        self.env.reset(seed=int(rng.integers(2**31)))
+        count = self._place_objects(rng)
+        camera = self._random_camera(rng)
+        frames, actions, kept = [], [], 0
+        for _ in range(FRAMES):
+            if not kept:
+                action, kept = self._random_action(rng, count), rng.integers(*HOLD, endpoint=True)
+            kept -= 1
+            frames.append(self._render(camera))
+            actions.append(action)
+            self.env.step(action)
+        actions = np.stack(actions).astype(np.float32)
+        return {"video": np.stack(frames), "actions": actions, "objects": count}
+
+    def _place_objects(self, rng) -> int:
+        """Give the objects looks and places; they come to rest before the first frame."""
+        count = int(rng.integers(1, MOST_OBJECTS, endpoint=True))
+        for k in range(MOST_OBJECTS):
+            geom = self.model.geom(f"object{k}").id
+            self.model.geom_rgba[geom] = [*_vivid(rng), 1.0]
+            half = rng.uniform(0.025, 0.045)
+            self.model.geom_size[geom] = [half, half * rng.uniform(0.6, 1.4), half]
+            place = [*ABSENT, 0.1 + 0.1 * k]
+            if k < count:
+                offset = rng.uniform(-REACH, REACH, 2)
+                place = [TABLE[0] + offset[0], TABLE[1] + offset[1], TABLE_HEIGHT + 0.06]
+            turn = rng.uniform(0, np.pi)
+            pose = [*place, np.cos(turn / 2), 0.0, 0.0, np.sin(turn / 2)]
+            self.data.joint(f"object{k}:joint").qpos[:] = pose
+            self.data.joint(f"object{k}:joint").qvel[:] = 0.0
+        table = self.model.body("table0").geomadr[0]
+        self.model.geom_rgba[table] = [*rng.uniform(0.35, 0.75, 3), 1.0]
+        for _ in range(5):
+            self.env.step(np.zeros(4))
+        return count
+
+    def _random_camera(self, rng):
+        camera = self.mujoco.MjvCamera()
+        camera.lookat[:] = [*(np.array(TABLE) + rng.uniform(-0.03, 0.03, 2)), TABLE_HEIGHT]
+        camera.distance = rng.uniform(0.75, 1.0)
+        camera.azimuth = rng.choice([90.0, 135.0, 180.0, 225.0]) + rng.uniform(-10, 10)
+        camera.elevation = rng.uniform(-60, -35)
+        self.model.light_diffuse[:] = rng.uniform(0.5, 0.9)
+        return camera
+
+    def _random_action(self, rng, count) -> np.ndarray:
+        """A direction of the gripper: anywhere, or (half of the time) towards an object."""
+        gripper = self.data.site("robot0:grip").xpos
+        if rng.random() < 0.5:
+            target = self.data.body(f"object{rng.integers(count)}").xpos[:2]
+            direction = (target - gripper[:2]) / 0.05 + rng.normal(0, 0.3, 2)
+        else:
+            direction = rng.normal(0, 0.7, 2)
+        height = (TABLE_HEIGHT + 0.03 - gripper[2]) / 0.05 + rng.normal(0, 0.2)
+        # Back over the table where it would leave it.
+        away = gripper[:2] - np.array(TABLE)
+        direction = np.where(np.abs(away) > 1.2 * REACH, -np.sign(away), direction)
+        return np.clip([*direction, height, 0.0], -1.0, 1.0)
+
+    def _render(self, camera) -> np.ndarray:
+        self.renderer.update_scene(self.data, camera)
+        blocks = self.renderer.render().reshape(self.size, OVERSAMPLING, self.size, OVERSAMPLING, 3)
+        return blocks.mean(axis=(1, 3)).round().astype(np.uint8)
+
+
+def _vivid(rng) -> np.ndarray:
+    """A colour with one channel strong and one weak."""
+    return rng.permutation([rng.uniform(0.7, 1.0), rng.uniform(0.1, 0.9), rng.uniform(0.0, 0.2)])
+
+
+def _write_model(folder: Path) -> Path:
+    """gymnasium-robotics' push.xml with more objects, its meshes and textures found from here."""
+    import gymnasium_robotics
+
+    assets = Path(gymnasium_robotics.__file__).parent / "envs" / "assets"
+    for name in ("shared.xml", "robot.xml"):
+        shutil.copy(assets / "fetch" / name, folder / name)
+    text = (assets / "fetch" / "push.xml").read_text()
+    text = text.replace("../stls/fetch", str(assets / "stls" / "fetch"))
+    text = text.replace("../textures", str(assets / "textures"))
+    begin = text.index('<body name="object0"')
+    end = text.index("</body>", begin) + len("</body>")
+    objects = "".join(
+        f'<body name="object{k}" pos="0 0 {k}">'
+        f'<joint name="object{k}:joint" type="free" damping="0.01"/>'
+        f'<geom name="object{k}" type="{shape}" size=".025 .025 .025" condim="4" mass="0.5"/>'
+        f"</body>"
+        for k, shape in enumerate(SHAPES)
+    )
+    path = folder / "push.xml"
+    path.write_text(text[:begin] + objects + text[end:])
+    return path
