@@ -40,13 +40,13 @@ def evaluate(wanted: EvaluateConfig, changes: dict, report: Path) -> None:
     # TensorFlow takes seconds to import: only after every option was found in order.
     import tensorflow as tf
 
-    from tfvrnn.evaluation import evaluate_run, table, write_report
+    from tfvrnn.evaluation import evaluate_runs, table, write_report
 
     tf.get_logger().setLevel("ERROR")  # TF-GAN's deprecations are not the user's
     program.divide_cores()
-    results = [evaluate_run(path, changes, wanted.protocol or None) for path in wanted.run_dirs]
-    write_report(results, report)
+    results = evaluate_runs(wanted.run_dirs, changes, wanted.protocol or None)
     print(table(results))
+    write_report(results, report)
     for path in [*(result.path for result in results), report]:
         print(path)
 

@@ -3,6 +3,7 @@
 As config.py does for a run: a frozen dataclass per program is the only declaration.
 """
 
+import os
 from dataclasses import dataclass, field
 
 from tfvrnn.config import EvalConfig, check_fields, option, require, require_at_least
@@ -52,7 +53,9 @@ class EvaluateConfig:
         )
         require("" not in self.run_dirs, "`runs` must name run folders.", repr(self.runs))
         require(
-            len(set(self.run_dirs)) == len(self.run_dirs), "`runs` must differ.", repr(self.runs)
+            len({os.path.realpath(path) for path in self.run_dirs}) == len(self.run_dirs),
+            "`runs` must differ.",
+            repr(self.runs),
         )
         require(
             not self.report or self.report.endswith(".html"),

@@ -1,18 +1,22 @@
 import dataclasses
 import json
 import shutil
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tfvrnn import media, metrics
-from tfvrnn.config import UserError
+from tfvrnn.config import Config, DataConfig, EvalConfig, ModelConfig, UserError
 from tfvrnn.data import make_dataset
-from tfvrnn.evaluation import evaluate, evaluate_run, read_result
+from tfvrnn.evaluation import evaluate, evaluate_run, evaluate_runs, measures, read_result
 from tfvrnn.evaluation.measures import Measures
+from tfvrnn.models import build_model
 from tfvrnn.run_folder import load_run
 from tfvrnn.sampling import sample_videos
 
+HEADS = (64, 192, 384, 256, 256)  # channels of AlexNet's taps
 # Frames of 8x8 are too small for the Gaussian SSIM and for LPIPS.
 CHANGES = {
     "videos": 5,
@@ -49,7 +53,8 @@ def run(small_run, tmp_path):
     return shutil.copytree(small_run, tmp_path / "run")
 
 
-def test_the_figures_are_those_of_the_rule(run):
+def test_the_figures_are_those_of_the_rule(run, monkeypatch):
+    monkeypatch.setattr(measures, "ROWS_AT_ONCE", 4)  # two samples at a time, then one
     result = evaluate_run(run, CHANGES)
     config, model, _ = load_run(run)
     data = dataclasses.replace(config.data, horizon=4, batch_size=5)
@@ -85,6 +90,9 @@ def test_the_figures_are_those_of_the_rule(run):
     assert figures["fvd"]["videos"] == 5 and figures["lpips"] is None
     assert set(figures["levels"]) == {"1"}
     assert figures["levels"]["1"]["channels"] == model.noise_shapes(1, 1)[0][-1]
+    with np.load(result.path.with_suffix(".npz")) as arrays:
+        nats = arrays["channels_1"]
+        np.testing.assert_allclose(nats.sum(axis=1), arrays["kl_1"] / 4, rtol=1e-3, atol=1e-6)
     np.testing.assert_array_equal(result.shown[:, 0], videos[:3])
     np.testing.assert_array_equal(result.shown[:, 2:, 2:], futures[:3])
 
@@ -110,29 +118,74 @@ def test_an_interrupted_evaluation_goes_on_and_ends_the_same(run, small_run, tmp
     assert names == ["smmnist_2to4_5x3.json", "smmnist_2to4_5x3.npz"]
 
 
+def test_damaged_and_missing_parts_are_measured_again(run, monkeypatch):
+    whole = evaluate_run(run, CHANGES | {"name": "whole"})
+    with monkeypatch.context() as broken:
+        broken.setattr(evaluate, "summarize", lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError):  # all parts are there, the result is not
+            evaluate_run(run, CHANGES | {"name": "parts"})
+    parts = sorted((run / "evaluation").glob(".parts-*/*.npz"))
+    assert len(parts) == 3
+    parts[0].unlink()
+    parts[1].write_bytes(parts[1].read_bytes()[:-100])
+    assert evaluate_run(run, CHANGES | {"name": "parts"}).figures == whole.figures
+
+
+def test_two_at_once_are_refused(run, monkeypatch):
+    monkeypatch.setattr(evaluate, "_measure", lambda *_: evaluate_run(run, CHANGES))
+    with pytest.raises(UserError, match="another process"):
+        evaluate_run(run, CHANGES)
+
+
+def test_unlike_runs_are_refused_before_the_first_is_measured(run, small_run, tmp_path):
+    other = shutil.copytree(small_run, tmp_path / "other")
+    flags = (other / "config.flags").read_text()
+    (other / "config.flags").write_text(flags + "--data.seed=5\n")
+    with pytest.raises(UserError, match=r"data\.seed: 0, 5"):
+        evaluate_runs([run, other], CHANGES)
+    assert not (run / "evaluation").exists()
+
+
+def test_runs_of_one_name_are_told_apart(small_run, tmp_path):
+    runs = [shutil.copytree(small_run, tmp_path / name / "run") for name in ("a", "b")]
+    results = evaluate_runs(runs, CHANGES)
+    assert [result.name for result in results] == [str(run) for run in runs]
+
+
 def test_what_was_measured_is_read_and_a_change_measured_anew(run, monkeypatch):
     first = evaluate_run(run, CHANGES)
     monkeypatch.setattr(evaluate, "Measures", lambda *_: pytest.fail("measured again"))
     assert evaluate_run(run, CHANGES | {"cache_dir": "elsewhere"}).figures == first.figures
     monkeypatch.undo()
     monkeypatch.setattr(metrics, "feature_network", lambda *_: Network())
+    monkeypatch.setattr("tfvrnn.evaluation.protocol.LEAST_FRAMES", 5)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(run.parent))
     changed = evaluate_run(run, CHANGES | {"seed": 7, "fvd_network": "none"})
-    assert changed.path == first.path and changed.figures["psnr"] != first.figures["psnr"]
-    assert changed.figures["fvd"] is None
+    assert changed.figures["psnr"] != first.figures["psnr"] and changed.figures["fvd"] is None
+    # What was measured first stays.
+    assert changed.path != first.path and read_result(first.path).figures == first.figures
 
 
 def test_the_protocol_gives_the_same_figures_and_refuses_another_model(run, small_run, tmp_path):
     first = evaluate_run(run, CHANGES | {"name": "one"})
-    again = evaluate_run(shutil.copytree(small_run, tmp_path / "copy"), {"name": "two"}, first.path)
+    copy = shutil.copytree(small_run, tmp_path / "copy")
+    again = evaluate_run(copy, {}, first.path)
     assert again.figures == first.figures and again.protocol == first.protocol
+    assert again.path == copy / "evaluation" / "one_again.json" and again.name == "copy"
+    # Computed, not read.
+    content = json.loads(first.path.read_text())
+    content["figures"]["psnr"]["best"]["mean"] = 99.0
+    first.path.write_text(json.dumps(content))
+    assert evaluate_run(run, {}, first.path).figures == again.figures
     content = json.loads(first.path.read_text())
     content["protocol"]["model"]["weights_sha256"] = "another"
     first.path.write_text(json.dumps(content))
     with pytest.raises(UserError, match="weights_sha256"):
-        evaluate_run(tmp_path / "copy", {"name": "three"}, first.path)
-    first.path.write_text("{}")
-    with pytest.raises(UserError, match="no protocol"):
         evaluate_run(tmp_path / "copy", {}, first.path)
+    for text in ("{}", '{"protocol": []}', '{"protocol": {"settings": {"videos": "many"}}}'):
+        first.path.write_text(text)
+        with pytest.raises(UserError, match="no protocol"):
+            evaluate_run(tmp_path / "copy", {}, first.path)
     with pytest.raises(UserError, match="cannot be read"):
         evaluate_run(tmp_path / "copy", {}, tmp_path / "none.json")
 
@@ -158,6 +211,7 @@ def test_what_cannot_be_measured_is_said_and_never_a_number(run, monkeypatch, ca
     [
         ({"ssim": "gaussian"}, "smaller than the window"),
         ({"videos": 10**6, "samples": 1}, "split has"),
+        ({"lpips": "alex", "lpips_trunk": "typo.pth"}, "--eval.lpips_trunk"),
     ],
 )
 def test_what_cannot_be_is_refused_at_once(run, changes, message):
@@ -168,9 +222,13 @@ def test_what_cannot_be_is_refused_at_once(run, changes, message):
 
 def test_a_broken_result_is_refused(run):
     path = evaluate_run(run, CHANGES).path
-    path.with_suffix(".npz").write_bytes(b"cut")
-    with pytest.raises(UserError, match="holds no result"):
-        read_result(path)
+    whole = path.with_suffix(".npz").read_bytes()
+    for content in (b"cut", whole[: len(whole) // 2]):
+        path.with_suffix(".npz").write_bytes(content)
+        with pytest.raises(UserError, match="holds no result"):
+            read_result(path)
+    path.with_suffix(".npz").unlink()
+    assert evaluate_run(run, CHANGES).path == path  # measured again
 
 
 @pytest.mark.real_network
@@ -183,3 +241,33 @@ def test_with_the_real_network(run, monkeypatch):
     changes = {"horizon": 9, "fvd_context": False, "videos": 4, "fvd_repeats": 1, "samples": 2}
     figures = evaluate_run(run, CHANGES | changes).figures
     assert figures["fvd"]["mean"] > 0 and figures["fvd_infinity"]["videos"] == 4
+
+
+def test_lpips_and_the_gaussian_ssim_through_an_evaluation(rng):
+    config = Config(
+        model=ModelConfig(image_size=32, channels=1, width=8, groups=2, latent_resolutions=(1,)),
+        data=DataConfig(horizon=2, digits=1),
+        eval=EvalConfig(videos=2, samples=2, batch_size=2, examples=0),
+    )
+    network = random_lpips()
+    model = build_model(config.model)
+    videos = rng.integers(0, 256, (2, 4, 32, 32, 1), np.uint8)
+    found = Measures(model, config, network)(videos, 0)
+    futures = sample_videos(model, videos[:, :2], 2, np.arange(4).reshape(2, 2)).numpy()
+    futures = (media.to_uint8(futures) / 255).astype(np.float32)
+    truth = (videos[:, 2:] / 255).astype(np.float32)
+    for sample in range(2):
+        expected = network(futures[:, sample], truth).numpy()
+        np.testing.assert_allclose(found["lpips"][:, sample], expected, atol=1e-5)
+        expected = metrics.ssim(futures[:, sample], truth).numpy()
+        np.testing.assert_allclose(found["ssim"][:, sample], expected, atol=1e-5)
+
+
+def random_lpips():
+    sys.path.insert(0, str(Path(__file__).parents[1] / "metrics" / "golden"))
+    from inputs import trunk_arrays
+
+    arrays = {f"head/{tap}": np.full(c, 0.1, np.float32) for tap, c in enumerate(HEADS)}
+    for layer, (kernel, bias) in trunk_arrays("alex").items():
+        arrays |= {f"trunk/{layer}/kernel": kernel, f"trunk/{layer}/bias": bias}
+    return metrics.LPIPS("alex", arrays)

@@ -71,7 +71,15 @@ def test_runs_measured_unlike_are_not_put_side_by_side(tmp_path):
     assert not (tmp_path / "report.html").exists()
 
 
-def test_the_table_names_what_was_not_measured():
+def test_the_table_names_what_was_not_measured_and_what_the_figures_are_of():
     lines = table([result("first"), result("second")]).splitlines()
-    assert len(lines) == 3 and lines[0].startswith("run")
-    assert lines[1].startswith("first") and "not measured" in lines[1] and "±" in lines[1]
+    assert "3 videos of the test split" in lines[0]
+    assert lines[1] == "first: LPIPS is not measured: <no network>"
+    assert lines[3].startswith("run") and lines[4].startswith("first")
+    assert "not measured" in lines[4] and "±" in lines[4]
+
+
+def test_any_name_of_a_run_is_written_as_it_is(tmp_path):
+    write_report([result(r"$\frac$"), result("_hidden")], tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text()
+    assert "_hidden" in text

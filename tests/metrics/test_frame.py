@@ -63,6 +63,10 @@ def test_wrong_frames_are_refused(pair):
         psnr(frames[:1], truth)
     with pytest.raises(ValueError, match="float in"):
         psnr((255 * frames).astype(np.uint8), (255 * truth).astype(np.uint8))
+    with pytest.raises(ValueError, match="must lie in"):
+        psnr(255 * frames, 255 * truth)
+    with pytest.raises(ValueError, match="must lie in"):
+        ssim(2 * frames - 1, 2 * truth - 1)
     with pytest.raises(ValueError, match="at least 11 pixels"):
         ssim(frames[..., :8, :8, :], truth[..., :8, :8, :])
     with pytest.raises(ValueError, match="at least 7 pixels"):

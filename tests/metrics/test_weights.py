@@ -51,8 +51,9 @@ def outside_its_storage(path):
         lambda path: path.write_bytes((GOLDEN / "legacy.pth").read_bytes()[:-5]),
         lambda path: path.write_bytes((GOLDEN / "zip.pth").read_bytes()[:-99]),
         lambda path: path.write_bytes(pickle.dumps([1, 2])),
+        lambda path: zipfile.ZipFile(path, "w").writestr("a", "b"),
     ],
-    ids=["evil_zip", "outside", "evil", "empty", "cut_legacy", "cut_zip", "no_weights"],
+    ids=["evil_zip", "outside", "evil", "empty", "cut_legacy", "cut_zip", "no_weights", "zip"],
 )
 def test_other_files_are_refused_and_nothing_in_them_runs(make, tmp_path):
     make(tmp_path / "file.pth")
@@ -98,6 +99,7 @@ TREE = {
 def test_an_archive_becomes_arrays_kept_in_the_cache(tmp_path, monkeypatch):
     source = small_i3d(tmp_path, TREE, monkeypatch)
     kept = weights.fetch("i3d", tmp_path / "cache", source)
+    monkeypatch.setattr(weights, "I3D_ARRAYS", weights.digest(weights.read(kept)))
     unit = "Mixed_3b/Branch_0/Conv3d_0a_1x1"
     arrays = weights.read(kept)
     assert set(arrays) == {f"{unit}/{kind}" for kind in ("kernel", "offset", "mean", "variance")}
@@ -127,7 +129,11 @@ def test_another_file_is_refused_by_its_digest(tmp_path):
 def test_a_broken_cache_says_what_to_do(tmp_path):
     (tmp_path / "i3d.npz").write_bytes(b"cut off")
     with pytest.raises(WeightsUnavailable, match="delete it"):
-        weights.read(weights.fetch("i3d", tmp_path))
+        weights.fetch("i3d", tmp_path)
+    for name in weights.NAMES:  # whole, but something else
+        np.savez(tmp_path / f"{name}.npz", weights=np.zeros(3))
+        with pytest.raises(WeightsUnavailable, match="other weights"):
+            weights.fetch(name, tmp_path)
 
 
 def test_no_network_is_one_line(tmp_path, monkeypatch):

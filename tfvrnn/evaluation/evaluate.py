@@ -1,13 +1,16 @@
 """A run measured under a protocol: batch by batch, resumable, to figures on disk."""
 
+import contextlib
 import dataclasses
+import fcntl
 import io
 import json
 import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +18,12 @@ import numpy as np
 from tqdm import tqdm
 
 from tfvrnn import metrics
-from tfvrnn.config import Config, UserError
-from tfvrnn.data import make_dataset
+from tfvrnn.config import Config, EvalConfig, UserError
+from tfvrnn.data import make_dataset, reading
 from tfvrnn.evaluation import protocol as protocols
 from tfvrnn.evaluation.figures import summarize
 from tfvrnn.evaluation.measures import Measures
-from tfvrnn.metrics import WeightsUnavailable
+from tfvrnn.models import VideoPredictor
 from tfvrnn.run_folder import RunFolder, load_run
 
 
@@ -40,55 +43,101 @@ class Result:
     shown: np.ndarray
 
 
-def evaluate_run(
-    run_dir: str | Path,
+@dataclass
+class Plan:
+    """A run that is to be measured, with everything that its measuring needs."""
+
+    name: str
+    config: Config
+    model: VideoPredictor
+    lpips: metrics.LPIPS | None
+    network: metrics.FeatureNetwork | None
+    notes: list[str]
+    protocol: dict
+    path: Path
+
+
+def evaluate_runs(
+    run_dirs: Sequence[str | Path],
     changes: dict | None = None,
     protocol_file: str | Path | None = None,
-) -> Result:
-    """Measure a run, or go on measuring it, into its folder evaluation/.
+) -> list[Result]:
+    """Measure runs, or go on measuring them, each into its folder evaluation/.
 
     Writes `<name>.json`, figures and protocol, and `<name>.npz`, what was measured of every video.
     Where this very protocol was measured already, reads that.
 
     Args:
-        run_dir: folder of the run.
-        changes: {option of EvalConfig: value}, over the run's own.
-        protocol_file: JSON of an earlier result, whose settings and data are taken.
+        run_dirs: folders of the runs; measured alike, or not at all.
+        changes: {option of EvalConfig: value}, over the first run's own.
+        protocol_file: JSON of an earlier result, whose settings and data are taken; measures
+            anew, into `<name>_again.json`.
 
     Raises:
-        UserError: no run there, a dataset that cannot be read, a protocol that another model or
-            other weights of a metric had.
+        UserError: no run there, a dataset that cannot be read, runs that cannot be measured
+            alike, a protocol that another model or other weights of a metric had.
     """
+    labels = [RunFolder(run_dir).path.resolve().name for run_dir in run_dirs]
+    if len(set(labels)) < len(labels):
+        labels = [str(run_dir) for run_dir in run_dirs]
+    settings, plans = None, []
+    for run_dir, label in zip(run_dirs, labels):
+        settings = settings or _settings(run_dir, changes or {})
+        plans.append(_plan(run_dir, label, settings, protocol_file))
+    protocols.check_alike([(plan.name, plan.protocol) for plan in plans])
+    return [_evaluate(plan, protocol_file) for plan in plans]
+
+
+def evaluate_run(run_dir, changes: dict | None = None, protocol_file=None) -> Result:
+    """One run; see `evaluate_runs`."""
+    return evaluate_runs([run_dir], changes, protocol_file)[0]
+
+
+def _settings(run_dir, changes) -> EvalConfig:
+    return dataclasses.replace(RunFolder(run_dir).read_config().eval, **changes)
+
+
+def _plan(run_dir, label, settings, protocol_file) -> Plan:
     config, model, step = load_run(run_dir)
+    config = dataclasses.replace(config, eval=settings)
     if protocol_file:
         config = protocols.read_settings(protocol_file, config)
-    config = dataclasses.replace(config, eval=dataclasses.replace(config.eval, **(changes or {})))
     _check_sizes(config, model)
     lpips, network, notes = _networks(config, model)
     protocol = protocols.make_protocol(config, model, step, lpips, network)
+    name = protocols.protocol_name(config)
     if protocol_file:
         _check_same(protocol_file, protocol, notes)
-    path = RunFolder(run_dir).path / "evaluation" / f"{protocols.protocol_name(config)}.json"
-    if path.is_file() and (found := read_result(path)).protocol == protocol:
-        return found
-    for note in notes:
+        name = f"{Path(protocol_file).stem}_again"
+    path = RunFolder(run_dir).path / "evaluation" / f"{name}.json"
+    if path.is_file() and protocols.read_json(path).get("protocol") != protocol:
+        # What was measured otherwise stays.
+        path = path.with_stem(f"{name}-{protocols.protocol_hash(protocol)}")
+    return Plan(label, config, model, lpips, network, notes, protocol, path)
+
+
+def _evaluate(plan: Plan, anew) -> Result:
+    path = plan.path
+    if not anew and path.is_file() and path.with_suffix(".npz").is_file():
+        return read_result(path, plan.name)
+    for note in plan.notes:
         print(note, file=sys.stderr)
-    measured, seconds = _measure(config, Measures(model, config, lpips, network), path, protocol)
-    content = {
-        "run": RunFolder(run_dir).path.resolve().name,
-        "protocol": protocol,
-        "figures": summarize(measured),
-        "notes": notes,
-        "seconds": seconds,
-    }
-    _write_arrays(path.with_suffix(".npz"), measured)
-    _write(path, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
-    shutil.rmtree(_parts(path, protocol))
-    return read_result(path)
+    with _parts(path, plan.protocol) as folder:
+        measured, seconds = _measure(plan, folder)
+        content = {
+            "protocol": plan.protocol,
+            "figures": summarize(measured),
+            "notes": plan.notes,
+            "seconds": seconds,
+        }
+        _write_arrays(path.with_suffix(".npz"), measured)
+        _write(path, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
+        shutil.rmtree(folder)
+    return read_result(path, plan.name)
 
 
-def read_result(path: str | Path) -> Result:
-    """The result that an evaluation wrote.
+def read_result(path: str | Path, name: str | None = None) -> Result:
+    """The result that an evaluation wrote, under the name of its run.
 
     Raises:
         UserError: none there.
@@ -96,11 +145,11 @@ def read_result(path: str | Path) -> Result:
     path = Path(path)
     content = protocols.read_json(path)
     try:
-        with np.load(path.with_suffix(".npz"), allow_pickle=False) as arrays:
-            shown = arrays["shown"] if "shown" in arrays else np.zeros((0, 2, 1, 1, 1, 1), np.uint8)
-        fields = [content[name] for name in ("protocol", "figures", "notes")]
-        return Result(content["run"], path, *fields, shown)
-    except (OSError, ValueError, KeyError, EOFError) as error:
+        arrays = _read_arrays(path.with_suffix(".npz"))
+        shown = arrays.get("shown", np.zeros((0, 2, 1, 1, 1, 1), np.uint8))
+        fields = [content[part] for part in ("protocol", "figures", "notes")]
+        return Result(name or path.resolve().parents[1].name, path, *fields, shown)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} holds no result: {error}") from None
 
 
@@ -128,7 +177,9 @@ def _networks(config: Config, model):
             trunk_file = settings.lpips_trunk or None
             lpips = metrics.perceptual_network(settings.lpips, settings.cache_dir, trunk_file)
             lpips.check_size(model.image_shape)
-    except (WeightsUnavailable, metrics.TooSmall) as error:
+    except (metrics.WeightsUnavailable, metrics.TooSmall) as error:
+        if settings.lpips_trunk:
+            raise UserError(f"--eval.lpips_trunk: {error}") from None
         lpips = None
         notes.append(f"LPIPS is not measured: {error}")
     horizon = settings.horizon or config.data.horizon
@@ -136,7 +187,9 @@ def _networks(config: Config, model):
     try:
         if settings.fvd_network != "none" and not hindrance:
             network = metrics.feature_network(settings.fvd_network, settings.cache_dir)
-    except WeightsUnavailable as error:
+    except metrics.WeightsUnavailable as error:
+        if settings.fvd_network != "i3d":
+            raise UserError(f"--eval.fvd_network: {error}") from None
         hindrance = str(error)
     if hindrance and settings.fvd_network != "none":
         notes.append(f"FVD is not measured: {hindrance}")
@@ -152,44 +205,75 @@ def _check_same(path, protocol, notes):
         notes.append(f"{path} was computed by version {theirs['code_version']}")
 
 
-def _measure(config, measures, path, protocol):
+def _measure(plan: Plan, folder: Path) -> tuple[dict[str, np.ndarray], float]:
     """({name: array of all videos}, seconds), measuring what an earlier attempt did not."""
-    folder, began = _parts(path, protocol), time.monotonic()
-    folder.mkdir(parents=True, exist_ok=True)
-    for first, videos in _missing_batches(config, folder):
-        part = folder / f"{first:08}.npz"
-        _write_arrays(part, measures(videos, first))
-    parts = [dict(np.load(part, allow_pickle=False)) for part in _done(folder)]
+    settings, began = plan.config.eval, time.monotonic()
+    measures = Measures(plan.model, plan.config, plan.lpips, plan.network)
+    firsts = range(0, settings.videos, settings.batch_size)
+    parts = {first: _read_part(folder, first) for first in firsts}
+    missing = [first for first in firsts if parts[first] is None]
+    done = settings.videos - sum(min(settings.batch_size, settings.videos - n) for n in missing)
+    if done:
+        print(f"{done} videos were measured before", file=sys.stderr)
+    with tqdm(total=settings.videos, initial=done, unit="video", smoothing=0.1) as progress:
+        for first, videos in _batches(plan.config, missing):
+            parts[first] = measures(videos, first)
+            _write_arrays(_part(folder, first), parts[first])
+            progress.update(len(videos))
     # The examples come from the first parts alone.
-    measured = {n: np.concatenate([p[n] for p in parts if n in p]) for n in parts[0]}
-    return measured, round(time.monotonic() - began, 1)
+    found = {n: np.concatenate([p[n] for p in parts.values() if n in p]) for n in parts[0]}
+    return found, round(time.monotonic() - began, 1)
 
 
-def _missing_batches(config, folder) -> Iterator[tuple[int, np.ndarray]]:
-    """(number of the first video, uint8 videos) of the batches that are not measured yet."""
-    settings, done = config.eval, len(_done(folder)) * config.eval.batch_size
+def _batches(config, missing) -> Iterator[tuple[int, np.ndarray]]:
+    """(number of the first video, uint8 videos) of the batches that begin at `missing`."""
+    if not missing:
+        return
+    settings = config.eval
     horizon = settings.horizon or config.data.horizon
     data = dataclasses.replace(config.data, horizon=horizon, batch_size=settings.batch_size)
-    if done:
-        print(f"{min(done, settings.videos)} videos were measured before", file=sys.stderr)
-    if done >= settings.videos:
-        return
-    batches = make_dataset(data, config.model, settings.split, done).unbatch()
-    batches = batches.take(settings.videos - done).batch(settings.batch_size)
-    with tqdm(total=settings.videos, initial=done, unit="video", smoothing=0.1) as progress:
+    begin = missing[0]
+    batches = make_dataset(data, config.model, settings.split, begin).unbatch()
+    batches = batches.take(settings.videos - begin).batch(settings.batch_size)
+    first = begin
+    with reading(config.data):
         for videos in batches.as_numpy_iterator():
-            yield done, videos
-            done += len(videos)
-            progress.update(len(videos))
+            if first in missing:
+                yield first, videos
+            first += len(videos)
+    if first < settings.videos:
+        raise UserError(f"the {settings.split} split has {first} videos, not {settings.videos}")
 
 
-def _parts(path: Path, protocol: dict) -> Path:
-    """Where the batches of an evaluation that is not finished lie."""
-    return path.with_name(f".{path.stem}-{protocols.protocol_hash(protocol)}")
+@contextlib.contextmanager
+def _parts(path: Path, protocol: dict) -> Iterator[Path]:
+    """Where the batches of an evaluation that is not finished lie, for one process at a time."""
+    folder = path.with_name(f".{path.stem}-{protocols.protocol_hash(protocol)}")
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"another process is measuring into {folder}") from None
+        yield folder
 
 
-def _done(folder: Path) -> list[Path]:
-    return sorted(folder.glob("[0-9]*.npz"))
+def _part(folder: Path, first: int) -> Path:
+    return folder / f"{first:08}.npz"
+
+
+def _read_part(folder: Path, first: int) -> dict[str, np.ndarray] | None:
+    """None where the batch was not measured, or its file is damaged."""
+    try:
+        return _read_arrays(_part(folder, first))
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    # Opened here, as NumPy leaves a damaged file open.
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        return dict(arrays)
 
 
 def _write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:

@@ -51,7 +51,7 @@ class Measures:
         Returns:
             psnr, ssim, lpips: `[B, S, horizon]`; spread `[B, horizon]`, the deviation over samples
             in [0, 1], mean over pixels; real `[B, D]` and generated `[B, repeats, D]` features;
-            reconstruction, kl_<r> `[B]`, nats; channels_<r> `[1, Z]`, nats a frame; shown
+            reconstruction, kl_<r> `[B]`, nats; channels_<r> `[B, Z]`, nats a frame; shown
             `[examples, 2 + 3, T, H, W, C]`: truth, the best of the samples by SSIM, the first ones.
         """
         size = len(videos)
@@ -59,7 +59,7 @@ class Measures:
         found = self._of_futures(padded, size, first)
         terms, channels = self._terms(tf.constant(padded), tf.constant(first, tf.int64))
         found |= {name: value.numpy()[:size] for name, value in terms.items()}
-        found |= {f"channels_{r}": value.numpy()[None] for r, value in channels.items()}
+        found |= {f"channels_{r}": value.numpy()[:size] for r, value in channels.items()}
         if self.network:
             clips = self._clip(videos)
             cache = self.settings.cache_dir

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from tfvrnn.models import VideoPredictor
 # Frames equal to the truth have an infinite PSNR; one grey level in one pixel of 64x64x3 has 89.
 PSNR_OF_EQUAL_FRAMES = 100.0
 # Options that no figure depends on.
-SETTINGS_ASIDE = ("name", "examples", "cache_dir", "lpips_trunk")
+SETTINGS_ASIDE = ("name", "cache_dir", "lpips_trunk")
 DATA_ASIDE = ("horizon", "batch_size", "workers")
 
 
@@ -43,7 +44,7 @@ def make_protocol(
     weights = {str(k): weight.numpy() for k, weight in enumerate(model.weights)}
     protocol = {
         "model": {
-            "family": config.model.family,
+            **config_flags.values(config.model),
             "parameters": model.count_params(),
             "step": step,
             "weights": "moving averages" if config.train.average_decay else "last",
@@ -57,12 +58,16 @@ def make_protocol(
         "settings": {
             **_without(config_flags.values(settings), SETTINGS_ASIDE),
             "horizon": horizon,
+            # What is measured, not what was asked for.
+            "lpips": settings.lpips if lpips else "none",
+            "fvd_network": settings.fvd_network if network else "none",
             "psnr_of_equal_frames": PSNR_OF_EQUAL_FRAMES,
             "lpips_sha256": lpips.digest if lpips else None,
             "fvd_frames": fvd_frames(settings, model.context_frames, horizon) if network else None,
             "fvd_sha256": network.digest if network else None,
         },
         "code_version": tfvrnn.__version__,
+        "code_sha256": code_digest(),
     }
     return json.loads(json.dumps(protocol))
 
@@ -90,7 +95,9 @@ def protocol_name(config: Config) -> str:
     settings, data = config.eval, config.data
     horizon = settings.horizon or data.horizon
     lengths = f"{config.model.context_frames}to{horizon}"
-    return settings.name or f"{data.dataset}_{lengths}_{settings.videos}x{settings.samples}"
+    split = "" if settings.split == "test" else f"_{settings.split}"
+    plain = f"{data.dataset}_{lengths}_{settings.videos}x{settings.samples}{split}"
+    return settings.name or plain
 
 
 def protocol_hash(protocol: dict) -> str:
@@ -103,10 +110,10 @@ def read_settings(path: str | Path, config: Config) -> Config:
     Raises:
         UserError: no such file, or no result in it.
     """
-    protocol = read_json(path).get("protocol", {})
+    protocol = _section(read_json(path), "protocol")
     known = {f"eval.{name}" for name in config_flags.values(config.eval)}
     known |= {f"data.{name}" for name in config_flags.values(config.data)}
-    sections = {"eval": protocol.get("settings", {}), "data": protocol.get("data", {})}
+    sections = {"eval": _section(protocol, "settings"), "data": _section(protocol, "data")}
     changes = {
         f"{section}.{name}": value
         for section, values in sections.items()
@@ -115,7 +122,33 @@ def read_settings(path: str | Path, config: Config) -> Config:
     }
     if not changes:
         raise UserError(f"{path} holds no protocol")
-    return config_flags.replace(config, changes)
+    try:
+        return config_flags.replace(config, changes)
+    except (TypeError, AttributeError) as error:
+        raise UserError(f"{path} holds no protocol: {error}") from None
+
+
+def _section(values: dict, name: str) -> dict:
+    section = values.get(name)
+    return section if isinstance(section, dict) else {}
+
+
+def code_digest() -> str:
+    """sha256 of the package's source files."""
+    whole, root = hashlib.sha256(), Path(tfvrnn.__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        whole.update(path.relative_to(root).as_posix().encode())
+        whole.update(path.read_bytes())
+    return whole.hexdigest()
+
+
+def check_alike(protocols: Sequence[tuple[str, dict]]) -> None:
+    """Raise UserError where models (name, protocol) would be measured by unlike rules."""
+    (first, ours), *others = protocols
+    for name, theirs in others:
+        found = differences(ours, theirs)
+        if found:
+            raise UserError(f"{first} and {name} are measured unlike: {'; '.join(found)}")
 
 
 def read_json(path: str | Path) -> dict:
@@ -132,9 +165,9 @@ def differences(ours: dict, theirs: dict, sections=("data", "settings")) -> list
     """'settings.samples: 8, 100', … of the entries in which two protocols differ."""
     found = []
     for section in sections:
-        names = ours.get(section, {}).keys() | theirs.get(section, {}).keys()
-        for name in sorted(names):
-            pair = [protocol.get(section, {}).get(name) for protocol in (ours, theirs)]
+        parts = [_section(protocol, section) for protocol in (ours, theirs)]
+        for name in sorted(parts[0].keys() | parts[1].keys()):
+            pair = [part.get(name) for part in parts]
             if pair[0] != pair[1]:
                 found.append(f"{section}.{name}: {pair[0]}, {pair[1]}")
     return found

@@ -12,10 +12,9 @@ from PIL import Image
 
 import tfvrnn
 from tfvrnn import media
-from tfvrnn.config import UserError
 from tfvrnn.evaluation.charts import curves_chart
 from tfvrnn.evaluation.evaluate import Result
-from tfvrnn.evaluation.protocol import differences
+from tfvrnn.evaluation.protocol import check_alike
 
 FRAME_SIDE, FRAMES_IN_STRIP = 96, 10
 # Column, figure, how it is written. Arrows say which way is better.
@@ -52,12 +51,14 @@ pre { overflow-x: auto; background: #f4f4f4; padding: 1em; }
 
 
 def table(results: Sequence[Result]) -> str:
-    """The figures of several results, a line each, for a terminal."""
+    """The figures of several results, a line each, for a terminal, under what they mean."""
     rows = [["run", *(column for column, _, _ in COLUMNS)]]
     rows += [[r.name, *(_figure(r.figures, key, d) for _, key, d in COLUMNS)] for r in results]
     widths = [max(map(len, column)) for column in zip(*rows)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)) for row in rows]
-    return "\n".join(line.rstrip() for line in lines)
+    notes = [f"{r.name}: {note}" for r in results for note in r.notes]
+    lines = [_meaning(results[0].protocol), *notes, *(line.rstrip() for line in lines)]
+    return "\n".join(lines)
 
 
 def write_report(results: Sequence[Result], path: str | Path) -> None:
@@ -66,12 +67,7 @@ def write_report(results: Sequence[Result], path: str | Path) -> None:
     Raises:
         UserError: results of unlike protocols, with the entries in which they differ.
     """
-    for other in results[1:]:
-        found = differences(results[0].protocol, other.protocol)
-        if found:
-            raise UserError(
-                f"{results[0].name} and {other.name} were measured unlike: {'; '.join(found)}"
-            )
+    check_alike([(result.name, result.protocol) for result in results])
     parts = [
         f"<h1>{_title(results[0].protocol)}</h1>",
         _summary(results),
@@ -98,7 +94,16 @@ def _title(protocol) -> str:
 
 
 def _summary(results):
-    protocol = results[0].protocol
+    notes = "".join(
+        f"<p class='small'>{html.escape(r.name)}: {html.escape(note)}</p>"
+        for r in results
+        for note in r.notes
+    )
+    return f"<p>{html.escape(_meaning(results[0].protocol))}</p>{notes}"
+
+
+def _meaning(protocol) -> str:
+    """What the figures are of: no FVD means anything without its number of videos."""
     data, settings = protocol["data"], protocol["settings"]
     height, width, channels = data["image_shape"]
     fvd = (
@@ -107,19 +112,13 @@ def _summary(results):
         f"context, mean ± deviation over up to {settings['fvd_repeats']} futures; "
         f"network {settings['fvd_network']}. "
     )
-    text = (
+    return (
         f"{settings['videos']} videos of the {settings['split']} split, "
         f"{height}x{width}x{channels}; {settings['samples']} futures of each. "
         f"SSIM ({settings['ssim']}), PSNR, LPIPS: best of the futures ± deviation over videos. "
         f"{fvd if settings['fvd_frames'] else ''}"
         "Reconstruction and KL: nats a frame. tfvrnn " + tfvrnn.__version__ + "."
     )
-    notes = "".join(
-        f"<p class='small'>{html.escape(r.name)}: {html.escape(note)}</p>"
-        for r in results
-        for note in r.notes
-    )
-    return f"<p>{html.escape(text)}</p>{notes}"
 
 
 def _table(results):
@@ -156,7 +155,7 @@ def _html_table(names, rows):
 
 def _curves(results):
     charts = [
-        curves_chart(title, {r.name: r.figures[name] for r in results})
+        curves_chart(title, [(r.name, r.figures[name]) for r in results])
         for name, title in CURVES
         if any(r.figures[name] for r in results)
     ]

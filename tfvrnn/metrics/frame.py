@@ -4,6 +4,7 @@ import tensorflow as tf
 
 # Sides of the windows of SSIM, by definition.
 SSIM_WINDOWS = {"gaussian": 11, "uniform": 7}
+ROUNDING = 1e-4
 
 
 def psnr(frames, truth):
@@ -94,4 +95,14 @@ def _checked(frames, truth):
             f"`frames` and `truth` must be float in [0, 1]. "
             f"Received: {frames.dtype.name} and {truth.dtype.name}"
         )
+    for pixels in (frames, truth):
+        check_range(pixels)
     return tf.cast(frames, tf.float32), tf.cast(truth, tf.float32)
+
+
+def check_range(pixels) -> None:
+    """Raise ValueError where pixels lie outside [0, 1]; in a graph their values are not known."""
+    if tf.executing_eagerly() and tf.size(pixels):
+        low, high = float(tf.reduce_min(pixels)), float(tf.reduce_max(pixels))
+        if not -ROUNDING <= low <= high <= 1 + ROUNDING:
+            raise ValueError(f"pixels must lie in [0, 1]. Received: {low:g} to {high:g}")

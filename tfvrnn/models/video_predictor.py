@@ -64,15 +64,16 @@ class VideoPredictor(keras.Model):
         raise NotImplementedError
 
     def channel_nats(self, frames, noise) -> dict[int, Any]:
-        """KL of every latent channel, nats a frame: {resolution: float32 `[Z]`}.
+        """KL of every latent channel, nats a frame: {resolution: float32 `[B, Z]`}.
 
-        Summed over pixels, mean over batch and time. A channel above `ACTIVE_NATS` is in use.
+        Summed over pixels, mean over time. A channel whose mean over videos is above
+        `ACTIVE_NATS` is in use.
 
         Source: after Burda et al., "Importance Weighted Autoencoders", 2016, where a unit is
         active if the posterior's mean varies; here if its KL is not zero.
         """
         return {
-            resolution: ops.mean(ops.sum(kl_BTHWZ, axis=(2, 3)), axis=(0, 1))
+            resolution: ops.mean(ops.sum(kl_BTHWZ, axis=(2, 3)), axis=1)
             for resolution, kl_BTHWZ in self.latent_kl(frames, noise).items()
         }
 

@@ -89,7 +89,7 @@ class Validation:
     def _active_channels(self, frames):
         """{active_channels_<resolution>: latent channels in use}, on one batch."""
         return {
-            f"active_channels_{resolution}": float(np.sum(nats.numpy() > ACTIVE_NATS))
+            f"active_channels_{resolution}": float(np.sum(nats.numpy().mean(axis=0) > ACTIVE_NATS))
             for resolution, nats in self._nats(frames).items()
         }
 
