@@ -40,6 +40,29 @@ class Network:
         return np.asarray(videos, np.float32).mean(axis=(2, 3))[..., 0][:, :4] / 255
 
 
+class CheapMeasures:
+    """Stands in for `Measures` where it does not matter what is measured: nothing is traced."""
+
+    def __init__(self, model, config, lpips, network):
+        self.settings, self.network = config.eval, network
+
+    def __call__(self, videos, first):
+        numbers = first + np.arange(len(videos)) + videos.mean(axis=(1, 2, 3, 4))
+        numbers += self.settings.seed
+        values = np.broadcast_to(numbers[:, None, None], (len(videos), 3, 4))
+        features = Network()(videos)
+        found = {"ssim": values, "psnr": values, "spread": values[:, 0]}
+        found |= {"reconstruction": numbers, "shown": videos[:, None]}
+        if self.network:
+            found |= {"real": features, "generated": features[:, None] + 1}
+        return found
+
+
+@pytest.fixture
+def cheap(monkeypatch):
+    monkeypatch.setattr(evaluate, "Measures", CheapMeasures)
+
+
 @pytest.fixture(autouse=True)
 def cheap_network(request, monkeypatch, tmp_path):
     if "real_network" not in request.keywords:
@@ -97,10 +120,12 @@ def test_the_figures_are_those_of_the_rule(run, monkeypatch):
     np.testing.assert_array_equal(result.shown[:, 2:, 2:], futures[:3])
 
 
-def test_an_interrupted_evaluation_goes_on_and_ends_the_same(run, small_run, tmp_path, monkeypatch):
+def test_an_interrupted_evaluation_goes_on_and_ends_the_same(
+    run, small_run, tmp_path, monkeypatch, cheap
+):
     whole = evaluate_run(run, CHANGES)
     other = shutil.copytree(small_run, tmp_path / "other")
-    calls, measure = [], Measures.__call__
+    calls, measure = [], CheapMeasures.__call__
 
     def interrupted(self, videos, first):
         calls.append(first)
@@ -108,7 +133,7 @@ def test_an_interrupted_evaluation_goes_on_and_ends_the_same(run, small_run, tmp
             raise KeyboardInterrupt
         return measure(self, videos, first)
 
-    monkeypatch.setattr(Measures, "__call__", interrupted)
+    monkeypatch.setattr(CheapMeasures, "__call__", interrupted)
     with pytest.raises(KeyboardInterrupt):
         evaluate_run(other, CHANGES)
     result = evaluate_run(other, CHANGES)
@@ -118,7 +143,7 @@ def test_an_interrupted_evaluation_goes_on_and_ends_the_same(run, small_run, tmp
     assert names == ["smmnist_2to4_5x3.json", "smmnist_2to4_5x3.npz"]
 
 
-def test_damaged_and_missing_parts_are_measured_again(run, monkeypatch):
+def test_damaged_and_missing_parts_are_measured_again(run, monkeypatch, cheap):
     whole = evaluate_run(run, CHANGES | {"name": "whole"})
     with monkeypatch.context() as broken:
         broken.setattr(evaluate, "summarize", lambda _: 1 / 0)
@@ -131,7 +156,7 @@ def test_damaged_and_missing_parts_are_measured_again(run, monkeypatch):
     assert evaluate_run(run, CHANGES | {"name": "parts"}).figures == whole.figures
 
 
-def test_two_at_once_are_refused(run, monkeypatch):
+def test_two_at_once_are_refused(run, monkeypatch, cheap):
     monkeypatch.setattr(evaluate, "_measure", lambda *_: evaluate_run(run, CHANGES))
     with pytest.raises(UserError, match="another process"):
         evaluate_run(run, CHANGES)
@@ -146,27 +171,26 @@ def test_unlike_runs_are_refused_before_the_first_is_measured(run, small_run, tm
     assert not (run / "evaluation").exists()
 
 
-def test_runs_of_one_name_are_told_apart(small_run, tmp_path):
+def test_runs_of_one_name_are_told_apart(small_run, tmp_path, cheap):
     runs = [shutil.copytree(small_run, tmp_path / name / "run") for name in ("a", "b")]
     results = evaluate_runs(runs, CHANGES)
     assert [result.name for result in results] == [str(run) for run in runs]
 
 
-def test_what_was_measured_is_read_and_a_change_measured_anew(run, monkeypatch):
+def test_what_was_measured_is_read_and_a_change_measured_anew(run, monkeypatch, cheap):
     first = evaluate_run(run, CHANGES)
-    monkeypatch.setattr(evaluate, "Measures", lambda *_: pytest.fail("measured again"))
-    assert evaluate_run(run, CHANGES | {"cache_dir": "elsewhere"}).figures == first.figures
-    monkeypatch.undo()
-    monkeypatch.setattr(metrics, "feature_network", lambda *_: Network())
-    monkeypatch.setattr("tfvrnn.evaluation.protocol.LEAST_FRAMES", 5)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(run.parent))
+    with monkeypatch.context() as not_again:
+        not_again.setattr(evaluate, "Measures", lambda *_: pytest.fail("measured again"))
+        assert evaluate_run(run, CHANGES | {"cache_dir": "elsewhere"}).figures == first.figures
     changed = evaluate_run(run, CHANGES | {"seed": 7, "fvd_network": "none"})
     assert changed.figures["psnr"] != first.figures["psnr"] and changed.figures["fvd"] is None
     # What was measured first stays.
     assert changed.path != first.path and read_result(first.path).figures == first.figures
 
 
-def test_the_protocol_gives_the_same_figures_and_refuses_another_model(run, small_run, tmp_path):
+def test_the_protocol_gives_the_same_figures_and_refuses_another_model(
+    run, small_run, tmp_path, cheap
+):
     first = evaluate_run(run, CHANGES | {"name": "one"})
     copy = shutil.copytree(small_run, tmp_path / "copy")
     again = evaluate_run(copy, {}, first.path)
@@ -190,7 +214,7 @@ def test_the_protocol_gives_the_same_figures_and_refuses_another_model(run, smal
         evaluate_run(tmp_path / "copy", {}, tmp_path / "none.json")
 
 
-def test_what_cannot_be_measured_is_said_and_never_a_number(run, monkeypatch, capsys):
+def test_what_cannot_be_measured_is_said_and_never_a_number(run, monkeypatch, capsys, cheap):
     def unavailable(*_):
         raise metrics.WeightsUnavailable("no network")
 
@@ -220,7 +244,7 @@ def test_what_cannot_be_is_refused_at_once(run, changes, message):
     assert not (run / "evaluation").exists()
 
 
-def test_a_broken_result_is_refused(run):
+def test_a_broken_result_is_refused(run, cheap):
     path = evaluate_run(run, CHANGES).path
     whole = path.with_suffix(".npz").read_bytes()
     for content in (b"cut", whole[: len(whole) // 2]):
