@@ -39,7 +39,7 @@ STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 1150px; margin: 2em auto; padding: 0 1em;
        color: #222; background: #fff; }
 table { border-collapse: collapse; display: block; overflow-x: auto; }
-td, th { padding: .3em .6em; font-size: .85em; text-align: right; border-bottom: 1px solid #ddd; }
+td, th { padding: .3em .5em; font-size: .8em; text-align: right; border-bottom: 1px solid #ddd; }
 td, th { white-space: nowrap; }
 td:first-child, th:first-child { text-align: left; }
 figure { margin: 1em 0; } figcaption, .small { color: #555; font-size: .85em; }
