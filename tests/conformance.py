@@ -6,9 +6,11 @@ import keras
 import numpy as np
 
 from tfvrnn import layers
-from tfvrnn.models import VRNN
+from tfvrnn.models import SVG, VRNN, CopyLast, PredNet
 from tfvrnn.models.decoder import FrameDecoder
 from tfvrnn.models.encoder import EncoderStage, FrameEncoder
+from tfvrnn.models.svg import StackedLSTM
+from tfvrnn.models.svg_networks import ConvBatchNorm, SVGDecoder, SVGEncoder
 
 CHANNELS = {16: 8, 8: 16, 4: 16, 1: 16}
 GROUPS = 4
@@ -91,6 +93,38 @@ ROWS = {
         lambda dtype: VRNN((16, 16, 1), CHANNELS, 2, (1, 8), GROUPS, "bce", dtype=dtype),
         None, ((2, 4, 16, 16, 1), [(2, 2, 1, 1, 16), (2, 2, 8, 8, 16)]),
         ({"reconstruction": (2,), "kl_1": (2,), "kl_8": (2,)}, (2, 2, 16, 16, 1)), 237,
+    ),
+    "conv_batch_norm": Row(
+        lambda dtype: ConvBatchNorm(8, 4, 2, "same", True, dtype=dtype),
+        (None, 8, 8, 4), ((2, 8, 8, 4),), (2, 16, 16, 8), 6,
+    ),
+    "svg_encoder": Row(
+        lambda dtype: SVGEncoder("vgg", 1, 16, dtype=dtype), (None, 64, 64, 1),
+        ((2, 64, 64, 1),),
+        ((2, 16), ((2, 64, 64, 64), (2, 32, 32, 128), (2, 16, 16, 256), (2, 8, 8, 512))), 66,
+    ),
+    "svg_decoder": Row(
+        lambda dtype: SVGDecoder("dcgan", 1, 16, dtype=dtype), (None, 16),
+        ((2, 16), ((2, 32, 32, 64), (2, 16, 16, 128), (2, 8, 8, 256), (2, 4, 4, 512))),
+        (2, 64, 64, 1), 26,
+    ),
+    "stacked_lstm": Row(
+        lambda dtype: StackedLSTM(5, 2, (3, 4), dtype=dtype), (None, 5),
+        ((2, 5), (state(2, 256), state(2, 256))),
+        ([(2, 3), (2, 4)], (state(2, 256), state(2, 256))), 12,
+    ),
+    "svg": Row(
+        lambda dtype: SVG((64, 64, 1), 2, latents=3, dtype=dtype),
+        None, ((2, 4, 64, 64, 1), [(2, 3, 1, 1, 3)]),
+        ({"reconstruction": (2,), "kl_1": (2,)}, (2, 2, 64, 64, 1)), 84,
+    ),
+    "prednet": Row(
+        lambda dtype: PredNet((16, 16, 1), 2, stacks=(4, 6, 8), dtype=dtype),
+        None, ((2, 4, 16, 16, 1), []), ({"reconstruction": (2,)}, (2, 2, 16, 16, 1)), 22,
+    ),
+    "copy_last": Row(
+        lambda dtype: CopyLast((16, 16, 1), 2, dtype=dtype),
+        None, ((2, 4, 16, 16, 1), []), ({"reconstruction": (2,)}, (2, 2, 16, 16, 1)), 0,
     ),
 }  # fmt: skip
 

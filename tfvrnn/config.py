@@ -52,7 +52,7 @@ def check_fields(config) -> None:
 class ModelConfig:
     """What is built. A family ignores the options that it does not use."""
 
-    family: str = option("vrnn", "Kind of model.", ("vrnn",))
+    family: str = option("vrnn", "Kind of model.", ("vrnn", "svg", "prednet", "copy_last"))
     image_size: int = option(64, "Side of the square frames in pixels: 8, 16, 32, 64, 128, ...")
     channels: int = option(3, "Channels of a frame: 1 (grey) or 3 (colour).")
     width: int = option(64, "Channels of the finest feature maps; 64 in the paper.")
@@ -65,9 +65,21 @@ class ModelConfig:
         "l1", "Reconstruction term, summed over pixels.", ("l1", "l2", "bce")
     )
 
+    svg_encoder: str = option("dcgan", "svg: the frame encoder and decoder.", ("dcgan", "vgg"))
+    svg_latents: int = option(10, "svg: channels of the latent.")
+    svg_prior: str = option(
+        "learned", "svg: prior of the latents; fixed: N(0, 1), SVG-FP.", ("learned", "fixed")
+    )
+    prednet_loss: str = option(
+        "Lall", "prednet: error of the image alone, or a tenth of every layer's.", ("L0", "Lall")
+    )
+    prednet_extrapolate: bool = option(
+        False, "prednet: the second phase, on its own predictions after the context."
+    )
+
     def __post_init__(self):
         check_fields(self)
-        require_at_least(self, 1, "width", "context_frames", "groups")
+        require_at_least(self, 1, "width", "context_frames", "groups", "svg_latents")
         require(self.channels in (1, 3), "`channels` must be 1 or 3.", self.channels)
         halvings = self.image_size // SMALLEST_CONV_MAP
         require(
@@ -80,7 +92,10 @@ class ModelConfig:
         if self.latent_resolutions is not None:
             object.__setattr__(self, "latent_resolutions", tuple(self.latent_resolutions))
             self._check_latent_resolutions()
-        self._check_groups()
+        if self.family == "vrnn":
+            self._check_groups()
+        if self.family == "svg":
+            require(self.image_size == 64, "`image_size` must be 64 for svg.", self.image_size)
 
     def _check_latent_resolutions(self):
         levels, allowed = self.latent_resolutions, sorted(self.encoder_channels)

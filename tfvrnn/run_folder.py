@@ -154,9 +154,8 @@ def load_run(run_dir: str | Path, precision: str = "float32"):
     averages = [weight.value for weight in model.trainable_variables]
 
     def restore(path):
-        tf.train.Checkpoint(model=model, step=step).read(
-            str(path)
-        ).assert_existing_objects_matched()
+        saved = tf.train.Checkpoint(weights=flat_weights(model), step=step)
+        saved.read(str(path)).assert_existing_objects_matched()
         if holds(path, "averages"):
             saved = tf.train.Checkpoint(averages=averages)
             saved.read(str(path)).assert_existing_objects_matched()
@@ -164,6 +163,14 @@ def load_run(run_dir: str | Path, precision: str = "float32"):
     if restore_newest(folder.checkpoints, restore) is None:
         raise UserError(f"no whole checkpoint in {folder.checkpoints}")
     return config, model, int(step)
+
+
+def flat_weights(model) -> list:
+    """The TensorFlow variables of all weights, as checkpoints hold them.
+
+    Not the model itself: TensorFlow's checkpoints do not see layers that lie in Python lists.
+    """
+    return [weight.value for weight in model.weights]
 
 
 def checkpoint_paths(directory: Path) -> list[Path]:

@@ -5,10 +5,13 @@ import random
 import keras
 
 from tfvrnn.config import ModelConfig
+from tfvrnn.models.copy_last import CopyLast
+from tfvrnn.models.prednet import PredNet
+from tfvrnn.models.svg import SVG
 from tfvrnn.models.video_predictor import ACTIVE_NATS, VideoPredictor
 from tfvrnn.models.vrnn import VRNN
 
-__all__ = ["ACTIVE_NATS", "VRNN", "VideoPredictor", "build_model"]
+__all__ = ["ACTIVE_NATS", "SVG", "VRNN", "CopyLast", "PredNet", "VideoPredictor", "build_model"]
 
 
 def _build_vrnn(config: ModelConfig, dtype) -> VRNN:
@@ -23,7 +26,37 @@ def _build_vrnn(config: ModelConfig, dtype) -> VRNN:
     )
 
 
-BUILDERS = {"vrnn": _build_vrnn}
+def _build_svg(config: ModelConfig, dtype) -> SVG:
+    return SVG(
+        image_shape=config.image_shape,
+        context_frames=config.context_frames,
+        encoder=config.svg_encoder,
+        latents=config.svg_latents,
+        learned_prior=config.svg_prior == "learned",
+        dtype=dtype,
+    )
+
+
+def _build_prednet(config: ModelConfig, dtype) -> PredNet:
+    return PredNet(
+        image_shape=config.image_shape,
+        context_frames=config.context_frames,
+        loss=config.prednet_loss,
+        extrapolate=config.prednet_extrapolate,
+        dtype=dtype,
+    )
+
+
+def _build_copy_last(config: ModelConfig, dtype) -> CopyLast:
+    return CopyLast(config.image_shape, config.context_frames, config.reconstruction, dtype=dtype)
+
+
+BUILDERS = {
+    "vrnn": _build_vrnn,
+    "svg": _build_svg,
+    "prednet": _build_prednet,
+    "copy_last": _build_copy_last,
+}
 
 
 def build_model(config: ModelConfig, precision: str = "float32", seed: int = 0) -> VideoPredictor:

@@ -8,13 +8,8 @@ from tfvrnn import tensor_ops
 from tfvrnn.layers import InitialState, LatentLevel
 from tfvrnn.models.decoder import FrameDecoder
 from tfvrnn.models.encoder import FrameEncoder
+from tfvrnn.models.reconstruction import RECONSTRUCTIONS, reconstruction_loss
 from tfvrnn.models.video_predictor import VideoPredictor
-
-RECONSTRUCTIONS = {
-    "l1": lambda x, mean: ops.abs(x - mean),
-    "l2": lambda x, mean: ops.square(x - mean),
-    "bce": lambda x, mean: -x * ops.log(mean) - (1.0 - x) * ops.log(1.0 - mean),
-}
 
 
 class VRNNState(NamedTuple):
@@ -135,11 +130,7 @@ class VRNN(VideoPredictor):
         return terms, predictions
 
     def reconstruction_term(self, frames, predictions):
-        if self.reconstruction == "bce":
-            # Half a grey level away from 0 and 1, where the cross-entropy is infinite.
-            predictions = ops.clip(predictions, 0.5 / 255, 1 - 0.5 / 255)
-        loss = RECONSTRUCTIONS[self.reconstruction](frames, predictions)
-        return ops.sum(loss, axis=(1, 2, 3, 4))
+        return reconstruction_loss(self.reconstruction, frames, predictions)
 
     def latent_kl(self, frames, noise):
         return self.infer_latents(frames, noise)[1]

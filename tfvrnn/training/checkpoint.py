@@ -36,7 +36,8 @@ class Checkpoints:
         # The optimizer that scales the loss lies beside the one inside it, so that a run can
         # go on under another precision.
         adam = getattr(optimizer, "inner_optimizer", optimizer)
-        self.parts = dict(model=model, optimizer=adam, step=self.step, videos=self.videos)
+        weights = run_folder.flat_weights(model)
+        self.parts = dict(weights=weights, optimizer=adam, step=self.step, videos=self.videos)
         self.optional = {}
         if optimizer is not adam:
             scale = [optimizer.dynamic_scale.value, optimizer.step_counter.value]

@@ -70,7 +70,8 @@ def make_train_step(
         }
         if scaled:
             metrics["loss_scale"] = scale
-        optimizer.apply_gradients(zip(gradients, model.trainable_variables))
+        if gradients:  # copy_last has nothing to learn
+            optimizer.apply_gradients(zip(gradients, model.trainable_variables))
         if averages:
             averages.update()
         return metrics

@@ -1,0 +1,230 @@
+"""PredNet, deterministic: errors of prediction go up, predictions come down."""
+
+from typing import Any, NamedTuple
+
+import keras
+from keras import ops
+
+from tfvrnn import tensor_ops
+from tfvrnn.models.video_predictor import VideoPredictor
+
+STACKS = (48, 96, 192)
+LAYER_WEIGHTS = {"L0": (1.0, 0.0, 0.0, 0.0), "Lall": (1.0, 0.1, 0.1, 0.1)}
+
+
+class PredNetState(NamedTuple):
+    """Of every layer, from the image up: hidden and cell of R `[B, r, r, R]`, error E
+    `[B, r, r, 2 A]`."""
+
+    hidden: tuple[Any, ...]
+    cell: tuple[Any, ...]
+    error: tuple[Any, ...]
+
+
+def hard_sigmoid(x):
+    """That of PredNet's time: clip(0.2 x + 0.5, 0, 1); Keras 3's has a slope of 1/6."""
+    return ops.clip(0.2 * x + 0.5, 0.0, 1.0)
+
+
+class PredNetUnit(keras.layers.Layer):
+    """One layer of PredNet.
+
+        gates = Conv3([R, E, up(R above)]);  i, f, o = hard_sigmoid(.), g = tanh(.)
+        cell' = f * cell + i * g;  R' = o * tanh(cell')
+        Ahat = relu(Conv3(R')), at the image at most 1;  E = [relu(Ahat - A), relu(A - Ahat)]
+        A above = maxpool2(relu(Conv3(E)))
+
+    Source: Lotter, Kreiman and Cox, "Deep Predictive Coding Networks for Video Prediction and
+    Unsupervised Learning", 2016, eqs. 1 to 4; deviations: none.
+
+    Args:
+        filters: int, channels of R, and of A but at the image.
+        target_filters: int, channels of A.
+        above: int, channels of R above; 0 for the highest.
+        filters_above: int, channels of A above; 0 for the highest.
+    """
+
+    def __init__(self, filters, target_filters, above=0, filters_above=0, **kwargs):
+        super().__init__(**kwargs)
+        self.filters, self.target_filters = filters, target_filters
+        self.above, self.filters_above = above, filters_above
+        options = dict(kernel_size=3, padding="same", dtype=self.dtype_policy)
+        self.gates = keras.layers.Conv2D(4 * filters, **options)
+        self.predict = keras.layers.Conv2D(target_filters, **options)
+        self.to_above = keras.layers.Conv2D(filters_above, **options) if filters_above else None
+
+    def build(self, input_shape=None):
+        errors = 2 * self.target_filters
+        self.gates.build((None, None, None, self.filters + errors + self.above))
+        self.predict.build((None, None, None, self.filters))
+        if self.to_above:
+            self.to_above.build((None, None, None, errors))
+        self.built = True
+
+    def recur(self, hidden, cell, error, above=None):
+        """(R', cell'); `above` is the layer above's new R, of half the side, or None."""
+        parts = [hidden, error]
+        if above is not None:
+            parts.append(tensor_ops.upsample_nearest(above, hidden.shape[1]))
+        i, f, o, g = ops.split(self.gates(ops.concatenate(parts, axis=-1)), 4, axis=-1)
+        cell = hard_sigmoid(f) * cell + hard_sigmoid(i) * ops.tanh(g)
+        return hard_sigmoid(o) * ops.tanh(cell), cell
+
+    def prediction(self, hidden, at_most=None):
+        """Ahat of R'."""
+        predicted = ops.relu(self.predict(hidden))
+        return predicted if at_most is None else ops.minimum(predicted, at_most)
+
+    @staticmethod
+    def error(target, predicted):
+        """E of A and Ahat."""
+        both = [ops.relu(predicted - target), ops.relu(target - predicted)]
+        return ops.concatenate(both, axis=-1)
+
+    def target_above(self, error):
+        """A of the layer above."""
+        return tensor_ops.max_pool(ops.relu(self.to_above(error)), 2)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "target_filters": self.target_filters,
+            "above": self.above,
+            "filters_above": self.filters_above,
+        }
+
+
+class PredNet(VideoPredictor):
+    """Predicts each frame from the errors that its predictions of the earlier ones made.
+
+    'reconstruction' is PredNet's own loss: mean error of each layer, weighted by layer, over
+    time 0 for the first frame and 1 / (T - 1) for each other. With `extrapolate`, the second
+    phase: from n_ctx on its own prediction is its input, and the loss is the mean absolute error
+    of all predicted pixels.
+
+    Source: as `PredNetUnit`; deviations: in extrapolation a prediction stands for the very frame
+    that it predicts (the authors' code hands on the one before).
+
+    Args:
+        image_shape: (S, S, C), S divisible by 8.
+        context_frames: int, n_ctx.
+        loss: 'L0' (the image's error alone) or 'Lall' (a tenth of the others' too).
+        extrapolate: bool, whether training is of the second phase.
+        stacks: channels of the three layers above the image.
+    """
+
+    def __init__(
+        self,
+        image_shape,
+        context_frames,
+        loss="Lall",
+        extrapolate=False,
+        stacks=STACKS,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.image_shape = tuple(image_shape)
+        self.context_frames = context_frames
+        self.error_weights = loss
+        self.extrapolate = extrapolate
+        self.stacks = tuple(stacks)
+        filters = (self.image_shape[-1], *self.stacks)
+        above = (*filters[1:], 0)
+        self.units = [
+            PredNetUnit(own, own, upper, upper, dtype=self.dtype_policy)
+            for own, upper in zip(filters, above)
+        ]
+        self.build()
+
+    def build(self, input_shape=None):
+        for unit in self.units:
+            unit.build()
+        self.built = True
+
+    def noise_shapes(self, batch, steps):
+        return []
+
+    def training_terms(self, frames, noise, training=False):
+        steps, first = frames.shape[1], self.context_frames
+        state, predictions, errors = self._zero_state(frames[:, 0]), [], []
+        for time in range(steps):
+            state, predicted = self.render(state, [])
+            own = self.extrapolate and time >= first
+            state = self.observe(state, predicted if own else frames[:, time])
+            predictions.append(predicted)
+            errors.append(self._weighted_error(state.error))
+        predictions = ops.stack(predictions, axis=1)
+        if self.extrapolate:
+            targets = ops.cast(frames[:, 1:], "float32")
+            loss = ops.mean(ops.abs(predictions[:, 1:] - targets), axis=(1, 2, 3, 4))
+        else:
+            loss = sum(errors[1:]) / max(1, steps - 1)
+        return {"reconstruction": loss}, predictions[:, first:]
+
+    def reconstruction_term(self, frames, predictions):
+        """Its error at the image, as if these predictions had been its own."""
+        differences = ops.abs(ops.cast(frames, "float32") - ops.cast(predictions, "float32"))
+        # Of the two halves of E one is zero.
+        return ops.mean(differences, axis=(1, 2, 3, 4)) / 2.0
+
+    def latent_kl(self, frames, noise):
+        return {}
+
+    def begin(self, context, noise=None):
+        state = self._zero_state(context[:, 0])
+        for time in range(self.context_frames):
+            state, _ = self.render(state, [])
+            state = self.observe(state, context[:, time])
+        return state
+
+    def draw(self, state, noise, mean=False):
+        return state, []
+
+    def render(self, state, latents):
+        hidden, cell = list(state.hidden), list(state.cell)
+        above = None
+        for level in reversed(range(len(self.units))):
+            hidden[level], cell[level] = self.units[level].recur(
+                hidden[level], cell[level], state.error[level], above
+            )
+            above = hidden[level]
+        predicted = self.units[0].prediction(hidden[0], at_most=1.0)
+        state = PredNetState(tuple(hidden), tuple(cell), state.error)
+        return state, ops.cast(predicted, "float32")
+
+    def observe(self, state, frame):
+        target, errors = ops.cast(frame, self.compute_dtype), []
+        for level, unit in enumerate(self.units):
+            predicted = unit.prediction(state.hidden[level], at_most=None if level else 1.0)
+            errors.append(unit.error(target, predicted))
+            if unit.to_above:
+                target = unit.target_above(errors[-1])
+        return state._replace(error=tuple(errors))
+
+    def _zero_state(self, frame):
+        """Zeros for every layer, of the batch of a frame `[B, H, W, C]`."""
+        hidden, error, side = [], [], self.image_shape[0]
+        for unit in self.units:
+            shape = (ops.shape(frame)[0], side, side)
+            hidden.append(ops.zeros((*shape, unit.filters), self.compute_dtype))
+            error.append(ops.zeros((*shape, 2 * unit.target_filters), self.compute_dtype))
+            side //= 2
+        return PredNetState(tuple(hidden), tuple(hidden), tuple(error))
+
+    def _weighted_error(self, errors):
+        """float32 `[B]`: mean error of every layer, weighted."""
+        return sum(
+            weight * ops.mean(ops.cast(error, "float32"), axis=(1, 2, 3))
+            for weight, error in zip(LAYER_WEIGHTS[self.error_weights], errors)
+        )
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "image_shape": self.image_shape,
+            "context_frames": self.context_frames,
+            "loss": self.error_weights,
+            "extrapolate": self.extrapolate,
+            "stacks": self.stacks,
+        }

@@ -1,0 +1,250 @@
+"""SVG-LP: stochastic video generation with a learned prior, and with a fixed one."""
+
+from typing import Any, NamedTuple
+
+import keras
+from keras import ops
+
+from tfvrnn import tensor_ops
+from tfvrnn.distributions import DiagonalGaussian
+from tfvrnn.models.svg_networks import SVGDecoder, SVGEncoder
+from tfvrnn.models.video_predictor import VideoPredictor
+
+SIDE, FEATURES, UNITS = 64, 128, 256
+
+
+class SVGState(NamedTuple):
+    """What a rollout carries on.
+
+    vector: the last frame's features `[B, 128]`; skips: the last context frame's maps; prior,
+    predictor: (hidden, cell) `[B, 256]` of every layer.
+    """
+
+    vector: Any
+    skips: tuple[Any, ...]
+    prior: tuple[Any, ...]
+    predictor: tuple[Any, ...]
+
+
+class StackedLSTM(keras.layers.Layer):
+    """A linear embedding, LSTM layers, and linear heads.
+
+    Source: as `SVG`, models/lstm.py; deviations: one bias a gate (PyTorch's two add up).
+
+    Args:
+        inputs: int, length of the input.
+        layers: int, LSTM layers of 256 units.
+        heads: tuple of int, lengths of the outputs.
+
+    Call arguments:
+        x: float `[B, inputs]`.
+        states: tuple of (hidden, cell), one a layer.
+
+    Returns:
+        (list of the heads' outputs, states).
+    """
+
+    def __init__(self, inputs, layers, heads, **kwargs):
+        super().__init__(**kwargs)
+        self.inputs, self.layers_, self.heads_ = inputs, layers, tuple(heads)
+        options = dict(kernel_initializer=keras.initializers.RandomNormal(stddev=0.02))
+        options["dtype"] = self.dtype_policy
+        uniform = keras.initializers.RandomUniform(-(UNITS**-0.5), UNITS**-0.5)
+        self.embed = keras.layers.Dense(UNITS, **options)
+        self.cells = [
+            keras.layers.LSTMCell(
+                UNITS,
+                kernel_initializer=uniform,
+                recurrent_initializer=uniform,
+                bias_initializer=uniform,
+                unit_forget_bias=False,
+                dtype=self.dtype_policy,
+            )
+            for _ in range(layers)
+        ]
+        self.heads = [keras.layers.Dense(units, **options) for units in self.heads_]
+
+    def build(self, input_shape=None):
+        self.embed.build((None, self.inputs))
+        for layer in (*self.cells, *self.heads):
+            layer.build((None, UNITS))
+        self.built = True
+
+    def call(self, x, states):
+        x, new_states = self.embed(x), []
+        for cell, state in zip(self.cells, states):
+            x, state = cell(x, list(state))
+            new_states.append(tuple(state))
+        return [head(x) for head in self.heads], tuple(new_states)
+
+    def sequence(self, x, states=None):
+        """All steps at once, equal to T calls: `[B, T, inputs]` to heads `[B, T, units]`."""
+        x = self.embed(x)
+        for number, cell in enumerate(self.cells):
+            loop = keras.layers.RNN(cell, return_sequences=True, dtype=self.dtype_policy)
+            x = loop(x, initial_state=list(states[number]) if states else None)
+        return [head(x) for head in self.heads]
+
+    def zero_state(self, batch):
+        """The states before the first step."""
+        zeros = ops.zeros((batch, UNITS), self.compute_dtype)
+        return ((zeros, zeros),) * len(self.cells)
+
+    def get_config(self):
+        config = {"inputs": self.inputs, "layers": self.layers_, "heads": self.heads_}
+        return {**super().get_config(), **config}
+
+
+class SVG(VideoPredictor):
+    """SVG with a learned prior (LP) or a fixed one (FP), N(0, 1).
+
+        z_t ~ q(z_t | x_<=t), or p(z_t | x_<t) when sampling;  h = Enc(x_{t-1})
+        x_t = Dec(tanh(LSTM([h, z_t])), skips)
+
+    Context steps count in the loss: reconstruction is the sum over t = 2..T of the mean squared
+    error of a pixel, KL the sum over t = 2..T. The skips are those of x_{t-1} up to the last
+    context frame, and then that frame's. In sampling, context steps take z from the posterior:
+    n_ctx - 1 draws in front of the noise, or its means.
+
+    Source: Denton and Fergus, "Stochastic Video Generation with a Learned Prior", 2018;
+    deviations: the skips (the original is one frame off), BatchNorm over batch and time at once.
+
+    Args:
+        image_shape: (64, 64, C).
+        context_frames: int, n_ctx.
+        encoder: 'dcgan' or 'vgg'.
+        latents: int, length of z.
+        learned_prior: bool.
+    """
+
+    latent_resolutions = (1,)
+
+    def __init__(
+        self, image_shape, context_frames, encoder="dcgan", latents=10, learned_prior=True, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.image_shape = tuple(image_shape)
+        self.context_frames = context_frames
+        self.kind, self.latents, self.learned_prior = encoder, latents, learned_prior
+        self.context_draws = context_frames - 1
+        channels, options = self.image_shape[-1], dict(dtype=self.dtype_policy)
+        self.encoder = SVGEncoder(encoder, channels, FEATURES, **options)
+        self.decoder = SVGDecoder(encoder, channels, FEATURES, **options)
+        self.predictor = StackedLSTM(FEATURES + latents, 2, (FEATURES,), **options)
+        self.posterior = StackedLSTM(FEATURES, 1, (latents, latents), **options)
+        self.prior = (
+            StackedLSTM(FEATURES, 1, (latents, latents), **options) if learned_prior else None
+        )
+        self.build()
+
+    def build(self, input_shape=None):
+        parts = [self.encoder, self.decoder, self.predictor, self.posterior, self.prior]
+        for part in filter(None, parts):
+            part.build()
+        self.built = True
+
+    def noise_shapes(self, batch, steps):
+        return [(batch, self.context_draws + steps, 1, 1, self.latents)]
+
+    # Training: all frames at once.
+
+    def training_terms(self, frames, noise, training=False):
+        vectors, skips = self._encode(frames, training)
+        posterior, prior = self._distributions(vectors)
+        z = ops.cast(posterior.sample(noise[0][:, :, 0, 0]), vectors.dtype)
+        (predicted,) = self.predictor.sequence(ops.concatenate([vectors[:, :-1], z], axis=-1))
+        lent = [self._lend(skip) for skip in skips]
+        images = self.decoder(
+            tensor_ops.fold_time(ops.tanh(predicted)),
+            [tensor_ops.fold_time(skip) for skip in lent],
+            training=training,
+        )
+        images = ops.cast(tensor_ops.unfold_time(images, frames.shape[1] - 1), "float32")
+        squares = ops.square(images - ops.cast(frames[:, 1:], "float32"))
+        terms = {"reconstruction": ops.sum(ops.mean(squares, axis=(2, 3, 4)), axis=1)}
+        terms["kl_1"] = ops.sum(posterior.kl_divergence(prior), axis=(1, 2))
+        return terms, images[:, self.context_frames - 1 :]
+
+    def reconstruction_term(self, frames, predictions):
+        squares = ops.square(ops.cast(frames, "float32") - ops.cast(predictions, "float32"))
+        return ops.sum(ops.mean(squares, axis=(2, 3, 4)), axis=1)
+
+    def latent_kl(self, frames, noise):
+        vectors, _ = self._encode(frames)
+        posterior, prior = self._distributions(vectors)
+        return {1: posterior.kl_divergence(prior)[:, :, None, None, :]}
+
+    def _encode(self, frames, training=False):
+        vectors, skips = self.encoder(tensor_ops.fold_time(frames), training=training)
+        unfolded = [tensor_ops.unfold_time(x, frames.shape[1]) for x in (vectors, *skips)]
+        return unfolded[0], tuple(unfolded[1:])
+
+    def _distributions(self, vectors):
+        """(posterior, prior) of every step but the first, `[B, T - 1, Z]`."""
+        posterior = _gaussian(*self.posterior.sequence(vectors[:, 1:]))
+        if self.learned_prior:
+            return posterior, _gaussian(*self.prior.sequence(vectors[:, :-1]))
+        return posterior, _standard(posterior.mean)
+
+    def _lend(self, skip):
+        """The maps that steps 2..T are given, of maps `[B, T, ...]`."""
+        first, steps = self.context_frames, skip.shape[1]
+        last = skip[:, first - 1 : first]
+        return ops.concatenate([skip[:, : first - 1], *[last] * (steps - first)], axis=1)
+
+    # Sampling: one frame at a time.
+
+    def begin(self, context, noise=None):
+        vectors, skips = self._encode(context)
+        batch = ops.shape(context)[0]
+        prior = self.prior.zero_state(batch) if self.learned_prior else ()
+        posterior, predictor = self.posterior.zero_state(batch), self.predictor.zero_state(batch)
+        for time in range(1, self.context_frames):
+            heads, posterior = self.posterior(vectors[:, time], posterior)
+            drawn = _gaussian(*heads)
+            z = drawn.mean if noise is None else drawn.sample(noise[0][:, time - 1, 0, 0])
+            if self.learned_prior:
+                _, prior = self.prior(vectors[:, time - 1], prior)
+            inputs = ops.concatenate([vectors[:, time - 1], ops.cast(z, vectors.dtype)], axis=-1)
+            _, predictor = self.predictor(inputs, predictor)
+        return SVGState(vectors[:, -1], tuple(skip[:, -1] for skip in skips), prior, predictor)
+
+    def draw(self, state, noise, mean=False):
+        if self.learned_prior:
+            heads, prior = self.prior(state.vector, state.prior)
+            drawn, state = _gaussian(*heads), state._replace(prior=prior)
+        else:
+            drawn = _standard(ops.zeros((ops.shape(state.vector)[0], self.latents)))
+        z = drawn.mean if mean else drawn.sample(noise[0][:, 0, 0])
+        return state, [z[:, None, None, :]]
+
+    def render(self, state, latents):
+        z = ops.cast(latents[0][:, 0, 0], state.vector.dtype)
+        inputs = ops.concatenate([state.vector, z], axis=-1)
+        (predicted,), predictor = self.predictor(inputs, state.predictor)
+        image = self.decoder(ops.tanh(predicted), state.skips)
+        return state._replace(predictor=predictor), ops.cast(image, "float32")
+
+    def observe(self, state, frame):
+        vector, _ = self.encoder(frame)
+        return state._replace(vector=vector)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "image_shape": self.image_shape,
+            "context_frames": self.context_frames,
+            "encoder": self.kind,
+            "latents": self.latents,
+            "learned_prior": self.learned_prior,
+        }
+
+
+def _gaussian(mean, log_variance):
+    mean, log_variance = ops.cast(mean, "float32"), ops.cast(log_variance, "float32")
+    return DiagonalGaussian(mean, ops.exp(log_variance))
+
+
+def _standard(like):
+    like = ops.cast(like, "float32")
+    return DiagonalGaussian(ops.zeros_like(like), ops.ones_like(like))

@@ -1,0 +1,205 @@
+"""SVG's frame encoders and decoders: DCGAN-64 and VGG-64."""
+
+import itertools
+
+import keras
+from keras import ops
+
+from tfvrnn import tensor_ops
+
+WIDTHS = (64, 128, 256, 512)  # channels at 64x64 (VGG) or 32x32 (DCGAN) and below
+SLOPE = 0.2
+# Of the original: PyTorch's BatchNorm counts the new part of the average, 0.1.
+BATCH_NORM = dict(momentum=0.9, epsilon=1e-5)
+
+
+def _normal(mean=0.0):
+    return keras.initializers.RandomNormal(mean, 0.02)
+
+
+class ConvBatchNorm(keras.layers.Layer):
+    """Convolution (plain or transposed), BatchNorm, and LeakyReLU 0.2 or tanh.
+
+    Args:
+        filters: int, output channels.
+        kernel_size, stride, padding: of the convolution; 'same' or 'valid'. 'same' at stride 2
+            pads one pixel on every side, as PyTorch's padding 1 does for a 4x4 kernel.
+        transposed: bool.
+        activation: 'leaky_relu' or 'tanh'.
+
+    Call arguments:
+        inputs: float `[N, H, W, C]`.
+        training: bool, whether BatchNorm takes the batch's statistics and updates its own.
+
+    Returns:
+        float `[N, H', W', filters]`.
+    """
+
+    def __init__(
+        self,
+        filters,
+        kernel_size=3,
+        stride=1,
+        padding="same",
+        transposed=False,
+        activation="leaky_relu",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.options = dict(
+            filters=filters, kernel_size=kernel_size, stride=stride, padding=padding,
+            transposed=transposed, activation=activation,
+        )  # fmt: skip
+        kind = keras.layers.Conv2DTranspose if transposed else keras.layers.Conv2D
+        self.conv = kind(
+            filters, kernel_size, stride, padding, kernel_initializer=_normal(),
+            dtype=self.dtype_policy,
+        )  # fmt: skip
+        self.norm = keras.layers.BatchNormalization(
+            gamma_initializer=_normal(1.0), dtype=self.dtype_policy, **BATCH_NORM
+        )
+        self.activation = activation
+
+    def build(self, input_shape):
+        self.conv.build(input_shape)
+        self.norm.build((None, None, None, self.options["filters"]))
+
+    def call(self, inputs, training=False):
+        x = self.norm(self.conv(inputs), training=training)
+        return ops.tanh(x) if self.activation == "tanh" else ops.leaky_relu(x, SLOPE)
+
+    def get_config(self):
+        return {**super().get_config(), **self.options}
+
+
+def _blocks(convs, sizes):
+    """The convolutions, block by block."""
+    left = iter(convs)
+    return [list(itertools.islice(left, size)) for size in sizes]
+
+
+class SVGEncoder(keras.layers.Layer):
+    """A 64x64 frame to a vector, and the maps that the decoder is lent.
+
+    DCGAN: convolutions 4x4 at stride 2 to 64, 128, 256, 512 channels. VGG: 2, 2, 3, 3
+    convolutions 3x3 with max pools between. Then a 4x4 valid convolution, BatchNorm, tanh.
+
+    Source: Denton and Fergus, "Stochastic Video Generation with a Learned Prior", 2018, and its
+    code, models/dcgan_64.py and vgg_64.py; deviations: none.
+
+    Args:
+        kind: 'dcgan' or 'vgg'.
+        channels: int, of the frame.
+        features: int, length of the vector.
+
+    Call arguments:
+        frames: float `[N, 64, 64, C]`.
+        training: bool.
+
+    Returns:
+        (vector `[N, features]`, tuple of four maps, finest first).
+    """
+
+    def __init__(self, kind, channels, features=128, **kwargs):
+        super().__init__(**kwargs)
+        self.kind, self.channels, self.features = kind, channels, features
+        options = dict(dtype=self.dtype_policy)
+        # A flat list: TensorFlow's checkpoints do not see layers in lists of lists.
+        self.block_sizes = (1, 1, 1, 1) if kind == "dcgan" else (2, 2, 3, 3)
+        widths = [w for w, size in zip(WIDTHS, self.block_sizes) for _ in range(size)]
+        size, stride = (4, 2) if kind == "dcgan" else (3, 1)
+        self.convs = [ConvBatchNorm(width, size, stride, **options) for width in widths]
+        self.to_vector = ConvBatchNorm(features, 4, 1, "valid", activation="tanh", **options)
+
+    def build(self, input_shape=None):
+        before = self.channels
+        for conv in self.convs:
+            conv.build((None, None, None, before))
+            before = conv.options["filters"]
+        self.to_vector.build((None, 4, 4, before))
+        self.built = True
+
+    def call(self, frames, training=False):
+        x, skips = frames, []
+        for number, block in enumerate(_blocks(self.convs, self.block_sizes)):
+            if self.kind == "vgg" and number:
+                x = tensor_ops.max_pool(x, 2)
+            for conv in block:
+                x = conv(x, training=training)
+            skips.append(x)
+        if self.kind == "vgg":
+            x = tensor_ops.max_pool(x, 2)
+        vector = self.to_vector(x, training=training)
+        return ops.reshape(vector, (-1, self.features)), tuple(skips)
+
+    def get_config(self):
+        config = {"kind": self.kind, "channels": self.channels, "features": self.features}
+        return {**super().get_config(), **config}
+
+
+class SVGDecoder(keras.layers.Layer):
+    """A vector and the encoder's maps to a 64x64 frame; mirrors the encoder.
+
+    Source: as `SVGEncoder`; deviations: none.
+
+    Args: as `SVGEncoder`.
+
+    Call arguments:
+        vector: float `[N, features]`.
+        skips: the encoder's maps.
+        training: bool.
+
+    Returns:
+        float `[N, 64, 64, C]` in [0, 1].
+    """
+
+    def __init__(self, kind, channels, features=128, **kwargs):
+        super().__init__(**kwargs)
+        self.kind, self.channels, self.features = kind, channels, features
+        options = dict(dtype=self.dtype_policy)
+        self.from_vector = ConvBatchNorm(WIDTHS[-1], 4, 1, "valid", True, **options)
+        if kind == "dcgan":
+            self.block_sizes = (1, 1, 1)
+            self.convs = [
+                ConvBatchNorm(width, 4, 2, "same", True, **options)
+                for width in reversed(WIDTHS[:-1])
+            ]
+        else:
+            self.block_sizes = (3, 3, 2, 1)
+            widths = (512, 512, 256, 256, 256, 128, 128, 64, 64)
+            self.convs = [ConvBatchNorm(width, **options) for width in widths]
+        # DCGAN's last convolution also doubles the side; both are transposed, as the original's.
+        size, stride = (4, 2) if kind == "dcgan" else (3, 1)
+        self.to_image = keras.layers.Conv2DTranspose(
+            channels, size, stride, "same", kernel_initializer=_normal(), dtype=self.dtype_policy
+        )
+
+    def build(self, input_shape=None):
+        self.from_vector.build((None, 1, 1, self.features))
+        before = WIDTHS[-1]
+        for block, skip in zip(_blocks(self.convs, self.block_sizes), reversed(WIDTHS)):
+            before += skip
+            for conv in block:
+                conv.build((None, None, None, before))
+                before = conv.options["filters"]
+        if self.kind == "dcgan":
+            before += WIDTHS[0]
+        self.to_image.build((None, None, None, before))
+        self.built = True
+
+    def call(self, vector, skips, training=False):
+        x = self.from_vector(ops.reshape(vector, (-1, 1, 1, self.features)), training=training)
+        skips = list(skips)
+        for block in _blocks(self.convs, self.block_sizes):
+            if self.kind == "vgg":
+                x = tensor_ops.upsample_nearest(x, 2 * x.shape[1])
+            x = ops.concatenate([x, skips.pop()], axis=-1)
+            for conv in block:
+                x = conv(x, training=training)
+        if skips:
+            x = ops.concatenate([x, skips.pop()], axis=-1)
+        return ops.sigmoid(self.to_image(x))
+
+    def get_config(self):
+        config = {"kind": self.kind, "channels": self.channels, "features": self.features}
+        return {**super().get_config(), **config}
