@@ -53,7 +53,7 @@ def test_encoder_channels_double_up_to_eight_times(size, channels):
         (lambda: ModelConfig(image_size=4), "8 times a power of two.*Received: 4"),
         (lambda: ModelConfig(channels=2), "`channels` must be 1 or 3. Received: 2"),
         (lambda: ModelConfig(context_frames=0), "`context_frames` must be at least 1. Received: 0"),
-        (lambda: ModelConfig(family="gan"), "`family` must be one of vrnn, svg, prednet, copy_last"),
+        (lambda: ModelConfig(family="gan"), "must be one of vrnn, svg, prednet, copy_last"),
         (lambda: ModelConfig(reconstruction="l3"), "`reconstruction` must be one of l1, l2, bce"),
         (lambda: DataConfig(horizon=0), "`horizon` must be at least 1. Received: 0"),
         (lambda: DataConfig(dataset="mnist"), r"`dataset` must be one of smmnist.*'mnist'"),
