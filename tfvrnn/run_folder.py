@@ -16,6 +16,8 @@ from tfvrnn.config import Config, UserError, require_prepared
 
 # A run folder can be moved, so it does not say where it is.
 NOT_WRITTEN = ("train.run_dir",)
+# What a model is trained for, not what it is made of: a new run may start from other ones.
+LOSS_OPTIONS = ("model.reconstruction", "model.prednet_loss", "model.prednet_extrapolate")
 
 
 class RunFolder:
@@ -99,15 +101,17 @@ def resolve_run(arguments: list[str]) -> tuple[Config, bool]:
     require_prepared(config.data, config.model)
     if config.train.init_from and not resumes:
         source = RunFolder(config.train.init_from)
-        _check_same_model(source, source.read_config(), config_flags.values(config))
+        _check_same_model(source, source.read_config(), config_flags.values(config), LOSS_OPTIONS)
         if not checkpoint_paths(source.checkpoints):
             raise UserError(f"no checkpoint in {source.checkpoints}")
     return config, resumes
 
 
-def _check_same_model(folder: RunFolder, stored: Config, wanted: dict) -> None:
-    """Raise UserError where {dotted name: value} wants another model than the stored one."""
+def _check_same_model(folder: RunFolder, stored: Config, wanted: dict, free=()) -> None:
+    """Raise UserError where {dotted name: value} wants another model, but for `free` options."""
     for name, theirs in config_flags.values(stored).items():
+        if name in free:
+            continue
         mine = wanted.get(name, theirs)
         if name == "model.latent_resolutions":
             theirs = stored.model.resolved_latent_resolutions

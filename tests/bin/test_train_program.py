@@ -103,6 +103,18 @@ def test_init_from_a_run_of_another_model_is_refused(train, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
+def test_a_new_run_may_start_from_weights_that_were_trained_for_another_loss(tmp_path):
+    make_run(tmp_path / "first", **{"model.family": "prednet"})
+    (tmp_path / "first" / "checkpoints").mkdir()
+    (tmp_path / "first" / "checkpoints" / "ckpt-1.index").touch()
+    second = ["--model.family=prednet", "--model.prednet_extrapolate", "--data.horizon=3"]
+    start = [f"--train.run_dir={tmp_path / 'new'}", f"--train.init_from={tmp_path / 'first'}"]
+    config, resumes = run_folder.resolve_run([*start, *second])
+    assert config.model.prednet_extrapolate and not resumes
+    with pytest.raises(ValueError, match="another model"):
+        run_folder.resolve_run([f"--train.run_dir={tmp_path / 'first'}", *second])
+
+
 def test_init_from_a_run_without_a_checkpoint_is_refused(train, tmp_path):
     make_run(tmp_path / "run")
     code, text = train("--train.run_dir=new", "--train.init_from=run")
