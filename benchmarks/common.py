@@ -11,11 +11,11 @@ from pathlib import Path
 PEER = Path(__file__).parent / "peers" / "torch_peer.py"
 
 
-def take_peer(arguments: list[str]) -> tuple[str | None, list[str]]:
-    """(value of --peer_python, the other arguments)."""
-    name = "--peer_python="
-    peer = next((a.removeprefix(name) for a in arguments if a.startswith(name)), None)
-    return peer, [a for a in arguments if not a.startswith(name)]
+def take(name: str, arguments: list[str]) -> tuple[str | None, list[str]]:
+    """(value of the option --name, the other arguments)."""
+    start = f"--{name}="
+    value = next((a.removeprefix(start) for a in arguments if a.startswith(start)), None)
+    return value, [a for a in arguments if not a.startswith(start)]
 
 
 def timed(function) -> float:
@@ -30,8 +30,10 @@ def median_time(function, repeats: int) -> float:
     return statistics.median(timed(function) for _ in range(repeats))
 
 
-def run_peer(python: str, config, repeats: int) -> dict:
-    """The PyTorch peer's report at the size of a configuration."""
+def run_peer(
+    python: str, config, repeats: int, mode: str = "float32", cuda: bool = False
+) -> dict:
+    """The PyTorch peer's report at the size of a configuration; `mode` also tf32 or bf16."""
     model, data = config.model, config.data
     options = {
         "width": model.width,
@@ -42,6 +44,8 @@ def run_peer(python: str, config, repeats: int) -> dict:
         "channels": model.channels,
         "groups": model.groups,
         "repeats": repeats,
+        "mode": mode,
+        "device": "cuda" if cuda else "cpu",
         "latents": ",".join(map(str, model.resolved_latent_resolutions)),
     }
     command = [python, str(PEER), *(f"--{name}={value}" for name, value in options.items())]

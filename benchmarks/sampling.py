@@ -28,7 +28,7 @@ DEFAULT = Config(model=ModelConfig(width=16), data=DataConfig(batch_size=4, hori
 
 
 def main(arguments):
-    peer, arguments = common.take_peer(arguments)
+    peer, arguments = common.take("peer_python", arguments)
     config = config_flags.replace(DEFAULT, config_flags.parse_changes(arguments, Config))
     batch, many, peak = prepare(config)
     ours, theirs = [], []

@@ -28,7 +28,7 @@ DEFAULT = Config(model=ModelConfig(width=16), data=DataConfig(batch_size=4, hori
 
 
 def main(arguments):
-    peer, arguments = common.take_peer(arguments)
+    peer, arguments = common.take("peer_python", arguments)
     config = config_flags.replace(DEFAULT, config_flags.parse_changes(arguments, Config))
     step, frames, parameters = prepare(config)
     step()
@@ -62,7 +62,7 @@ def prepare(config):
     from tfvrnn.training.step import make_train_step
 
     prepare_tensorflow(config)
-    model = build_model(config.model, config.train.precision)
+    model = build_model(config.model, config.train.precision, remat=config.train.remat)
     optimizer = make_optimizer(config.train)
     optimizer.build(model.trainable_variables)
     train_step = make_train_step(model, optimizer, config)

@@ -238,6 +238,9 @@ class TrainConfig:
     beta: float = option(1.0, "Weight of the KL term, after its warm-up.")
     beta_warmup_steps: int = option(0, "Steps over which beta rises from 0.")
     accumulate: int = option(1, "Portions that a batch is computed in, to save memory.")
+    remat: bool = option(
+        False, "Compute the decoder's activations again for the gradient, to save memory."
+    )
     average_decay: float = option(
         0.0, "Decay of the moving averages of the weights, used for validation; 0: none."
     )

@@ -227,6 +227,8 @@ def median(run, repeats):
     for _ in range(repeats + 1):
         start = time.perf_counter()
         run()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
         times.append(time.perf_counter() - start)
     return statistics.median(times[1:])
 
@@ -239,21 +241,27 @@ def main():
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--latents", default="1,8,32", help="latent resolutions, coarsest first")
     parser.add_argument("--count-only", action="store_true")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--mode", default="float32", choices=["float32", "tf32", "bf16"])
     a = parser.parse_args()
     torch.manual_seed(0)
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = a.mode != "float32"
+    autocast = torch.autocast(a.device, torch.bfloat16, enabled=a.mode == "bf16")
     model = HVRNN(
         a.width, a.channels, a.size, a.context, tuple(map(int, a.latents.split(","))), a.groups
-    )
+    ).to(a.device)
     report = dict(
         parameters=sum(p.numel() for p in model.parameters()), threads=torch.get_num_threads()
     )
     if not a.count_only:
         frames = torch.rand(a.batch, a.context + a.horizon, a.channels, a.size, a.size)
+        frames = frames.to(a.device)
         optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
 
         def train():
-            preds, kl = model(frames)
-            loss = (preds - frames[:, a.context :]).abs().sum() / len(frames) + kl
+            with autocast:
+                preds, kl = model(frames)
+                loss = (preds - frames[:, a.context :]).abs().sum() / len(frames) + kl
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -263,10 +271,15 @@ def main():
             train_step_s=round(seconds, 3),
             train_frames_per_s=round(a.batch * (a.context + a.horizon) / seconds, 2),
         )
+        peak = torch.cuda.max_memory_allocated() if a.device == "cuda" else 0
         ctx = frames[:, : a.context]
+        with autocast:
+            rerun = median(lambda: model.sample_rerun(ctx, a.horizon), 2)
+            stateful = median(lambda: model.sample_stateful(ctx, a.horizon), 5)
         report |= dict(
-            sample_rerun_s=round(median(lambda: model.sample_rerun(ctx, a.horizon), 2), 3),
-            sample_stateful_s=round(median(lambda: model.sample_stateful(ctx, a.horizon), 5), 3),
+            peak_gib=round(peak / 2**30, 2),
+            sample_rerun_s=round(rerun, 3),
+            sample_stateful_s=round(stateful, 3),
         )
     print(json.dumps(report))
 

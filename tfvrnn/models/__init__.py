@@ -14,7 +14,7 @@ from tfvrnn.models.vrnn import VRNN
 __all__ = ["ACTIVE_NATS", "SVG", "VRNN", "CopyLast", "PredNet", "VideoPredictor", "build_model"]
 
 
-def _build_vrnn(config: ModelConfig, dtype) -> VRNN:
+def _build_vrnn(config: ModelConfig, dtype, remat) -> VRNN:
     return VRNN(
         image_shape=config.image_shape,
         channels=config.encoder_channels,
@@ -22,11 +22,12 @@ def _build_vrnn(config: ModelConfig, dtype) -> VRNN:
         latent_resolutions=config.resolved_latent_resolutions,
         groups=config.groups,
         reconstruction=config.reconstruction,
+        remat=remat,
         dtype=dtype,
     )
 
 
-def _build_svg(config: ModelConfig, dtype) -> SVG:
+def _build_svg(config: ModelConfig, dtype, remat) -> SVG:
     return SVG(
         image_shape=config.image_shape,
         context_frames=config.context_frames,
@@ -37,7 +38,7 @@ def _build_svg(config: ModelConfig, dtype) -> SVG:
     )
 
 
-def _build_prednet(config: ModelConfig, dtype) -> PredNet:
+def _build_prednet(config: ModelConfig, dtype, remat) -> PredNet:
     return PredNet(
         image_shape=config.image_shape,
         context_frames=config.context_frames,
@@ -47,7 +48,7 @@ def _build_prednet(config: ModelConfig, dtype) -> PredNet:
     )
 
 
-def _build_copy_last(config: ModelConfig, dtype) -> CopyLast:
+def _build_copy_last(config: ModelConfig, dtype, remat) -> CopyLast:
     return CopyLast(config.image_shape, config.context_frames, config.reconstruction, dtype=dtype)
 
 
@@ -59,13 +60,17 @@ BUILDERS = {
 }
 
 
-def build_model(config: ModelConfig, precision: str = "float32", seed: int = 0) -> VideoPredictor:
+def build_model(
+    config: ModelConfig, precision: str = "float32", seed: int = 0, remat: bool = False
+) -> VideoPredictor:
     """The model of a configuration, already built: its weights exist.
 
     Args:
         config: what to build.
         precision: Keras dtype policy: 'float32', 'mixed_bfloat16' or 'mixed_float16'.
         seed: of the initial weights; the same on every call and machine.
+        remat: whether the VRNN's decoder computes its activations again for the gradient, to
+            save memory; the others, which are small, keep theirs.
 
     Returns:
         A `VideoPredictor` of the family `config.family`.
@@ -74,6 +79,6 @@ def build_model(config: ModelConfig, precision: str = "float32", seed: int = 0) 
     state = random.getstate()
     random.seed(seed)
     try:
-        return BUILDERS[config.family](config, keras.DTypePolicy(precision))
+        return BUILDERS[config.family](config, keras.DTypePolicy(precision), remat)
     finally:
         random.setstate(state)

@@ -1,5 +1,7 @@
 """The frame decoder: latents and the last frame's top map to the next frame."""
 
+import functools
+
 import keras
 from keras import ops
 
@@ -20,6 +22,8 @@ class FrameDecoder(keras.layers.Layer):
         latent_filters: dict {latent resolution: channels of z}.
         image_channels: int, channels of the frame.
         groups: int, see `GroupNorm`.
+        remat: bool, whether `sequence` computes each resolution's activations again for the
+            gradient instead of keeping them: less memory, more time, the same numbers.
 
     Call arguments:
         top: float `[B, 1, 1, C]`, the last frame's top map.
@@ -30,13 +34,14 @@ class FrameDecoder(keras.layers.Layer):
         (logits of the frame, `[B, S, S, image_channels]` in the compute dtype; states).
     """
 
-    def __init__(self, channels, latent_filters, image_channels, groups=16, **kwargs):
+    def __init__(self, channels, latent_filters, image_channels, groups=16, remat=False, **kwargs):
         super().__init__(**kwargs)
         # Keys become text where a configuration passes through JSON.
         self.channels = tuple(sorted((int(r), c) for r, c in dict(channels).items()))
         self.latent_filters = tuple(sorted((int(r), c) for r, c in dict(latent_filters).items()))
         self.image_channels = image_channels
         self.groups = groups
+        self.remat = remat
         options = dict(groups=groups, dtype=self.dtype_policy)
         self.cells = [
             ConvLSTMCell(c, kernel_size=1 if r == 1 else 3, **options) for r, c in self.channels
@@ -70,11 +75,13 @@ class FrameDecoder(keras.layers.Layer):
 
         Level by level: everything but the hidden's part of each ConvLSTM has time folded.
         """
-        x, steps = top, top.shape[1]
+        x = top
         for (resolution, _), cell, up, state in zip(self.channels, self.cells, self.ups, states):
-            hidden = cell.sequence(_join(x, latents.get(resolution)), state)
-            x = tensor_ops.unfold_time(up(tensor_ops.fold_time(hidden)), steps)
-        return tensor_ops.unfold_time(self.to_image(tensor_ops.fold_time(x)), steps)
+            level = functools.partial(_level_sequence, cell, up)
+            if self.remat:
+                level = keras.remat(level)
+            x = level(_join(x, latents.get(resolution)), *state)
+        return tensor_ops.unfold_time(self.to_image(tensor_ops.fold_time(x)), top.shape[1])
 
     def get_config(self):
         return {
@@ -83,7 +90,14 @@ class FrameDecoder(keras.layers.Layer):
             "latent_filters": dict(self.latent_filters),
             "image_channels": self.image_channels,
             "groups": self.groups,
+            "remat": self.remat,
         }
+
+
+def _level_sequence(cell, up, x, *state):
+    """One resolution's ConvLSTM over all steps, and the way to the next: `[B, T, ...]` both."""
+    hidden = cell.sequence(x, state)
+    return tensor_ops.unfold_time(up(tensor_ops.fold_time(hidden)), x.shape[1])
 
 
 def _join(x, latent):

@@ -45,6 +45,7 @@ class VRNN(VideoPredictor):
         latent_resolutions: tuple of int, coarsest first; `(1,)` is the VRNN without hierarchy.
         groups: int, see `GroupNorm`.
         reconstruction: 'l1', 'l2' or 'bce'.
+        remat: bool, whether the decoder's activations are computed again for the gradient.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class VRNN(VideoPredictor):
         latent_resolutions,
         groups=16,
         reconstruction="l1",
+        remat=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -65,12 +67,15 @@ class VRNN(VideoPredictor):
         self.map_resolutions = tuple(sorted({1, *self.latent_resolutions}))
         self.groups = groups
         self.reconstruction = reconstruction
+        self.remat = remat
         # A tuple, as a dict with integer keys does not pass through checkpoints and JSON.
         self.channels = tuple(channels.items())
         options = dict(groups=groups, dtype=self.dtype_policy)
         latent_filters = {r: channels[r] for r in self.latent_resolutions}
         self.encoder = FrameEncoder(channels, **options)
-        self.decoder = FrameDecoder(channels, latent_filters, self.image_shape[-1], **options)
+        self.decoder = FrameDecoder(
+            channels, latent_filters, self.image_shape[-1], remat=remat, **options
+        )
         self.prior_levels = self._latent_levels(latent_filters, options)
         self.posterior_levels = self._latent_levels(latent_filters, options)
         # Of the decoder's ConvLSTMs from 1x1 up, then of the prior's and the posterior's.
@@ -231,4 +236,5 @@ class VRNN(VideoPredictor):
             "latent_resolutions": self.latent_resolutions,
             "groups": self.groups,
             "reconstruction": self.reconstruction,
+            "remat": self.remat,
         }

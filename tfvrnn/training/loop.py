@@ -68,7 +68,7 @@ def _train(config: Config, stop: list[int]) -> Outcome:
     settings, folder = config.train, RunFolder(config.train.run_dir)
     prepare_tensorflow(config)
     make_dataset(config.data, config.model, "train")  # complains before anything is written
-    model = build_model(config.model, settings.precision, settings.seed)
+    model = build_model(config.model, settings.precision, settings.seed, settings.remat)
     optimizer = make_optimizer(settings)
     optimizer.build(model.trainable_variables)
     averages = MovingAverages(model, settings.average_decay) if settings.average_decay else None

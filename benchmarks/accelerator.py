@@ -1,0 +1,166 @@
+"""Time the core on an accelerator, through Keras' JAX backend: train step and sampling.
+
+    python benchmarks/accelerator.py [--model.width=64 …] [--modes=float32,tf32,bf16] [--peer_python=PYTHON]
+
+Needs JAX, Keras and this package's own files, but no TensorFlow: for machines whose accelerator
+TensorFlow has no build for. Prints one JSON line a mode: frames/s, share of the accelerator's
+measured bfloat16 peak, memory. With `--peer_python`, the PyTorch peer of benchmarks/peers/ does
+the same work on the same device in between, in the same mode. The paper's size by default.
+"""
+
+import os
+
+os.environ["KERAS_BACKEND"] = "jax"
+# Memory as it is used, so that the peer finds some and the peak says something.
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+
+import json  # noqa: E402
+import statistics  # noqa: E402
+import sys  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import common  # noqa: E402
+
+from tfvrnn import config_flags, program  # noqa: E402
+from tfvrnn.config import Config, DataConfig, ModelConfig  # noqa: E402
+
+ROUNDS, REPEATS = 3, 5
+DEFAULT = Config(model=ModelConfig(), data=DataConfig(batch_size=16, horizon=10))
+# mode: (dtype policy, precision of float32 products)
+MODES = {
+    "float32": ("float32", "highest"),
+    "tf32": ("float32", "tensorfloat32"),
+    "bf16": ("mixed_bfloat16", "tensorfloat32"),
+}
+
+
+def main(arguments):
+    import roofline
+
+    peer, arguments = common.take("peer_python", arguments)
+    modes, arguments = common.take("modes", arguments)
+    config = config_flags.replace(DEFAULT, config_flags.parse_changes(arguments, Config))
+    peak = roofline.peak_flops("bfloat16", side=8192 if on_accelerator() else 1024)
+    for mode in (modes or ",".join(MODES)).split(","):
+        print(json.dumps(measure(mode, config, peak, peer)), flush=True)
+
+
+def on_accelerator() -> bool:
+    import jax
+
+    return jax.default_backend() != "cpu"
+
+
+def measure(mode, config, peak, peer) -> dict:
+    """The report of one mode."""
+    import jax
+    import roofline
+
+    from tfvrnn.models import build_model
+
+    policy, products = MODES[mode]
+    frames = config.data.batch_size * config.frames
+    with jax.default_matmul_precision(products):
+        model = build_model(config.model, policy, remat=config.train.remat)
+        train, memory = make_train(model, config)
+        sample = make_sample(model, config)
+        ours, samples, theirs = [], [], []
+        for _ in range(ROUNDS):
+            ours.append(common.median_time(train, REPEATS))
+            samples.append(common.median_time(sample, REPEATS))
+            if peer:
+                theirs.append(common.run_peer(peer, config, REPEATS, mode, on_accelerator()))
+    flops = roofline.training_flops(model, config.data.horizon) / config.frames
+    speed = frames / statistics.median(ours)
+    sampled = config.data.batch_size * config.data.horizon / statistics.median(samples)
+    report = {
+        "device": jax.devices()[0].device_kind,
+        "mode": mode,
+        "remat": config.train.remat,
+        "train_frames_per_s": round(speed, 1),
+        "sample_frames_per_s": round(sampled, 1),
+        "gflop_a_frame": round(flops / 1e9, 1),
+        "peak_bf16_tflops": round(peak / 1e12, 1),
+        "share_of_bf16_peak": round(speed * flops / peak, 3),
+        **memory(),
+    }
+    return report | (compare(report, theirs, config) if peer else {})
+
+
+def compare(report, theirs, config) -> dict:
+    train = statistics.median(found["train_frames_per_s"] for found in theirs)
+    seconds = statistics.median(found["sample_stateful_s"] for found in theirs)
+    sample = config.data.batch_size * config.data.horizon / seconds
+    return {
+        "peer_train_frames_per_s": round(train, 1),
+        "peer_sample_frames_per_s": round(sample, 1),
+        "peer_peak_gib": theirs[-1]["peak_gib"],
+        "train_ratio": round(report["train_frames_per_s"] / train, 2),
+        "sample_ratio": round(report["sample_frames_per_s"] / sample, 2),
+    }
+
+
+def make_train(model, config):
+    """(function that takes one step and waits for it, function that tells its memory)."""
+    import jax
+    import keras
+    from jax import numpy as jnp
+
+    optimizer = keras.optimizers.Adam(config.train.learning_rate)
+    optimizer.build(model.trainable_variables)
+    shape = (config.data.batch_size, config.frames, *model.image_shape)
+    frames = jax.random.uniform(jax.random.key(0), shape)
+    noise_shapes = model.noise_shapes(config.data.batch_size, config.data.horizon)
+
+    def loss(values, noise):
+        with keras.StatelessScope(state_mapping=list(zip(model.trainable_variables, values))):
+            terms, _ = model.training_terms(frames, noise, training=True)
+        return sum(jnp.mean(term) for term in terms.values())
+
+    def step(state, key):
+        values, moments = state
+        noise = [jax.random.normal(key, shape) for shape in noise_shapes]
+        value, gradients = jax.value_and_grad(loss)(values, noise)
+        return value, optimizer.stateless_apply(moments, gradients, values)
+
+    # Copies, as the first step gives the memory of its state away and sampling needs the weights.
+    state = [[jnp.copy(v.value) for v in vs] for vs in (model.trainable_variables, optimizer.variables)]
+    step = jax.jit(step, donate_argnums=0).lower(state, jax.random.key(1)).compile()
+    keys = iter(jax.random.split(jax.random.key(2), 10_000))
+
+    def run():
+        nonlocal state
+        value, state = step(state, next(keys))
+        return float(value)
+
+    def memory():
+        planned = step.memory_analysis()
+        size = planned.temp_size_in_bytes + planned.argument_size_in_bytes
+        stats = jax.devices()[0].memory_stats() or {}
+        used = stats.get("peak_bytes_in_use", 0)
+        return {"planned_gib": round(size / 2**30, 2), "peak_gib": round(used / 2**30, 2)}
+
+    return run, memory
+
+
+def make_sample(model, config):
+    """Function that draws a batch of futures in one compiled loop and waits for them."""
+    import jax
+    from jax import numpy as jnp
+
+    batch, horizon = config.data.batch_size, config.data.horizon
+    context = jnp.zeros((batch, model.context_frames, *model.image_shape))
+
+    @jax.jit
+    def draw(key):
+        noise = [jax.random.normal(key, shape) for shape in model.noise_shapes(batch, horizon)]
+        noise = [jnp.moveaxis(z, 1, 0) for z in noise]
+        return jax.lax.scan(model.step, model.begin(context), noise)[1]
+
+    return lambda: draw(jax.random.key(0)).block_until_ready()
+
+
+if __name__ == "__main__":
+    program.run(main, __doc__)

@@ -1,0 +1,90 @@
+"""Floating-point operations of a model, and the machine's peak: on any backend of Keras."""
+
+import contextlib
+import functools
+import math
+
+import common
+
+BACKWARD = 2  # a convolution's gradient is two of its size: by its inputs and by its kernel
+
+
+def training_flops(model, horizon: int) -> int:
+    """Floating-point operations of one train step for one video, of convolutions and products.
+
+    Counted while the model runs: every convolution and product that it computes forward, times
+    three for the gradient (a multiplication and an addition are two; borders count in full;
+    normalisations and activations, a few percent, do not count).
+    """
+    frames = (1, model.context_frames + horizon, *model.image_shape)
+    return (1 + BACKWARD) * count(model, lambda: _run(model, frames, horizon))
+
+
+def _run(model, shape, horizon):
+    from keras import ops
+
+    noise = [ops.zeros(shape) for shape in model.noise_shapes(1, horizon)]
+    model.training_terms(ops.zeros(shape), noise)
+
+
+def count(model, run) -> int:
+    """Floating-point operations of the convolutions and products that `run()` computes."""
+    import keras
+
+    total = 0
+
+    def counted(layer, call, x, *args, **kwargs):
+        nonlocal total
+        y = call(x, *args, **kwargs)
+        # Each value of a transposed convolution's input, of another's output, meets the kernel
+        # once; the kernel's other channels are summed over.
+        transposed = isinstance(layer, keras.layers.Conv2DTranspose)
+        values = x if transposed else y
+        total += 2 * math.prod(values.shape) * math.prod(layer.kernel.shape) // values.shape[-1]
+        return y
+
+    kinds = (keras.layers.Conv2D, keras.layers.Conv2DTranspose, keras.layers.Dense)
+    found = [layer for layer in model._flatten_layers() if isinstance(layer, kinds)]
+    for layer in found:
+        layer.call = functools.partial(counted, layer, layer.call)
+    try:
+        with _every_step_of_loops():
+            run()
+    finally:
+        for layer in found:
+            del layer.call
+    return total
+
+
+def _every_step_of_loops():
+    """JAX traces the body of a loop once; this runs it step by step, as TensorFlow does."""
+    import keras
+
+    if keras.backend.backend() != "jax":
+        return contextlib.nullcontext()
+    import jax
+
+    return jax.disable_jit()
+
+
+def peak_flops(dtype: str = "float32", side: int = 2048, repeats: int = 7) -> float:
+    """The machine's best measured rate, operations a second: of a product, of a convolution."""
+    import numpy as np
+    from keras import ops
+
+    rng = np.random.default_rng(0)
+    square = ops.cast(rng.normal(size=(side, side)), dtype)
+    maps = ops.cast(rng.normal(size=(8, side // 32, side // 32, 64)), dtype)
+    kernel = ops.cast(rng.normal(size=(3, 3, 64, 64)), dtype)
+
+    def rate(compute, operations):
+        # The last value alone is fetched: everything before it has been computed then.
+        seconds = common.median_time(
+            lambda: ops.convert_to_numpy(ops.ravel(compute())[-1:]), repeats
+        )
+        return operations / seconds
+
+    return max(
+        rate(lambda: ops.matmul(square, square), 2 * side**3),
+        rate(lambda: ops.conv(maps, kernel, padding="same"), 2 * math.prod(maps.shape) * 9 * 64),
+    )
