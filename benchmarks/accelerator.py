@@ -126,7 +126,9 @@ def make_train(model, config):
         return value, optimizer.stateless_apply(moments, gradients, values)
 
     # Copies, as the first step gives the memory of its state away and sampling needs the weights.
-    state = [[jnp.copy(v.value) for v in vs] for vs in (model.trainable_variables, optimizer.variables)]
+    state = [
+        [jnp.copy(v.value) for v in vs] for vs in (model.trainable_variables, optimizer.variables)
+    ]
     step = jax.jit(step, donate_argnums=0).lower(state, jax.random.key(1)).compile()
     keys = iter(jax.random.split(jax.random.key(2), 10_000))
 

@@ -30,9 +30,7 @@ def median_time(function, repeats: int) -> float:
     return statistics.median(timed(function) for _ in range(repeats))
 
 
-def run_peer(
-    python: str, config, repeats: int, mode: str = "float32", cuda: bool = False
-) -> dict:
+def run_peer(python: str, config, repeats: int, mode: str = "float32", cuda: bool = False) -> dict:
     """The PyTorch peer's report at the size of a configuration; `mode` also tf32 or bf16."""
     model, data = config.model, config.data
     options = {

@@ -1,8 +1,8 @@
 """Floating-point operations of a model, and the machine's peak: on any backend of Keras."""
 
-import contextlib
 import functools
 import math
+from unittest import mock
 
 import common
 
@@ -48,7 +48,7 @@ def count(model, run) -> int:
     for layer in found:
         layer.call = functools.partial(counted, layer, layer.call)
     try:
-        with _every_step_of_loops():
+        with _unrolled():
             run()
     finally:
         for layer in found:
@@ -56,15 +56,11 @@ def count(model, run) -> int:
     return total
 
 
-def _every_step_of_loops():
-    """JAX traces the body of a loop once; this runs it step by step, as TensorFlow does."""
+def _unrolled():
+    """Recurrences run step by step; a loop runs one step more, for its shapes, or is traced."""
     import keras
 
-    if keras.backend.backend() != "jax":
-        return contextlib.nullcontext()
-    import jax
-
-    return jax.disable_jit()
+    return mock.patch.object(keras.layers, "RNN", functools.partial(keras.layers.RNN, unroll=True))
 
 
 def peak_flops(dtype: str = "float32", side: int = 2048, repeats: int = 7) -> float:

@@ -60,13 +60,14 @@ def group_norm(x, scale, offset, groups: int):
     @ops.custom_gradient
     def normalise(x, scale, offset):
         mean, inverse = _group_statistics(x, groups)
-        a = inverse * scale
-        y = _multiply_add(x, a, offset - mean * a)
+        a = inverse * ops.reshape(scale, (groups, -1))
+        b = ops.reshape(offset, (groups, -1)) - mean * a
+        y = ops.cast(x, "float32") * _over_pixels(a) + _over_pixels(b)
 
         def gradient(*args, upstream=None):
             # Keras' PyTorch backend hands the upstream gradient over by name.
             dy = args[-1] if upstream is None else upstream
-            return _group_norm_gradient(dy, x, mean, inverse, scale, groups)
+            return _group_norm_gradient(dy, x, mean, inverse, a, groups)
 
         return ops.cast(y, x.dtype), gradient
 
@@ -74,39 +75,44 @@ def group_norm(x, scale, offset, groups: int):
     return normalise(x, ops.copy(ops.cast(scale, "float32")), ops.copy(ops.cast(offset, "float32")))
 
 
-def _multiply_add(x, a_NC, b_NC):
-    return ops.cast(x, "float32") * a_NC[:, None, None, :] + b_NC[:, None, None, :]
+# The statistics stay in the shape `[N, groups, channels of a group]` and meet the maps as
+# `[N, 1, 1, C]`: indexing with None, and repeating a value over its group, would take a dozen
+# operations each time, in hundreds of places.
 
 
-def _group_mean(x_NC, groups):
-    """Mean within each group of channels, repeated over the group: `[N, C]` to `[N, C]`."""
-    channels = x_NC.shape[-1]
-    x_NGc = ops.reshape(x_NC, (-1, groups, channels // groups))
-    mean_NGc = ops.broadcast_to(ops.mean(x_NGc, axis=-1, keepdims=True), ops.shape(x_NGc))
-    return ops.reshape(mean_NGc, (-1, channels))
+def _over_pixels(x_NGc):
+    """`[N, groups, c]` to `[N, 1, 1, C]`."""
+    return ops.reshape(x_NGc, (-1, 1, 1, x_NGc.shape[1] * x_NGc.shape[2]))
 
 
 def _group_statistics(x, groups):
-    """Mean and inverse deviation, float32 `[N, C]`, equal within a group.
+    """Mean and inverse deviation, float32 `[N, groups, 1]`.
 
-    The variance is two-pass: a difference of squares cancels where a group holds few values.
+    The variance is two-pass, as a difference of squares cancels where a group holds few values:
+    of each channel around its own mean, and of the channels' means around the group's.
     """
     x = ops.cast(x, "float32")
-    mean = _group_mean(ops.mean(x, axis=(1, 2)), groups)
-    squares = ops.square(x - mean[:, None, None, :])
-    variance = _group_mean(ops.mean(squares, axis=(1, 2)), groups)
-    return mean, ops.rsqrt(variance + GROUP_NORM_EPSILON)
+    in_groups = (-1, groups, x.shape[-1] // groups)
+    mean_N11C = ops.mean(x, axis=(1, 2), keepdims=True)
+    variance_NC = ops.mean(ops.square(x - mean_N11C), axis=(1, 2))
+    mean_NGc = ops.reshape(mean_N11C, in_groups)
+    mean = ops.mean(mean_NGc, axis=2, keepdims=True)
+    spread_NGc = ops.reshape(variance_NC, in_groups) + ops.square(mean_NGc - mean)
+    return mean, ops.rsqrt(ops.mean(spread_NGc, axis=2, keepdims=True) + GROUP_NORM_EPSILON)
 
 
-def _group_norm_gradient(dy, x, mean, inverse, scale, groups):
-    """(dx, d scale, d offset) of `group_norm`."""
-    dy = ops.cast(dy, "float32")
-    pixels = x.shape[1] * x.shape[2]
-    sum_dy = ops.sum(dy, axis=(1, 2))
-    sum_dy_normal = (ops.sum(dy * ops.cast(x, "float32"), axis=(1, 2)) - mean * sum_dy) * inverse
-    mean_1 = _group_mean(sum_dy * scale, groups) / pixels
-    mean_2 = _group_mean(sum_dy_normal * scale, groups) / pixels
-    on_x = -inverse * inverse * mean_2
-    dx = _multiply_add(x, on_x, -inverse * mean_1 - mean * on_x)
-    dx = dx + dy * (inverse * scale)[:, None, None, :]
-    return ops.cast(dx, x.dtype), ops.sum(sum_dy_normal, axis=0), ops.sum(sum_dy, axis=0)
+def _group_norm_gradient(dy, x, mean, inverse, a, groups):
+    """(dx, d scale, d offset) of `group_norm`, where `a` is inverse * scale, `[N, groups, c]`."""
+    dy, x_float = ops.cast(dy, "float32"), ops.cast(x, "float32")
+    in_groups = ops.shape(a)
+    sum_dy = ops.reshape(ops.sum(dy, axis=(1, 2)), in_groups)
+    sum_dy_x = ops.reshape(ops.sum(dy * x_float, axis=(1, 2)), in_groups)
+    sum_dy_normal = (sum_dy_x - mean * sum_dy) * inverse
+    values = x.shape[1] * x.shape[2] * (x.shape[3] // groups)
+    on_x = -inverse * ops.sum(sum_dy_normal * a, axis=2, keepdims=True) / values
+    constant = -ops.sum(sum_dy * a, axis=2, keepdims=True) / values - mean * on_x
+    # As wide as `a`, on_x and the constant are equal within a group.
+    wide = ops.zeros_like(a)
+    dx = dy * _over_pixels(a) + x_float * _over_pixels(on_x + wide) + _over_pixels(constant + wide)
+    by_scale, by_offset = ops.sum(sum_dy_normal, axis=0), ops.sum(sum_dy, axis=0)
+    return ops.cast(dx, x.dtype), ops.reshape(by_scale, (-1,)), ops.reshape(by_offset, (-1,))

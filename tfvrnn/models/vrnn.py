@@ -24,6 +24,15 @@ class VRNNState(NamedTuple):
     decoder: tuple[Any, ...]
 
 
+class EncodedParts(NamedTuple):
+    """{resolution: maps `[B, steps, r, r, C]`} of the context's frames, of those to predict, and
+    of the frame before each of those (at `VRNN.map_resolutions` only)."""
+
+    context: dict
+    future: dict
+    seen: dict
+
+
 class VRNN(VideoPredictor):
     """Conditional VRNN with a densely connected hierarchy of latents.
 
@@ -147,33 +156,33 @@ class VRNN(VideoPredictor):
             ([float32 `[B, T - n_ctx, r, r, Z]` per level],
             {resolution: float32 of the same shape, nats}).
         """
-        return self._infer_latents(self._encode(frames), noise)
+        return self._infer_latents(self._encode_parts(frames), noise)
 
     def _infer(self, frames, noise):
         """(float32 logits of the predicted frames, KL per level) under teacher forcing."""
-        maps = self._encode(frames)
-        latents, kl = self._infer_latents(maps, noise)
+        parts = self._encode_parts(frames)
+        latents, kl = self._infer_latents(parts, noise)
         latents = dict(zip(self.latent_resolutions, latents))
-        seen = maps[1][:, self.context_frames - 1 : -1]
-        states = self._begin(self.decoder_begins, sorted(maps), maps)
-        logits = self.decoder.sequence(seen, latents, states)
+        states = self._begin(self.decoder_begins, sorted(parts.context), parts.context)
+        logits = self.decoder.sequence(parts.seen[1], latents, states)
         return ops.cast(logits, "float32"), kl
 
-    def _infer_latents(self, maps, noise):
-        first = self.context_frames
-        prior_states = self._begin(self.prior_begins, self.latent_resolutions, maps)
-        posterior_states = self._begin(self.posterior_begins, self.latent_resolutions, maps)
+    def _infer_latents(self, parts, noise):
+        prior_states, posterior_states = (
+            self._begin(nets, self.latent_resolutions, parts.context)
+            for nets in (self.prior_begins, self.posterior_begins)
+        )
         latents_N, kl = [], {}
         for level, resolution in enumerate(self.latent_resolutions):
             posterior = self._distributions(
                 self.posterior_levels[level],
-                maps[resolution][:, first:],
+                parts.future[resolution],
                 posterior_states[level],
                 latents_N,
             )
             prior = self._distributions(
                 self.prior_levels[level],
-                maps[resolution][:, first - 1 : -1],
+                parts.seen[resolution],
                 prior_states[level],
                 latents_N,
             )
@@ -192,9 +201,21 @@ class VRNN(VideoPredictor):
         maps = self.encoder(tensor_ops.fold_time(frames))
         return {r: tensor_ops.unfold_time(m, frames.shape[1]) for r, m in maps.items()}
 
-    def _begin(self, nets, resolutions, maps):
+    def _encode_parts(self, frames):
+        context, future, seen = {}, {}, {}
+        for r, maps in self._encode(frames).items():
+            # Split, not sliced: the gradient of a slice fills a whole tensor with zeros.
+            context[r], future[r] = ops.split(maps, [self.context_frames], axis=1)
+            if r in self.map_resolutions:
+                last = ops.split(context[r], [self.context_frames - 1], axis=1)[1]
+                but_last = ops.split(future[r], [future[r].shape[1] - 1], axis=1)[0]
+                seen[r] = ops.concatenate([last, but_last], axis=1)
+        return EncodedParts(context, future, seen)
+
+    @staticmethod
+    def _begin(nets, resolutions, context):
         """The initial states at `resolutions`, from the context's maps."""
-        return tuple(net(maps[r][:, : self.context_frames]) for net, r in zip(nets, resolutions))
+        return tuple(net(context[r]) for net, r in zip(nets, resolutions))
 
     # Sampling: one frame at a time.
 
