@@ -1,6 +1,7 @@
 """Time the core on an accelerator, through Keras' JAX backend: train step and sampling.
 
-    python benchmarks/accelerator.py [--model.width=64 …] [--modes=float32,tf32,bf16] [--peer_python=PYTHON]
+    python benchmarks/accelerator.py [--model.width=64 …] [--modes=float32,tf32,bf16]
+        [--peer_python=PYTHON]
 
 Needs JAX, Keras and this package's own files, but no TensorFlow: for machines whose accelerator
 TensorFlow has no build for. Prints one JSON line a mode: frames/s, share of the accelerator's
@@ -14,17 +15,17 @@ os.environ["KERAS_BACKEND"] = "jax"
 # Memory as it is used, so that the peer finds some and the peak says something.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
-import json  # noqa: E402
-import statistics  # noqa: E402
-import sys  # noqa: E402
-from pathlib import Path  # noqa: E402
+import json
+import statistics
+import sys
+from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import common  # noqa: E402
+import common
 
-from tfvrnn import config_flags, program  # noqa: E402
-from tfvrnn.config import Config, DataConfig, ModelConfig  # noqa: E402
+from tfvrnn import config_flags, program
+from tfvrnn.config import Config, DataConfig, ModelConfig
 
 ROUNDS, REPEATS = 3, 5
 DEFAULT = Config(model=ModelConfig(), data=DataConfig(batch_size=16, horizon=10))

@@ -32,9 +32,9 @@ def owner(tmp_path):
 
 
 def test_the_second_is_refused_and_told_the_owner(owner, tmp_path):
-    with pytest.raises(UserError, match=rf"process {owner.pid} on \S+ is training into x"):
-        with locked(tmp_path / "lock", "training into x"):
-            pass
+    named = rf"process {owner.pid} on \S+ is training into x"
+    with pytest.raises(UserError, match=named), locked(tmp_path / "lock", "training into x"):
+        pass
 
 
 def test_a_dead_owners_lock_is_taken_over(owner, tmp_path):

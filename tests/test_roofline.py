@@ -11,7 +11,7 @@ from tfvrnn.models import build_model
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
-import roofline  # noqa: E402
+import roofline
 
 
 def conv(pixels, kernel, channels_in, channels_out):

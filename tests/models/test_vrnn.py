@@ -131,7 +131,8 @@ def test_changing_a_frame_leaves_predictions_up_to_it_unchanged_but_for_its_late
 
     def decode(x):
         maps = model._encode(tf.constant(x))
-        begun = model._begin(model.decoder_begins, sorted(maps), maps)
+        context = {r: m[:, :2] for r, m in maps.items()}
+        begun = model._begin(model.decoder_begins, sorted(maps), context)
         return model.decoder.sequence(maps[1][:, 1:-1], latents, begun)
 
     before, after = decode(frames), decode(changed)
@@ -144,7 +145,8 @@ def test_the_prior_never_sees_the_frame_it_predicts(model):
     with tf.GradientTape() as tape:
         tape.watch(frames)
         maps = model._encode(frames)
-        begun = model._begin(model.prior_begins, model.latent_resolutions, maps)
+        context = {r: m[:, :2] for r, m in maps.items()}
+        begun = model._begin(model.prior_begins, model.latent_resolutions, context)
         means = []
         for k, resolution in enumerate(model.latent_resolutions):
             level = model.prior_levels[k]
