@@ -1,6 +1,6 @@
 """Train every family for equal steps on equal data, evaluate all under one protocol, one report.
 
-    python benchmarks/compare.py --out=FOLDER [--steps=1000]
+    python benchmarks/compare.py --out=FOLDER [--steps=400]
 
 Moving MNIST at 64x64 with one digit, 3 -> 9 frames; SVG takes no other size. The models are small
 enough for two CPU cores: VRNN with and without hierarchy at width 8, SVG-LP and PredNet at their
@@ -26,7 +26,7 @@ SHARED = [
     "--data.dataset=smmnist",
     "--data.digits=1",
     "--data.horizon=9",
-    "--data.batch_size=8",
+    "--data.batch_size=4",
     "--train.schedule=cosine",
     "--train.average_decay=0.99",
     "--train.log_every=20",
@@ -54,7 +54,7 @@ class CompareConfig:
     """What is compared."""
 
     out: str = option("runs/compare", "Folder of the runs and of the report.")
-    steps: int = option(1000, "Steps of every model that learns.")
+    steps: int = option(400, "Steps of every model that learns.")
     videos: int = option(64, "Test videos.")
     samples: int = option(10, "Futures of each context.")
     horizon: int = option(12, "Frames predicted in the test.")

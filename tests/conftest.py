@@ -63,7 +63,8 @@ def small_run(tmp_path_factory):
     for weight in averages.weights:
         weight.assign(0.5 * weight)
     checkpoints = Checkpoints(RunFolder(folder), model, optimizer, averages)
-    checkpoints.step.assign(2)
+    checkpoints.advance(4)
+    checkpoints.advance(4)
     checkpoints.save()
     RunFolder(folder).write_config(config)
     return folder

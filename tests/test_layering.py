@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "tfvrnn"
 # Rows import downward only; modules of one row do not import each other.
 ROWS = [
     {"config", "config_flags", "tensor_ops", "distributions", "media", "metrics", "simulator"},
+    {"files"},
     {"layers", "data", "program_config"},
     {"models"},
     {"sampling", "run_folder", "program"},

@@ -178,6 +178,9 @@ class DataConfig:
     )
     crop: float = option(1.0, "Augmentation: least side of a random square part; 1: the whole.")
     workers: int = option(2, "Parallel calls that prepare videos.")
+    service: str = option(
+        "", "Address of a tf.data service that prepares training videos: grpc://HOST:PORT."
+    )
 
     def __post_init__(self):
         check_fields(self)
@@ -248,6 +251,12 @@ class TrainConfig:
         "float32",
         "Dtype policy; mixed_float16 scales the loss.",
         ("float32", "mixed_bfloat16", "mixed_float16"),
+    )
+    strategy: str = option(
+        "one_device",
+        "Devices: one; mirrored: all GPUs of this machine; multi_worker: several machines, by "
+        "TF_CONFIG or Slurm; tpu.",
+        ("one_device", "mirrored", "multi_worker", "tpu"),
     )
     jit_compile: bool = option(False, "Compile the train step with XLA; pays on GPUs only.")
     deterministic: bool = option(

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tfvrnn import config_flags
+from tfvrnn import config_flags, files
 from tfvrnn.config import Config, UserError, require_prepared
 
 # A run folder can be moved, so it does not say where it is.
@@ -23,7 +23,7 @@ LOSS_OPTIONS = ("model.reconstruction", "model.prednet_loss", "model.prednet_ext
 class RunFolder:
     """The parts of a run folder.
 
-        config.flags, checkpoints/, tensorboard/{train,validation}/, samples/, evaluation/
+        config.flags, lock, checkpoints/, tensorboard/{train,validation}/, samples/, evaluation/
 
     Args:
         path: the folder; need not exist.
@@ -53,9 +53,12 @@ class RunFolder:
     def write_config(self, config: Config) -> None:
         """Write the configuration, whole or not at all."""
         text = config_flags.to_flagfile(config, exclude=NOT_WRITTEN)
-        temporary = self.config_file.with_suffix(".partial")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(self.config_file)
+        files.write_whole(self.config_file, text)
+
+    def locked(self):
+        """Hold the run for one process; UserError names the one that has it."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        return files.locked(self.path / "lock", f"training in {self.path}")
 
     def check_writable(self) -> None:
         """Raise UserError where files cannot be written here; makes nothing that stays."""

@@ -7,28 +7,24 @@ from tfvrnn.models import VideoPredictor
 ALGORITHM = "philox"  # named, as the automatic choice differs by device
 
 
-def training_noise(model: VideoPredictor, batch: int, steps: int, seed: int, step):
-    """The noise of a training or validation step: a function of (seed, step, level, example).
+def training_noise(model: VideoPredictor, examples, steps: int, seed: int, step):
+    """The noise of a training or validation step: row b depends on (seed, step, level,
+    examples[b]) alone, so that it does not matter how a batch is divided over devices.
 
     Args:
-        batch: examples of the whole step; an example's noise depends on its place alone.
+        examples: int `[B]`, places in the whole batch.
         steps: predicted frames.
         seed: int. step: int scalar, may be a tensor.
 
     Returns:
-        List of float32 tensors, shaped as `model.noise_shapes(batch, steps)`.
+        List of float32 tensors, shaped as `model.noise_shapes(B, steps)`.
     """
-    return [
-        tf.random.stateless_normal(shape, _key(seed, step, level), alg=ALGORITHM)
-        for level, shape in enumerate(model.noise_shapes(batch, steps))
-    ]
+    shapes = [shape[1:] for shape in model.noise_shapes(1, steps)]
 
+    def key(example, level):
+        return _fold(_key(seed, step, level), example)
 
-def _key(seed, time, level: int):
-    """A key of 128 bits: folding in an int32 would leave 32 of each half."""
-    key = tf.stack([tf.cast(seed, tf.int64), tf.cast(time, tf.int64)])
-    level = tf.constant(level, tf.int64)
-    return tf.random.experimental.stateless_fold_in(key, level, ALGORITHM)
+    return _normals(shapes, key, examples)
 
 
 def row_noise(model: VideoPredictor, seeds, time):
@@ -42,17 +38,31 @@ def row_noise(model: VideoPredictor, seeds, time):
         List of float32 `[B, r, r, Z]`, one per latent level.
     """
     shapes = [shape[2:] for shape in model.noise_shapes(1, 1)]
+    return _normals(shapes, lambda seed, level: _key(seed, time, level), seeds)
+
+
+def _normals(shapes, key, rows) -> list:
+    """For each shape number `level`, a row for every one of `rows`, drawn by key(row, level)."""
     if not shapes:
         return []
 
-    def row(seed):
+    def draw(row):
         return [
-            tf.random.stateless_normal(shape, _key(seed, time, level), alg=ALGORITHM)
+            tf.random.stateless_normal(shape, key(row, level), alg=ALGORITHM)
             for level, shape in enumerate(shapes)
         ]
 
     specs = [tf.TensorSpec(shape, tf.float32) for shape in shapes]
-    return tf.map_fn(row, seeds, fn_output_signature=specs)
+    return tf.map_fn(draw, tf.convert_to_tensor(rows), fn_output_signature=specs)
+
+
+def _key(seed, time, level: int):
+    """A key of 128 bits: folding in an int32 would leave 32 of each half."""
+    return _fold(tf.stack([tf.cast(seed, tf.int64), tf.cast(time, tf.int64)]), level)
+
+
+def _fold(key, number):
+    return tf.random.experimental.stateless_fold_in(key, tf.cast(number, tf.int64), ALGORITHM)
 
 
 def sample_videos(model: VideoPredictor, context, horizon: int, seeds=None, mean: bool = False):

@@ -84,14 +84,48 @@ def test_the_number_of_workers_does_not_matter_and_the_seed_does(data):
     assert clips(data, seed=4) != one
 
 
-def test_shards_of_workers_are_all_of_it_without_overlap(data):
-    whole = list(make_dataset(data, MODEL, "train").unbatch().take(12).as_numpy_iterator())
-    parts = []
-    for worker in range(3):
-        own = make_dataset(data, MODEL, "train", shard=(worker, 3)).unbatch().take(4)
-        parts.append(list(own.as_numpy_iterator()))
-    for number, clip in enumerate(whole):
-        np.testing.assert_array_equal(parts[number % 3][number // 3], clip)
+@pytest.mark.parametrize("parts", [1, 2])
+def test_parts_of_workers_are_all_of_a_batch_without_overlap(data, parts):
+    data = dataclasses.replace(data, batch_size=12)
+    whole = make_dataset(data, MODEL, "train").take(3)
+    own = [make_dataset(data, MODEL, "train", shard=(k, 3), parts=parts) for k in range(3)]
+    own = [list(dataset.take(3 * parts)) for dataset in own]
+    for number, batch in enumerate(whole):
+        joined = [part for worker in own for part in worker[number * parts : (number + 1) * parts]]
+        np.testing.assert_array_equal(tf.concat(joined, 0), batch)
+
+
+def test_a_batch_that_does_not_divide_is_refused(data):
+    with pytest.raises(UserError, match=r"must divide into 6 equal parts\. Received: 4"):
+        make_dataset(data, MODEL, "train", shard=(0, 3), parts=2)
+
+
+@pytest.fixture(scope="module")
+def service():
+    """The address of a tf.data service with one worker."""
+    servers = tf.data.experimental.service
+    dispatcher = servers.DispatchServer()
+    address = dispatcher.target.partition("://")[2]
+    worker = servers.WorkerServer(servers.WorkerConfig(dispatcher_address=address))
+    yield dispatcher.target
+    del worker  # before its dispatcher: the other way round, both wait
+
+
+def test_a_service_of_one_worker_makes_the_same_videos(data, service):
+    found = [make_dataset(x, MODEL, "train") for x in (data, with_service(data, service))]
+    for here, there in zip(*(dataset.take(12) for dataset in found), strict=True):
+        np.testing.assert_array_equal(here, there)
+
+
+def test_trainers_of_one_service_share_without_overlap(service):
+    data = with_service(DataConfig(horizon=2, batch_size=3, digits=1), service)
+    trainers = [iter(make_dataset(data, MODEL, "train").take(4)) for _ in range(2)]
+    videos = {video.numpy().tobytes() for _ in range(4) for t in trainers for video in next(t)}
+    assert len(videos) == 2 * 4 * 3
+
+
+def with_service(data, service):
+    return dataclasses.replace(data, service=service)
 
 
 def test_augmentation_is_a_function_of_seed_and_number(data):
@@ -207,7 +241,7 @@ def test_other_options_two_at_once_and_nothing_are_refused(tmp_path):
         start()
         yield {"video": video(0)}
 
-    with pytest.raises(UserError, match="another preparation"):
+    with pytest.raises(UserError, match="is preparing"):
         start(make=another)
     with pytest.raises(UserError, match=r"not one video for train \(a: short\)"):
         start(make=lambda work: iter([Skipped("a", "short")]))

@@ -158,7 +158,7 @@ def test_damaged_and_missing_parts_are_measured_again(run, monkeypatch, cheap):
 
 def test_two_at_once_are_refused(run, monkeypatch, cheap):
     monkeypatch.setattr(evaluate, "_measure", lambda *_: evaluate_run(run, CHANGES))
-    with pytest.raises(UserError, match="another process"):
+    with pytest.raises(UserError, match="is measuring into"):
         evaluate_run(run, CHANGES)
 
 

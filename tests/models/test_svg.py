@@ -32,7 +32,7 @@ def frames():
 
 @pytest.fixture(scope="module")
 def noise(model):
-    return [z.numpy() for z in training_noise(model, 2, STEPS - FIRST, 0, 0)]
+    return [z.numpy() for z in training_noise(model, range(2), STEPS - FIRST, 0, 0)]
 
 
 # The parts

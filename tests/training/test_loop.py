@@ -52,6 +52,7 @@ def test_a_run_folder_holds_its_parts(run):
     assert sorted(p.name for p in folder.iterdir()) == [
         "checkpoints",
         "config.flags",
+        "lock",
         "tensorboard",
     ]
     assert RunFolder(folder).read_config() == config

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import zlib
 
 import tensorflow as tf
 
@@ -17,6 +18,7 @@ def make_dataset(
     split: str,
     start: int = 0,
     shard: tuple[int, int] = (0, 1),
+    parts: int = 1,
 ) -> tf.data.Dataset:
     """Batches of videos, in an order that is a function of (seed, split) alone.
 
@@ -28,30 +30,63 @@ def make_dataset(
         split: 'train' (endless, whole batches only), 'validation' or 'test' (finite, the last
             batch may be smaller). No digit, clip or file is in two splits.
         start: number of the first video; a run that has consumed n videos goes on at n.
-        shard: (k, n): every n-th video from the k-th on, for worker k of n; `data.batch_size` is
-            the worker's own.
+        shard: (k, n): of every batch, the k-th of n equal parts: what worker k of n reads.
+        parts: equal parts that the worker's own are given in, one after another.
 
     Returns:
-        Dataset of uint8 `[B, T, H, W, C]`, T = context + horizon.
+        Dataset of uint8 `[data.batch_size / n / parts, T, H, W, C]`, T = context + horizon.
 
     Raises:
-        UserError: a split that there is not, a dataset that is not there or does not fit.
+        UserError: a split that there is not, a dataset that is not there or does not fit, a
+            batch that does not divide.
     """
     if split not in SPLITS:
         raise UserError(f"`split` must be one of {', '.join(SPLITS)}. Received: {split!r}")
+    if data.batch_size % (shard[1] * parts):
+        raise UserError(
+            f"`data.batch_size` must divide into {shard[1] * parts} equal parts. "
+            f"Received: {data.batch_size}"
+        )
     # A module a dataset, imported where it is wanted: TFDS takes seconds.
     module = importlib.import_module(f"tfvrnn.data.{data.dataset}")
     source = module.make_source(data, model, split, start)
-    augmented = split == "train" and augment.is_wanted(data)
+    training = split == "train"
+    augmented = training and augment.is_wanted(data)
 
     def make(number, item):
         video = source.make(number, item)
         return augment.augment(video, number, data) if augmented else video
 
-    items = source.items.shard(shard[1], shard[0])
+    # What the service's workers are given in turns cannot be told apart by its place.
+    shard = (0, 1) if data.service and training else shard
+    items = _part(source.items, data.batch_size, *shard)
     videos = items.map(make, num_parallel_calls=data.workers, deterministic=True)
-    batches = videos.batch(data.batch_size, drop_remainder=split == "train")
+    size = data.batch_size // (shard[1] * parts)
+    batches = videos.batch(size, drop_remainder=training)
+    if data.service and training:
+        job = f"train-{zlib.crc32(repr((data, model)).encode()):08x}-{start}"
+        batches = _served(batches, data.service, job)
     return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def _part(items, batch: int, k: int, n: int) -> tf.data.Dataset:
+    """Of every `batch` items the k-th of n equal parts."""
+    if n == 1:
+        return items
+    part = slice(k * batch // n, (k + 1) * batch // n)
+    blocks = items.batch(batch)
+    return blocks.map(lambda *block: tf.nest.map_structure(lambda x: x[part], block)).unbatch()
+
+
+def _served(batches, address: str, job: str) -> tf.data.Dataset:
+    """The batches, made by the workers of a tf.data service.
+
+    Every batch comes once, to whichever trainer of the job asks first; in no certain order where
+    there are several workers or trainers. A resumed run is another job.
+    """
+    service = tf.data.experimental.service
+    mode = service.ShardingPolicy.DYNAMIC
+    return batches.apply(service.distribute(mode, address, job_name=job))
 
 
 @contextlib.contextmanager

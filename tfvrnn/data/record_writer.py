@@ -5,12 +5,10 @@ for a dataset. What an interrupted preparation finished is not done again.
 """
 
 import errno
-import fcntl
 import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +16,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
+from tfvrnn import files
 from tfvrnn.config import UserError
 
 VERSION = "1.0.0"
@@ -78,7 +77,7 @@ def write_dataset(
         return _already(final, plan)
     try:
         aside.mkdir(parents=True, exist_ok=True)
-        with _locked(aside):
+        with files.locked(aside / LOCK, f"preparing {final}"):
             _begin(aside, plan)
             features = tfds.features.FeaturesDict(features)
             paths = list(zip(shards, _file_names(folder.name, shards)))
@@ -108,16 +107,6 @@ def _already(final, plan) -> Prepared:
     return Prepared(final, stored["videos"], [Skipped(*entry) for entry in stored["skipped"]])
 
 
-@contextmanager
-def _locked(aside: Path):
-    with (aside / LOCK).open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"another preparation is writing into {aside}") from None
-        yield
-
-
 def _begin(aside, plan) -> None:
     """Keep what was written for this very plan; what another left is of no use."""
     path = aside / PLAN
@@ -125,7 +114,7 @@ def _begin(aside, plan) -> None:
         for old in aside.iterdir():
             if old.name != LOCK:
                 old.unlink()
-    _replace(path, json.dumps(plan))
+    files.write_whole(path, json.dumps(plan))
 
 
 def _file_names(name: str, shards) -> list[str]:
@@ -154,7 +143,7 @@ def _write_shard(path: Path, features, made: Iterable[dict | Skipped]) -> None:
             count += 1
     partial.replace(path)
     report = {"count": count, "bytes": path.stat().st_size, "skipped": skipped}
-    _replace(_report(path), json.dumps(report))
+    files.write_whole(_report(path), json.dumps(report))
 
 
 def _finish(aside, final, features, paths, description) -> Prepared:
@@ -183,7 +172,7 @@ def _finish(aside, final, features, paths, description) -> Prepared:
         check_data=False,
     )
     plan = json.loads((aside / PLAN).read_text())
-    _replace(
+    files.write_whole(
         aside / PLAN, json.dumps({"plan": plan, "videos": videos, "skipped": skipped}, indent=1)
     )
     for name in reports:
@@ -191,12 +180,6 @@ def _finish(aside, final, features, paths, description) -> Prepared:
     (aside / LOCK).unlink()
     aside.rename(final)
     return Prepared(final, videos, skipped)
-
-
-def _replace(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text)
-    partial.replace(path)
 
 
 def digest(path: Path) -> str:

@@ -2,10 +2,8 @@
 
 import contextlib
 import dataclasses
-import fcntl
 import io
 import json
-import os
 import shutil
 import sys
 import time
@@ -17,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from tfvrnn import metrics
+from tfvrnn import files, metrics
 from tfvrnn.config import Config, EvalConfig, UserError
 from tfvrnn.data import make_dataset, reading
 from tfvrnn.evaluation import protocol as protocols
@@ -131,7 +129,7 @@ def _evaluate(plan: Plan, anew) -> Result:
             "seconds": seconds,
         }
         _write_arrays(path.with_suffix(".npz"), measured)
-        _write(path, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
+        files.write_whole(path, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
         shutil.rmtree(folder)
     return read_result(path, plan.name)
 
@@ -250,11 +248,7 @@ def _parts(path: Path, protocol: dict) -> Iterator[Path]:
     """Where the batches of an evaluation that is not finished lie, for one process at a time."""
     folder = path.with_name(f".{path.stem}-{protocols.protocol_hash(protocol)}")
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"another process is measuring into {folder}") from None
+    with files.locked(folder / "lock", f"measuring into {folder}"):
         yield folder
 
 
@@ -279,11 +273,4 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
 def _write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
-    _write(path, buffer.getvalue())
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all."""
-    partial = path.with_name(f".{path.name}-{os.getpid()}")
-    partial.write_bytes(content)
-    partial.replace(path)
+    files.write_whole(path, buffer.getvalue())

@@ -124,9 +124,8 @@ class Measures:
     def _compute_terms(self, videos, number):
         """(terms of the negative ELBO, nats per latent channel), latents from the posterior."""
         frames = tf.cast(videos, tf.float32) / 255.0
-        noise = training_noise(
-            self.model, frames.shape[0], self.horizon, self.settings.seed, FIRST_STEP + number
-        )
+        places, step = tf.range(tf.shape(frames)[0]), FIRST_STEP + number
+        noise = training_noise(self.model, places, self.horizon, self.settings.seed, step)
         terms, _ = self.model.training_terms(frames, noise)
         return terms, self.model.channel_nats(frames, noise) if self.random else {}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import tensorflow as tf
 
 import tfvrnn
-from tfvrnn import config_flags, sampling
+from tfvrnn import config_flags, files, sampling
 from tfvrnn.config import UserError
 from tfvrnn.models import VideoPredictor
 from tfvrnn.run_folder import RunFolder, load_run
@@ -113,9 +113,9 @@ def export_model(
         warmup.write(aside, name, model, sorted(signatures), batch_sizes)
         (aside / "assets.extra" / CARD).write_text(_to_json(card))
         aside.rename(base / str(number))
-        _replace(base / CARD, _to_json(card))
-        _replace(base / "models.config", models_config(name))
-        _replace(base / "batching.config", batching_config(batch_sizes))
+        files.write_whole(base / CARD, _to_json(card))
+        files.write_whole(base / "models.config", models_config(name))
+        files.write_whole(base / "batching.config", batching_config(batch_sizes))
     except (OSError, tf.errors.OpError) as error:
         reason = error.strerror if isinstance(error, OSError) else error.message
         raise UserError(f"cannot write the export into {base}: {reason}") from None
@@ -225,9 +225,3 @@ def _evaluation(folder: RunFolder) -> dict:
 
 def _to_json(value) -> str:
     return json.dumps(value, indent=2) + "\n"
-
-
-def _replace(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}-{os.getpid()}")
-    partial.write_text(text)
-    partial.replace(path)

@@ -31,13 +31,13 @@ class Checkpoints:
         averages: MovingAverages | None = None,
         keep: int = 3,
     ):
-        self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self.videos = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self._videos = tf.Variable(0, dtype=tf.int64, trainable=False)
         # The optimizer that scales the loss lies beside the one inside it, so that a run can
         # go on under another precision.
         adam = getattr(optimizer, "inner_optimizer", optimizer)
         weights = run_folder.flat_weights(model)
-        self.parts = dict(weights=weights, optimizer=adam, step=self.step, videos=self.videos)
+        self.parts = dict(weights=weights, optimizer=adam, step=self._step, videos=self._videos)
         self.optional = {}
         if optimizer is not adam:
             scale = [optimizer.dynamic_scale.value, optimizer.step_counter.value]
@@ -53,9 +53,24 @@ class Checkpoints:
             checkpoint_name="ckpt",
         )
 
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return int(self._step.numpy())
+
+    @property
+    def videos(self) -> int:
+        """Videos of the training data consumed."""
+        return int(self._videos.numpy())
+
+    def advance(self, videos: int) -> None:
+        """One more step is done, on so many videos."""
+        self._step.assign_add(1)
+        self._videos.assign_add(videos)
+
     def save(self) -> Path:
         """Save under the current step; the oldest beyond `keep` are deleted."""
-        path = self.manager.save(checkpoint_number=int(self.step))
+        path = self.manager.save(checkpoint_number=self.step)
         self._forget_times()
         return Path(path)
 

@@ -13,12 +13,13 @@ from tqdm import tqdm
 
 from tfvrnn import program
 from tfvrnn.config import Config, UserError
-from tfvrnn.data import make_dataset, reading
+from tfvrnn.data import reading
 from tfvrnn.models import build_model
 from tfvrnn.run_folder import RunFolder, checkpoint_paths, load_run
 from tfvrnn.training.checkpoint import Checkpoints
 from tfvrnn.training.optimizer import MovingAverages, make_optimizer
 from tfvrnn.training.step import make_train_step, per_unit
+from tfvrnn.training.strategy import Workers, distributed_dataset, make_strategy
 from tfvrnn.training.summaries import Summaries
 from tfvrnn.training.validation import Validation
 
@@ -60,59 +61,89 @@ def train(config: Config) -> Outcome:
         TrainingDiverged: the loss of a step is not finite; names the step and the last good
             checkpoint.
     """
-    with stop_signals() as stop:
-        return _train(config, stop)
-
-
-def _train(config: Config, stop: list[int]) -> Outcome:
-    settings, folder = config.train, RunFolder(config.train.run_dir)
     prepare_tensorflow(config)
-    make_dataset(config.data, config.model, "train")  # complains before anything is written
-    model = build_model(config.model, settings.precision, settings.seed, settings.remat)
-    optimizer = make_optimizer(settings)
-    optimizer.build(model.trainable_variables)
-    averages = MovingAverages(model, settings.average_decay) if settings.average_decay else None
-    checkpoints = Checkpoints(folder, model, optimizer, averages, settings.checkpoints_to_keep)
-    begin(config, folder, model, checkpoints)
+    strategy = make_strategy(config.train.strategy)
+    folder = RunFolder(config.train.run_dir)
+    workers = Workers(strategy)
+    lock = folder.locked() if workers.is_chief else contextlib.nullcontext()
+    with stop_signals() as stop, lock:
+        return _train(config, folder, strategy, workers, stop)
 
-    step = int(checkpoints.step)
-    dataset = make_dataset(config.data, config.model, "train", int(checkpoints.videos))
-    train_step = make_train_step(model, optimizer, config, averages)
-    validation = Validation(model, config, averages)
-    summaries, log, found = Summaries(folder, config), Log(config), {}
-    with reading(config.data), progress_bar(step, settings.steps) as bar:
-        for frames in dataset.take(settings.steps - step):
-            metrics = train_step(frames, tf.constant(step, tf.int64))
-            step += 1
+
+def _train(config: Config, folder: RunFolder, strategy, workers: Workers, stop) -> Outcome:
+    settings, chief = config.train, workers.is_chief
+    distributed_dataset(strategy, config, 0)  # complains before anything is written
+    with strategy.scope():
+        model = build_model(config.model, settings.precision, settings.seed, settings.remat)
+        optimizer = make_optimizer(settings)
+        optimizer.build(model.trainable_variables)
+        decay = settings.average_decay
+        averages = MovingAverages(model, decay) if decay else None
+        checkpoints = Checkpoints(folder, model, optimizer, averages, settings.checkpoints_to_keep)
+        train_step = make_train_step(model, optimizer, config, averages)
+    begin(config, folder, model, checkpoints, chief)
+    workers.check_same_step(checkpoints.step)
+    # From here on without the scope, in which what the chief alone makes would be waited for.
+    step = checkpoints.step
+    dataset = distributed_dataset(strategy, config, checkpoints.videos)
+    chores = Chores(config, folder, model, checkpoints, averages) if chief else None
+    log = Log(config)
+    with reading(config.data), progress_bar(step, settings.steps, chief) as bar:
+        for done, frames in zip(range(step, settings.steps), dataset):
+            metrics = train_step(frames, tf.constant(done, tf.int64))
+            step = done + 1
             metrics = {name: float(value) for name, value in metrics.items()}
             check_finite(metrics, step, folder)
-            checkpoints.step.assign(step)
-            checkpoints.videos.assign_add(config.data.batch_size)
+            checkpoints.advance(config.data.batch_size)
             log.add(metrics)
             bar.update()
             bar.set_postfix_str(log.line(), refresh=False)
-            last, stopping = step == settings.steps, bool(stop)
-            if step % settings.log_every == 0 or last:
-                means = log.take()
-                means |= per_unit(means, model, config.data.horizon)
-                summaries.write_scalars(summaries.train, step, means)
-            if step % settings.validate_every == 0 or last:
-                found = validate(validation, summaries, step, bar)
-                log.restart_clock()
-            if step % settings.checkpoint_every == 0 or last or stopping:
-                checkpoints.save()
-                log.restart_clock()
+            stopping = workers.any(bool(stop))
+            if chores:
+                chores.after(step, log, bar, stopping)
             if stopping:
                 break
-    summaries.flush()
+    found = chores.found if chores else {}
     return Outcome(step, stopped=step < settings.steps, validation=found)
 
 
-def begin(config: Config, folder: RunFolder, model, checkpoints: Checkpoints) -> None:
-    """Make the run folder, or take its newest checkpoint; or another run's weights."""
+class Chores:
+    """What the chief does between steps: records, validations, checkpoints.
+
+    Args:
+        config, folder: of the run.
+        model, checkpoints, averages: as the train step has them.
+    """
+
+    def __init__(self, config: Config, folder: RunFolder, model, checkpoints, averages):
+        self.settings, self.horizon, self.model = config.train, config.data.horizon, model
+        self.checkpoints = checkpoints
+        self.validation = Validation(model, config, averages)
+        self.summaries = Summaries(folder, config)
+        self.found: dict[str, float] = {}
+
+    def after(self, step: int, log, bar, stopping: bool) -> None:
+        """All that is due after step number `step`."""
+        settings, last = self.settings, step == self.settings.steps
+        if step % settings.log_every == 0 or last:
+            means = log.take()
+            means |= per_unit(means, self.model, self.horizon)
+            self.summaries.write_scalars(self.summaries.train, step, means)
+        if step % settings.validate_every == 0 or last:
+            self.found = validate(self.validation, self.summaries, step, bar)
+            log.restart_clock()
+        if step % settings.checkpoint_every == 0 or last or stopping:
+            self.checkpoints.save()
+            log.restart_clock()
+        if last or stopping:
+            self.summaries.flush()
+
+
+def begin(config: Config, folder: RunFolder, model, checkpoints, chief: bool = True) -> None:
+    """Take the run's newest checkpoint, or another run's weights; the chief makes the folder."""
     path = checkpoints.restore()
     if path:
-        print(f"resuming {folder.path} after step {int(checkpoints.step)} ({path.name})")
+        print(f"resuming {folder.path} after step {checkpoints.step} ({path.name})")
     elif checkpoint_paths(folder.checkpoints):
         raise UserError(f"no whole checkpoint in {folder.checkpoints}: nothing to go on from")
     elif config.train.init_from:
@@ -121,8 +152,9 @@ def begin(config: Config, folder: RunFolder, model, checkpoints: Checkpoints) ->
         if checkpoints.averages:
             checkpoints.averages.restart()
         print(f"starting from the weights of {config.train.init_from}, step {step}")
-    folder.checkpoints.mkdir(parents=True, exist_ok=True)
-    folder.write_config(config)
+    if chief:
+        folder.checkpoints.mkdir(parents=True, exist_ok=True)
+        folder.write_config(config)
 
 
 def check_finite(metrics: dict, step: int, folder: RunFolder) -> None:
@@ -149,9 +181,9 @@ def validate(validation: Validation, summaries: Summaries, step: int, bar) -> di
         summaries.write_pictures(step, videos)
     summaries.flush()
     tqdm.write(
-        f"step {step}: validation negative ELBO {scalars['negative_elbo']:.1f} "
-        f"= reconstruction {scalars['reconstruction']:.1f} + KL {scalars['kl']:.2f} nats "
-        f"(copying the last frame: reconstruction {scalars['copy_last']:.1f})"
+        f"step {step}: validation negative ELBO {scalars['negative_elbo']:.4g} "
+        f"= reconstruction {scalars['reconstruction']:.4g} + KL {scalars['kl']:.2f} nats "
+        f"(copying the last frame: reconstruction {scalars['copy_last']:.4g})"
     )
     return scalars
 
@@ -185,7 +217,7 @@ class Log:
         terms = self.newest
         levels = " ".join(f"{n}={v:.2f}" for n, v in terms.items() if n.startswith("kl_"))
         return (
-            f"loss={terms['loss']:.1f} reconstruction={terms['reconstruction']:.1f} "
+            f"loss={terms['loss']:.4g} reconstruction={terms['reconstruction']:.4g} "
             f"{levels} beta={terms['beta']:.2g} {self.frames_per_second:.0f} frames/s"
         )
 
@@ -201,9 +233,16 @@ class Log:
         return means
 
 
-def progress_bar(step: int, steps: int) -> tqdm:
+def progress_bar(step: int, steps: int, shown: bool = True) -> tqdm:
     """A progress bar over steps, with the time left."""
-    return tqdm(total=steps, initial=step, unit="step", dynamic_ncols=True, smoothing=0.05)
+    return tqdm(
+        total=steps,
+        initial=step,
+        unit="step",
+        dynamic_ncols=True,
+        smoothing=0.05,
+        disable=not shown,
+    )
 
 
 @contextlib.contextmanager

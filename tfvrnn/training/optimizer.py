@@ -52,7 +52,18 @@ def ramp(step, steps: int):
     return tf.minimum(1.0, (tf.cast(step, tf.float32) + 1.0) / steps)
 
 
-class Adam(keras.optimizers.Adam):
+class TakesReduced:
+    """Of an optimizer that is given gradients which are the same on all replicas.
+
+    Keras' optimizers sum the replicas' gradients after they clipped each; the train step reduces
+    them before, so that clipping and a loss scale see the whole batch's.
+    """
+
+    def _all_reduce_sum_gradients(self, grads_and_vars):
+        return list(grads_and_vars)
+
+
+class Adam(TakesReduced, keras.optimizers.Adam):
     """Keras' Adam with TensorFlow's one fused operation for each variable.
 
     The same numbers as Keras' own update, which traces 39 operations a variable: half of the
@@ -121,13 +132,18 @@ class MovingAverages:
 
     def __init__(self, model: keras.Model, decay: float):
         self.decay = decay
+        self.strategy = tf.distribute.get_strategy()
         self.weights = [weight.value for weight in model.trainable_variables]
         self.averages = [tf.Variable(weight, trainable=False) for weight in self.weights]
 
     def update(self) -> None:
-        """Take in the weights as they are; traced into the train step."""
-        for average, weight in zip(self.averages, self.weights):
+        """Take in the weights as they are; traced into the train step, outside of replicas."""
+
+        def take_in(average, weight):
             average.assign_sub((1.0 - self.decay) * (average - weight))
+
+        for average, weight in zip(self.averages, self.weights):
+            self.strategy.extended.update(average, take_in, args=(weight,), group=False)
 
     def restart(self) -> None:
         """Set the averages to the weights as they are."""

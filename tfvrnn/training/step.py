@@ -45,24 +45,29 @@ def make_train_step(
 ) -> Callable:
     """The train step `step(frames, step_number) -> metrics`, one `tf.function`.
 
-    `frames` uint8 `[batch_size, T, H, W, C]`; `step_number` int64, from 0. The noise is a
-    function of (seed, step number), so that a resumed run goes on as if never stopped. Metrics
-    are float32 scalars: those of `loss_terms`, beta, learning_rate, gradient_norm, and
-    loss_scale under mixed_float16.
+    To be made in the scope of the strategy under which model and optimizer were. `frames` uint8
+    `[batch_size, T, H, W, C]`, divided over the replicas; `step_number` int64, from 0. The noise
+    is a function of (seed, step number, place in the batch), so that a resumed run goes on as if
+    never stopped, and any number of replicas does the same. Metrics are float32 scalars: those
+    of `loss_terms`, beta, learning_rate, gradient_norm, and loss_scale under mixed_float16.
     """
     data, settings = config.data, config.train
+    strategy = tf.distribute.get_strategy()
+    rows = data.batch_size // strategy.num_replicas_in_sync
     scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
     adam = optimizer.inner_optimizer if scaled else optimizer
     compute = _make_gradients(model, optimizer, settings.accumulate)
     if settings.jit_compile:
         compute = tf.function(compute, jit_compile=True, autograph=False)
 
-    @tf.function(autograph=False)
-    def train_step(frames, step):
-        noise = sampling.training_noise(model, data.batch_size, data.horizon, settings.seed, step)
+    def replica_step(frames, step):
+        replica = tf.distribute.get_replica_context()
+        places = rows * replica.replica_id_in_sync_group + tf.range(rows)
+        noise = sampling.training_noise(model, places, data.horizon, settings.seed, step)
         beta = settings.beta * ramp(step, settings.beta_warmup_steps)
         scale = tf.identity(optimizer.dynamic_scale) if scaled else tf.constant(1.0)
-        gradients, metrics = compute(frames, noise, beta)
+        found = compute(frames, noise, beta)
+        gradients, metrics = replica.all_reduce(tf.distribute.ReduceOp.MEAN, found)
         metrics |= {
             "beta": beta,
             "learning_rate": tf.convert_to_tensor(adam.learning_rate),
@@ -72,9 +77,15 @@ def make_train_step(
             metrics["loss_scale"] = scale
         if gradients:  # copy_last has nothing to learn
             optimizer.apply_gradients(zip(gradients, model.trainable_variables))
+        return metrics
+
+    @tf.function(autograph=False)
+    def train_step(frames, step):
+        metrics = strategy.run(replica_step, args=(frames, step))
         if averages:
             averages.update()
-        return metrics
+        # Equal on all replicas.
+        return {n: strategy.experimental_local_results(m)[0] for n, m in metrics.items()}
 
     return train_step
 

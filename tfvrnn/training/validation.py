@@ -80,11 +80,9 @@ class Validation:
         return terms, predictions
 
     def _noise(self, frames, number):
-        data, seed = self.config.data, self.config.train.seed
-        noise = sampling.training_noise(
-            self.model, data.batch_size, data.horizon, seed, FIRST_STEP + number
-        )
-        return [z[: tf.shape(frames)[0]] for z in noise]
+        horizon, seed = self.config.data.horizon, self.config.train.seed
+        places = tf.range(tf.shape(frames)[0])
+        return sampling.training_noise(self.model, places, horizon, seed, FIRST_STEP + number)
 
     def _active_channels(self, frames):
         """{active_channels_<resolution>: latent channels in use}, on one batch."""

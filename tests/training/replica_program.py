@@ -1,0 +1,83 @@
+"""Train a tiny run for a few steps on so many replicas or workers, and write what came of it.
+
+python replica_program.py OUT.npz one_device|mirrored|multi_worker sgd,adam,fp16
+
+Two virtual CPUs stand in for two devices; workers find each other by TF_CONFIG.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tiny_run import SMALL
+
+from tfvrnn import config_flags
+from tfvrnn.models import build_model
+from tfvrnn.training import optimizer as optimizers
+from tfvrnn.training.loop import prepare_tensorflow
+from tfvrnn.training.step import make_train_step
+from tfvrnn.training.strategy import Workers, distributed_dataset, make_strategy
+
+ALL = {
+    "data.batch_size": 8,
+    "train.clip_norm": 5.0,
+    "train.accumulate": 2,
+    "train.weight_decay": 1e-3,
+    "train.average_decay": 0.9,
+}
+# Under a loss scale the first steps are skipped, until it has fallen far enough.
+STEPS = {"sgd": 5, "adam": 5, "fp16": 12}
+
+
+class SGD(optimizers.TakesReduced, keras.optimizers.SGD):
+    """Its steps are the reduced gradients."""
+
+
+def run(strategy, kind):
+    """{name: array} of what came of some steps."""
+    config = config_flags.replace(SMALL, ALL)
+    optimizer = None
+    if kind == "sgd":
+        optimizer = SGD(1e-2, global_clipnorm=5.0, weight_decay=1e-3)
+    if kind == "fp16":
+        config = config_flags.replace(config, {"train.precision": "mixed_float16"})
+    model = build_model(config.model, config.train.precision)
+    optimizer = optimizer or optimizers.make_optimizer(config.train)
+    optimizer.build(model.trainable_variables)
+    averages = optimizers.MovingAverages(model, config.train.average_decay)
+    step = make_train_step(model, optimizer, config, averages)
+    dataset = distributed_dataset(strategy, config, start=0)
+    losses, norms = [], []
+    for number, frames in zip(range(STEPS[kind]), dataset):
+        metrics = step(frames, tf.constant(number, tf.int64))
+        losses.append(float(metrics["loss"]))
+        norms.append(float(metrics["gradient_norm"]))
+    flat = {"weights": model.trainable_variables, "averages": averages.averages}
+    found = {n: np.concatenate([np.ravel(v.numpy()) for v in vs]) for n, vs in flat.items()}
+    return found | {"losses": losses, "norms": norms}
+
+
+def main(out, name, kinds):
+    if name == "mirrored":
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        halves = [tf.config.LogicalDeviceConfiguration()] * 2
+        tf.config.set_logical_device_configuration(cpu, halves)
+    prepare_tensorflow(SMALL)
+    strategy = make_strategy(name)
+    found = {"replicas": strategy.num_replicas_in_sync}
+    with strategy.scope():
+        for kind in kinds.split(","):
+            found |= {f"{kind}/{n}": value for n, value in run(strategy, kind).items()}
+    # What one worker was told, all know.
+    workers = Workers(strategy)
+    found["told"] = workers.any(not workers.is_chief)
+    if workers.is_chief:
+        np.savez(out, **found)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,91 @@
+"""One device, two replicas and two worker processes train the same."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from workers import finish, start_workers
+
+from tfvrnn.config import UserError
+from tfvrnn.training.strategy import make_strategy
+
+PROGRAM = Path(__file__).parent / "replica_program.py"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Strategy and kinds of runs to what came of them, each trained once."""
+    folder, found = tmp_path_factory.mktemp("strategies"), {}
+
+    def train(name, kinds):
+        out = folder / f"{name}-{kinds}.npz"
+        if out not in found:
+            command = [PROGRAM, out, name, kinds]
+            if name == "multi_worker":
+                ended = finish(start_workers(command))
+            else:
+                environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+                done = subprocess.run(
+                    [sys.executable, *map(str, command)],
+                    env=environment,
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                )
+                ended = [(done.returncode, done.stderr)]
+            for code, output in ended:
+                assert code == 0, output[-3000:]
+            with np.load(out) as file:
+                found[out] = dict(file)
+        return found[out]
+
+    return train
+
+
+def assert_equal_training(one, several, kind, losses, weights):
+    assert (one["replicas"], several["replicas"]) == (1, 2)
+    np.testing.assert_allclose(several[f"{kind}/losses"], one[f"{kind}/losses"], rtol=losses)
+    np.testing.assert_allclose(several[f"{kind}/norms"], one[f"{kind}/norms"], rtol=losses)
+    for name in ("weights", "averages"):
+        expected, found = one[f"{kind}/{name}"], several[f"{kind}/{name}"]
+        assert np.abs(found - expected).max() <= weights
+        assert len(set(expected)) > 10
+
+
+@pytest.mark.parametrize("name", ["mirrored", "multi_worker"])
+def test_two_take_the_steps_of_one(trained, name):
+    """With clipping, accumulation, weight decay and moving averages, by SGD: its steps are the
+    reduced gradients."""
+    assert_equal_training(trained("one_device", "sgd"), trained(name, "sgd"), "sgd", 1e-5, 1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["mirrored", "multi_worker"])
+@pytest.mark.parametrize(
+    ("kind", "losses", "weights"), [("adam", 1e-4, 5e-3), ("fp16", 2e-3, 5e-3)]
+)
+def test_two_train_as_one(trained, name, kind, losses, weights):
+    """Adam turns rounding into a step of the learning rate where a gradient is truly zero."""
+    one, several = trained("one_device", kind), trained(name, kind)
+    assert_equal_training(one, several, kind, losses, weights=5e-3)
+
+
+def test_what_one_worker_was_told_all_know(trained):
+    assert trained("multi_worker", "sgd")["told"]
+    assert not trained("one_device", "sgd")["told"]
+
+
+@pytest.mark.parametrize(
+    ("name", "variables"),
+    [("multi_worker", {}), ("multi_worker", {"TF_CONFIG": "{"}), ("tpu", {})],
+)
+def test_a_cluster_that_is_not_there_is_one_line(monkeypatch, name, variables):
+    for variable in ("TF_CONFIG", "SLURM_PROCID", "TPU_NAME"):
+        monkeypatch.delenv(variable, raising=False)
+    for variable, value in variables.items():
+        monkeypatch.setenv(variable, value)
+    with pytest.raises(UserError, match=f"`train.strategy` {name} cannot be set up"):
+        make_strategy(name)
