@@ -122,14 +122,14 @@ def make_train(model, config):
 
     def step(state, key):
         values, moments = state
-        noise = [jax.random.normal(key, shape) for shape in noise_shapes]
+        keys = jax.random.split(key, len(noise_shapes))
+        noise = [jax.random.normal(k, shape) for k, shape in zip(keys, noise_shapes)]
         value, gradients = jax.value_and_grad(loss)(values, noise)
         return value, optimizer.stateless_apply(moments, gradients, values)
 
     # Copies, as the first step gives the memory of its state away and sampling needs the weights.
-    state = [
-        [jnp.copy(v.value) for v in vs] for vs in (model.trainable_variables, optimizer.variables)
-    ]
+    variables = (model.trainable_variables, optimizer.variables)
+    state = tuple([jnp.copy(v.value) for v in group] for group in variables)
     step = jax.jit(step, donate_argnums=0).lower(state, jax.random.key(1)).compile()
     keys = iter(jax.random.split(jax.random.key(2), 10_000))
 

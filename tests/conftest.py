@@ -68,3 +68,13 @@ def small_run(tmp_path_factory):
     checkpoints.save()
     RunFolder(folder).write_config(config)
     return folder
+
+
+@pytest.fixture
+def eagerly():
+    """tf.functions run eagerly: what runs once does so sooner than it is traced."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)

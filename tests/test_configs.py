@@ -40,7 +40,7 @@ def test_the_papers_size(name, monkeypatch):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_one_step_with_the_width_shrunk(path, monkeypatch):
+def test_one_step_with_the_width_shrunk(path, monkeypatch, eagerly):
     shrunk = {"model.width": 4, "model.groups": 2, "data.horizon": 2}
     portions = load(path, monkeypatch).train.accumulate
     batch = portions if portions > 1 else 2

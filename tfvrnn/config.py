@@ -227,6 +227,12 @@ class TrainConfig:
     seed: int = option(0, "Seed of initial weights and of all noise.")
     learning_rate: float = option(1e-4, "Learning rate of Adam, after the warm-up.")
     warmup_steps: int = option(0, "Steps over which the learning rate rises from 0.")
+    scale_learning_rate: bool = option(
+        False,
+        "The release's rule for large batches: the learning rate times batch_size / 16, reached "
+        "over 5 epochs, or over warmup_steps where given.",
+    )
+    epoch_videos: int = option(10_000, "Videos of an epoch, for scale_learning_rate.")
     schedule: str = option(
         "constant", "Learning rate after the warm-up; cosine: falls to 0.", ("constant", "cosine")
     )
@@ -275,7 +281,7 @@ class TrainConfig:
         check_fields(self)
         require_at_least(
             self, 1, "steps", "accumulate", "log_every", "validate_every", "validation_videos",
-            "checkpoint_every", "checkpoints_to_keep",
+            "checkpoint_every", "checkpoints_to_keep", "epoch_videos",
         )  # fmt: skip
         require_at_least(
             self, 0, "seed", "warmup_steps", "weight_decay", "clip_norm", "beta",

@@ -90,6 +90,8 @@ def resolve_run(arguments: list[str]) -> tuple[Config, bool]:
             do not fit the run that is there, with both values.
     """
     changes = config_flags.parse_changes(arguments, Config)
+    if changes.get("train.strategy") == "multi_worker" and not changes.get("train.run_dir"):
+        raise UserError("--train.strategy=multi_worker needs one --train.run_dir that all see")
     now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     folder = RunFolder(changes.get("train.run_dir") or f"runs/{now}")
     changes["train.run_dir"] = str(folder.path)

@@ -1,10 +1,18 @@
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tfvrnn.config import TrainConfig
-from tfvrnn.training.optimizer import MovingAverages, WarmupSchedule, make_optimizer, ramp
+from tfvrnn.training.optimizer import (
+    MovingAverages,
+    WarmupSchedule,
+    make_optimizer,
+    make_schedule,
+    ramp,
+)
 
 SHAPES = [(3, 4), (5,)]
 
@@ -92,3 +100,13 @@ def test_moving_averages_follow_the_weights_and_can_be_swapped_in():
             np.testing.assert_allclose(a, b + 0.25, rtol=1e-6)
     for a, b in zip(model.get_weights(), first):
         np.testing.assert_allclose(a, b + 1.0, rtol=1e-6)
+
+
+def test_the_releases_rule_scales_and_ramps_the_learning_rate():
+    config = TrainConfig(learning_rate=1e-4, scale_learning_rate=True, epoch_videos=640)
+    rate = make_schedule(config, batch_size=64)
+    assert float(rate(0)) == pytest.approx(4e-4 / 50)  # 5 epochs of 10 steps
+    assert float(rate(24)) == pytest.approx(2e-4)
+    assert float(rate(49)) == float(rate(10**6)) == pytest.approx(4e-4)
+    given = dataclasses.replace(config, warmup_steps=4)
+    assert float(make_schedule(given, 16)(1)) == pytest.approx(5e-5)

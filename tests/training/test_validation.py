@@ -33,6 +33,7 @@ def test_scalars_are_means_over_the_videos_and_the_same_every_time(made):
     assert scalars["copy_last"] == pytest.approx(copied, rel=1e-4)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_pictures_begin_with_the_context_and_show_every_kind(made):
     config, _, validation = made
     videos = validation().videos
@@ -43,12 +44,14 @@ def test_pictures_begin_with_the_context_and_show_every_kind(made):
     assert np.any(videos["sample 1"] != videos["sample 2"])
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_no_pictures_where_none_are_wanted(made, small):
     _, model, _ = made
     scalars, videos = Validation(model, small(train__pictures=0))()
     assert videos == {} and scalars["reconstruction"] > 0
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_a_channel_is_active_if_its_kl_is_not_zero(made):
     _, model, validation = made
     idle = {k: v for k, v in validation().scalars.items() if k.startswith("active")}
@@ -60,6 +63,7 @@ def test_a_channel_is_active_if_its_kl_is_not_zero(made):
     assert busy == {"active_channels_1": 0, "active_channels_4": 1}
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_moving_averages_are_what_is_validated(made):
     config, model, _ = made
     averages = MovingAverages(model, 0.5)

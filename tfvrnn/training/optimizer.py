@@ -101,15 +101,20 @@ class Adam(TakesReduced, keras.optimizers.Adam):
         )
 
 
-def make_optimizer(config: TrainConfig) -> keras.optimizers.Optimizer:
+def make_schedule(config: TrainConfig, batch_size: int) -> WarmupSchedule:
+    """The learning rate of a configuration, for batches of so many videos over all replicas."""
+    rate, warmup = config.learning_rate, config.warmup_steps
+    if config.scale_learning_rate:
+        rate *= batch_size / 16
+        warmup = warmup or math.ceil(5 * config.epoch_videos / batch_size)
+    return WarmupSchedule(rate, warmup, config.steps if config.schedule == "cosine" else 0)
+
+
+def make_optimizer(config: TrainConfig, batch_size: int = 16) -> keras.optimizers.Optimizer:
     """The optimizer of a configuration; scales the loss under mixed_float16."""
     coupled = config.weight_decay_mode == "coupled"
     optimizer = Adam(
-        WarmupSchedule(
-            config.learning_rate,
-            config.warmup_steps,
-            config.steps if config.schedule == "cosine" else 0,
-        ),
+        make_schedule(config, batch_size),
         epsilon=config.adam_epsilon,
         weight_decay=None if coupled or not config.weight_decay else config.weight_decay,
         coupled_decay=config.weight_decay if coupled else 0.0,
