@@ -240,6 +240,12 @@ def test_the_precision_may_change_between_stops(copy):
     assert train(back).step == 8
 
 
+def test_a_run_that_another_process_trains_is_refused(copy):
+    folder, config = copy
+    with RunFolder(folder).locked(), pytest.raises(UserError, match=rf"is training in {folder}"):
+        train(config_flags.replace(config, {"train.steps": 9}))
+
+
 def test_a_checkpoint_of_another_shape_is_not_taken(copy):
     folder, _ = copy
     other = config_flags.replace(RunFolder(folder).read_config(), {"model.width": 16})

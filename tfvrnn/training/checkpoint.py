@@ -6,6 +6,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from tfvrnn import run_folder
+from tfvrnn.config import UserError
 from tfvrnn.training.optimizer import MovingAverages
 
 
@@ -69,9 +70,19 @@ class Checkpoints:
         self._videos.assign_add(videos)
 
     def save(self) -> Path:
-        """Save under the current step; the oldest beyond `keep` are deleted."""
-        path = self.manager.save(checkpoint_number=self.step)
-        self._forget_times()
+        """Save under the current step; the oldest beyond `keep` are deleted.
+
+        Raises:
+            UserError: it cannot be written; those before stay.
+        """
+        try:
+            path = self.manager.save(checkpoint_number=self.step)
+            self._forget_times()
+        except (OSError, tf.errors.OpError) as error:
+            reason = " ".join(str(getattr(error, "message", error)).split())[:200]
+            raise UserError(
+                f"the checkpoint of step {self.step} cannot be written: {reason}"
+            ) from None
         return Path(path)
 
     def _forget_times(self):

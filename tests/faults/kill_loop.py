@@ -1,0 +1,79 @@
+"""Kill a short run at random moments, until it ends; it must end as if never disturbed.
+
+    python tests/faults/kill_loop.py [--kills=50] [--seed=0]
+
+SIGKILL falls at any time: while TensorFlow is imported, in a step, in the middle of a checkpoint.
+Prints one line a kill, and whether the weights at the end are equal to the last bit.
+"""
+
+import argparse
+import random
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+STEPS = 400
+OPTIONS = [
+    "--model.image_size=8", "--model.channels=1", "--model.width=8", "--model.groups=2",
+    "--model.latent_resolutions=1,4", "--data.digits=1", "--data.horizon=2",
+    "--data.batch_size=4", "--train.learning_rate=1e-3", "--train.average_decay=0.9",
+    f"--train.steps={STEPS}", "--train.checkpoint_every=3", f"--train.validate_every={STEPS}",
+    "--train.validation_videos=2", "--train.pictures=0", "--train.deterministic",
+]  # fmt: skip
+
+
+def start(folder):
+    command = [sys.executable, ROOT / "bin" / "train.py", f"--train.run_dir={folder}", *OPTIONS]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def newest(folder) -> int:
+    from tfvrnn.run_folder import checkpoint_paths
+
+    paths = checkpoint_paths(folder / "checkpoints")
+    return int(paths[0].name.removeprefix("ckpt-")) if paths else 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=0)
+    wanted = parser.parse_args()
+    rng = random.Random(wanted.seed)
+    with tempfile.TemporaryDirectory() as root:
+        calm, disturbed = Path(root) / "calm", Path(root) / "disturbed"
+        if start(calm).wait() != 0:
+            sys.exit("the undisturbed run failed")
+        for kill in range(wanted.kills):
+            process = start(disturbed)
+            try:
+                code = process.wait(rng.uniform(2, 40))
+                print(f"run ended by itself with code {code} after {kill} kills", flush=True)
+                break
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                print(f"kill {kill + 1}: newest checkpoint {newest(disturbed)}", flush=True)
+        if start(disturbed).wait() != 0:
+            sys.exit("the disturbed run could not be ended")
+        compare(calm, disturbed)
+
+
+def compare(calm, disturbed):
+    import numpy as np
+
+    from tfvrnn.run_folder import load_run
+
+    (_, one, step), (_, other, other_step) = load_run(calm), load_run(disturbed)
+    pairs = zip(one.get_weights(), other.get_weights(), strict=True)
+    equal = all(np.array_equal(a, b) for a, b in pairs)
+    print(f"steps {step} and {other_step}; weights equal to the last bit: {equal}")
+    sys.exit(not (equal and step == other_step == STEPS))
+
+
+if __name__ == "__main__":
+    main()

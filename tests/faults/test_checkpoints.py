@@ -1,0 +1,75 @@
+"""Checkpoints that were cut off, and disks that are full."""
+
+import resource
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfvrnn.config import Config, ModelConfig, TrainConfig, UserError
+from tfvrnn.models import build_model
+from tfvrnn.run_folder import RunFolder, load_run
+from tfvrnn.training.checkpoint import Checkpoints
+from tfvrnn.training.optimizer import make_optimizer
+
+PLACES = 20
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A run with the checkpoints of steps 1 and 2, whose weights are all 1 and all 2."""
+    folder = RunFolder(tmp_path / "run")
+    config = Config(
+        model=ModelConfig(image_size=8, channels=1, width=8, groups=2, latent_resolutions=(1,)),
+        train=TrainConfig(),
+    )
+    folder.checkpoints.mkdir(parents=True)
+    folder.write_config(config)
+    model = build_model(config.model)
+    optimizer = make_optimizer(config.train)
+    optimizer.build(model.trainable_variables)
+    checkpoints = Checkpoints(folder, model, optimizer)
+    for step in (1, 2):
+        fill(model, step)
+        checkpoints.advance(4)
+        checkpoints.save()
+    return folder, model, checkpoints
+
+
+def fill(model, value):
+    model.set_weights([np.full_like(weight, value) for weight in model.get_weights()])
+
+
+@pytest.mark.parametrize("kind", ["index", "data-00000-of-00001"])
+def test_cut_off_at_any_of_20_places_the_one_before_is_taken(saved, kind):
+    folder, _, _ = saved
+    path = folder.checkpoints / f"ckpt-2.{kind}"
+    whole = path.read_bytes()
+    for place in np.linspace(0, len(whole) - 1, PLACES).astype(int):
+        path.write_bytes(whole[:place])
+        _, model, step = load_run(folder.path)
+        assert step == 1, place
+        assert all((weight == 1).all() for weight in model.get_weights())
+    path.write_bytes(whole)
+    assert load_run(folder.path)[2] == 2
+
+
+def test_a_full_disk_is_one_line_and_what_was_saved_stays(saved):
+    folder, model, checkpoints = saved
+    fill(model, 3)
+    checkpoints.advance(4)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(UserError, match=r"checkpoint of step 3 cannot be written"):
+            checkpoints.save()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    _, loaded, step = load_run(folder.path)
+    assert step == 2 and all((weight == 2).all() for weight in loaded.get_weights())
+    # With room again, the run goes on.
+    assert checkpoints.restore().name == "ckpt-2"
+    checkpoints.advance(4)
+    checkpoints.save()
+    assert load_run(folder.path)[2] == 3
+    assert len(tf.io.gfile.glob(f"{folder.checkpoints}/*temp*")) == 0
