@@ -11,6 +11,7 @@ import time
 START = time.perf_counter()
 
 import json  # noqa: E402
+import resource  # noqa: E402
 import statistics  # noqa: E402
 import sys  # noqa: E402
 from pathlib import Path  # noqa: E402
@@ -18,6 +19,7 @@ from pathlib import Path  # noqa: E402
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import common  # noqa: E402
+import roofline  # noqa: E402
 
 from tfvrnn import config_flags, program  # noqa: E402
 from tfvrnn.config import Config, DataConfig, ModelConfig  # noqa: E402
@@ -30,7 +32,7 @@ DEFAULT = Config(model=ModelConfig(width=16), data=DataConfig(batch_size=4, hori
 def main(arguments):
     peer, arguments = common.take("peer_python", arguments)
     config = config_flags.replace(DEFAULT, config_flags.parse_changes(arguments, Config))
-    step, frames, parameters = prepare(config)
+    step, frames, model = prepare(config)
     step()
     first = time.perf_counter() - START
     ours, theirs = [], []
@@ -40,10 +42,11 @@ def main(arguments):
             theirs.append(common.run_peer(peer, config, STEPS)["train_frames_per_s"])
     report = {
         "machine": common.machine(),
-        "parameters": parameters,
+        "parameters": model.count_params(),
         "first_step_s": round(first, 1),
         "train_step_s": round(statistics.median(ours), 3),
         "train_frames_per_s": round(frames / statistics.median(ours), 2),
+        **roof(model, config, statistics.median(ours)),
     }
     if peer:
         report["peer_frames_per_s"] = statistics.median(theirs)
@@ -51,8 +54,20 @@ def main(arguments):
     print(json.dumps(report))
 
 
+def roof(model, config, seconds) -> dict:
+    """Memory so far; operations of a frame, and the share of what the machine does at best."""
+    peak_rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    flops, peak = roofline.training_flops(model, config.data.horizon), roofline.peak_flops()
+    return {
+        "gflop_a_frame": round(flops / config.frames / 1e9, 3),
+        "peak_gflops": round(peak / 1e9, 1),
+        "share_of_peak": round(config.data.batch_size * flops / seconds / peak, 3),
+        "peak_rss_mb": round(peak_rss / 1024),
+    }
+
+
 def prepare(config):
-    """(function of no arguments that takes one step, frames of a step, parameters)."""
+    """(function of no arguments that takes one step, frames of a step, model)."""
     import tensorflow as tf
 
     from tfvrnn.data import make_dataset
@@ -75,7 +90,7 @@ def prepare(config):
             raise RuntimeError("the train step was traced again")
         return float(metrics["loss"])
 
-    return step, config.data.batch_size * config.frames, model.count_params()
+    return step, config.data.batch_size * config.frames, model
 
 
 if __name__ == "__main__":
