@@ -5,7 +5,8 @@
 Moving MNIST at 64x64 with one digit, 3 -> 9 frames; SVG takes no other size. The models are small
 enough for two CPU cores: VRNN with and without hierarchy at width 8, SVG-LP and PredNet at their
 own sizes. Interrupted, the same command goes on. Each family has the learning rate of its authors
-but the VRNN, which has that of the quickstart. Prints the table; FOLDER/report.html has the rest.
+but the VRNN, which has that of the quickstart. Prints the table and the losses; FOLDER/report.html
+has the rest.
 """
 
 import subprocess
@@ -85,6 +86,24 @@ def main(arguments):
         "--eval.fvd_repeats=2",
         "--eval.lpips=none",
     )
+    print_losses(folder)
+
+
+def print_losses(folder):
+    """Of each run: the mean loss of its first records, and of its last."""
+    import tensorflow as tf
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    print(f"{'run':12}{'first loss':>12}{'last loss':>12}   frames/s")
+    for name in RUNS:
+        events = EventAccumulator(str(folder / name / "tensorboard" / "train"))
+        events.Reload()
+
+        def record(tag, index, events=events):
+            return float(tf.make_ndarray(events.Tensors(tag)[index].tensor_proto))
+
+        first, last = record("elbo/loss", 0), record("elbo/loss", -1)
+        print(f"{name:12}{first:12.5g}{last:12.5g}{record('training/frames_per_second', -1):11.0f}")
 
 
 def run(name, *arguments):
