@@ -259,18 +259,21 @@ def test_init_from_starts_a_new_run_from_the_weights(copy, tmp_path, monkeypatch
     changes = {"train.run_dir": str(tmp_path / "new"), "train.init_from": str(folder)}
     config = config_flags.replace(config, changes)
     started = []
-    monkeypatch.setattr(
-        loop, "make_train_step", lambda model, *_: started.append(model.get_weights()) or stop
-    )
 
-    def stop(frames, step):
-        assert step == 0
-        raise KeyboardInterrupt
+    def make_stop(model, *_):
+        def stop(frames, step):
+            assert step == 0
+            started.extend(model.get_weights())
+            raise KeyboardInterrupt
+
+        return stop
+
+    monkeypatch.setattr(loop, "make_train_step", make_stop)
 
     with pytest.raises(KeyboardInterrupt):
         train(config)
     assert f"starting from the weights of {folder}, step 6" in capsys.readouterr().out
-    for a, b in zip(started[0], load_run(folder)[1].get_weights()):
+    for a, b in zip(started, load_run(folder)[1].get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
 
 

@@ -56,8 +56,10 @@ def test_accumulating_portions_gives_the_same_step(small, jit_compile):
     assert step.experimental_get_tracing_count() == 1
     for a, b in zip(whole, parts):
         assert set(a) == set(b)
-        for name in a:
+        for name in set(a) - {"gradient_norm"}:
             np.testing.assert_allclose(a[name], b[name], rtol=2e-3, atol=2e-3, err_msg=name)
+    # Of the first step alone: Adam turns rounding into whole steps where a gradient is zero, and
+    # the norm of the next gradient feels them more than the loss does.
     np.testing.assert_allclose(whole[0]["gradient_norm"], parts[0]["gradient_norm"], rtol=1e-4)
 
 
