@@ -1,12 +1,12 @@
 """Train every family for equal steps on equal data, evaluate all under one protocol, one report.
 
-    python benchmarks/compare.py --out=FOLDER [--steps=400]
+    python benchmarks/compare.py --out=FOLDER [--steps=1000]
 
 Moving MNIST at 64x64 with one digit, 3 -> 9 frames; SVG takes no other size. The models are small
-enough for two CPU cores: VRNN with and without hierarchy at width 8, SVG-LP and PredNet at their
-own sizes. Interrupted, the same command goes on. Each family has the learning rate of its authors
-but the VRNN, which has that of the quickstart. Prints the table and the losses; FOLDER/report.html
-has the rest.
+enough for two CPU cores: VRNN with and without hierarchy at width 8, PredNet of a third of its
+channels, SVG-LP at its own size. Each family has the learning rate of its authors but the VRNN,
+which has that of the quickstart. Interrupted, the same command goes on. Prints the table and the
+losses, that of the first step and the mean of the last 20; FOLDER/report.html has the rest.
 """
 
 import subprocess
@@ -43,7 +43,11 @@ VRNN = [
 ]
 RUNS = {
     "copy_last": ["--model.family=copy_last"],
-    "prednet": ["--model.family=prednet", "--train.learning_rate=1e-3"],
+    "prednet": [
+        "--model.family=prednet",
+        "--model.prednet_stacks=16,32,64",
+        "--train.learning_rate=1e-3",
+    ],
     "svg_lp": ["--model.family=svg", "--train.learning_rate=2e-3", "--train.beta=1e-4"],
     "vrnn_flat": [*VRNN, "--model.latent_resolutions=1"],
     "vrnn": VRNN,
@@ -55,7 +59,7 @@ class CompareConfig:
     """What is compared."""
 
     out: str = option("runs/compare", "Folder of the runs and of the report.")
-    steps: int = option(400, "Steps of every model that learns.")
+    steps: int = option(1000, "Steps of every model that learns.")
     videos: int = option(64, "Test videos.")
     samples: int = option(10, "Futures of each context.")
     horizon: int = option(12, "Frames predicted in the test.")
@@ -90,7 +94,7 @@ def main(arguments):
 
 
 def print_losses(folder):
-    """Of each run: the mean loss of its first records, and of its last."""
+    """Of each run: the loss of its first step, and of its last record."""
     import tensorflow as tf
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

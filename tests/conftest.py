@@ -5,10 +5,22 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import HealthCheck, Phase, settings
 from tensorflow.python.framework import ops
 
 # As training on a CPU does: the graph optimizer takes longer than these graphs run.
 tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
+# Fuzzing: the same few cases in every run; many others with --hypothesis-profile=long.
+FUZZING = dict(
+    deadline=None,
+    phases=(Phase.explicit, Phase.generate, Phase.shrink),
+    suppress_health_check=list(HealthCheck),
+    database=None,
+)
+settings.register_profile("short", max_examples=40, derandomize=True, **FUZZING)
+settings.register_profile("long", max_examples=2000, **FUZZING)
+settings.load_profile("short")
 
 
 @pytest.fixture(scope="module", autouse=True)

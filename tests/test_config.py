@@ -54,6 +54,8 @@ def test_encoder_channels_double_up_to_eight_times(size, channels):
         (lambda: ModelConfig(channels=2), "`channels` must be 1 or 3. Received: 2"),
         (lambda: ModelConfig(context_frames=0), "`context_frames` must be at least 1. Received: 0"),
         (lambda: ModelConfig(family="gan"), "must be one of vrnn, svg, prednet, copy_last"),
+        (lambda: ModelConfig(prednet_stacks=(8, 8)), "must be three numbers of channels"),
+        (lambda: ModelConfig(prednet_stacks=(8, 0, 8)), "must be three numbers of channels"),
         (lambda: ModelConfig(reconstruction="l3"), "`reconstruction` must be one of l1, l2, bce"),
         (lambda: DataConfig(horizon=0), "`horizon` must be at least 1. Received: 0"),
         (lambda: DataConfig(dataset="mnist"), r"`dataset` must be one of smmnist.*'mnist'"),

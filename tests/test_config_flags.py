@@ -53,6 +53,24 @@ def test_flags_of_every_kind():
     assert config_flags.replace(Config(), changes).model.width == 32
 
 
+@pytest.mark.parametrize(
+    "argument,value",
+    [
+        ("--train.jit_compile", True),
+        ("--train.jit_compile=true", True),
+        ("--notrain.jit_compile", False),
+        ("--train.jit_compile=false", False),
+        ("--train.jit_compile=auto", None),
+    ],
+)
+def test_a_boolean_may_be_auto(tmp_path, argument, value):
+    changes = config_flags.parse_changes([argument], Config)
+    assert changes == {"train.jit_compile": value}
+    config = config_flags.replace(Config(), changes)
+    path = write(tmp_path / "run.flags", config_flags.to_flagfile(config))
+    assert config_flags.from_flagfile(path, Config()) == config
+
+
 def test_only_what_is_given_is_a_change():
     assert config_flags.parse_changes([], Config) == {}
     assert config_flags.parse_changes(["--model.width=64"], Config) == {"model.width": 64}
@@ -78,6 +96,8 @@ def test_the_later_setting_wins_over_a_flagfile(tmp_path):
         (["--train.steps=many"], "--train.steps=many"),
         (["--train.steps"], "Missing value for flag --train.steps"),
         (["--model.latent_resolutions=1,x"], "--model.latent_resolutions=1,x"),
+        (["--model.prednet_stacks=none"], "--model.prednet_stacks=none"),
+        (["--notrain.deterministic=1"], "--notrain.deterministic=1 does not take"),
         (["--data.digit_source=web"], "should be one of <packaged|tfds>"),
         (["--flagfile=/no/such.flags"], "cannot read flagfile /no/such.flags: No such file"),
         (["--flagfile"], "--flagfile needs a path"),

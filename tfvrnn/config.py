@@ -73,6 +73,9 @@ class ModelConfig:
     prednet_loss: str = option(
         "Lall", "prednet: error of the image alone, or a tenth of every layer's.", ("L0", "Lall")
     )
+    prednet_stacks: tuple[int, ...] = option(
+        (48, 96, 192), "prednet: channels of the three layers above the image."
+    )
     prednet_extrapolate: bool = option(
         False, "prednet: the second phase, on its own predictions after the context."
     )
@@ -92,6 +95,12 @@ class ModelConfig:
         if self.latent_resolutions is not None:
             object.__setattr__(self, "latent_resolutions", tuple(self.latent_resolutions))
             self._check_latent_resolutions()
+        object.__setattr__(self, "prednet_stacks", tuple(self.prednet_stacks))
+        require(
+            len(self.prednet_stacks) == 3 and min(self.prednet_stacks) >= 1,
+            "`prednet_stacks` must be three numbers of channels.",
+            self.prednet_stacks,
+        )
         if self.family == "vrnn":
             self._check_groups()
         if self.family == "svg":
@@ -264,7 +273,9 @@ class TrainConfig:
         "TF_CONFIG or Slurm; tpu.",
         ("one_device", "mirrored", "multi_worker", "tpu"),
     )
-    jit_compile: bool = option(False, "Compile the train step with XLA; pays on GPUs only.")
+    jit_compile: bool | None = option(
+        None, "Compile the train step with XLA; auto: where there is a GPU or TPU."
+    )
     deterministic: bool = option(
         False, "Same numbers on every run: deterministic kernels, fixed number of threads."
     )

@@ -23,18 +23,19 @@ class FlagError(ValueError):
     """A flag or flagfile that cannot be understood."""
 
 
-class _OptionalParser(flags.ArgumentParser):
-    """`none`, or an integer, or integers with commas between."""
+class _IntegersParser(flags.ArgumentParser):
+    """An integer, or integers with commas between; or `none` where that is allowed."""
 
-    def __init__(self, of_tuple: bool):
+    def __init__(self, of_tuple: bool, optional: bool):
         super().__init__()
-        self.of_tuple = of_tuple
-        self.syntactic_help = "integers, or none" if of_tuple else "an integer, or none"
+        self.of_tuple, self.optional = of_tuple, optional
+        kind = "integers" if of_tuple else "an integer"
+        self.syntactic_help = f"{kind}, or none" if optional else kind
 
     def parse(self, argument):
         if argument is None or isinstance(argument, (int, tuple)):
             return argument
-        if argument.strip().lower() == "none":
+        if self.optional and argument.strip().lower() == "none":
             return None
         if self.of_tuple:
             return tuple(int(part) for part in argument.strip("() ").rstrip(",").split(","))
@@ -44,12 +45,28 @@ class _OptionalParser(flags.ArgumentParser):
         return self.syntactic_help
 
 
+class _AutoFlag(flags.BooleanFlag):
+    """A boolean that may also be `auto`, which is None."""
+
+    def __init__(self, name, default, text):
+        super().__init__(name, None, text)
+        self.parser = _AutoParser()
+        self.default = self.value = default
+
+
+class _AutoParser(flags.BooleanParser):
+    def parse(self, argument):
+        return None if argument == "auto" else super().parse(argument)
+
+
 class _CommaSerializer(flags.ArgumentSerializer):
     def serialize(self, value):
         return _to_text(value)
 
 
-def _to_text(value) -> str:
+def _to_text(value, hint=None) -> str:
+    if value is None and bool in typing.get_args(hint):
+        return "auto"
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     if isinstance(value, bool) or value is None:
@@ -114,9 +131,13 @@ def define(config_class: type) -> flags.FlagValues:
     for name, spec, hint in options(config_class):
         default, text = spec.default, spec.metadata.get("help", "")
         choices = spec.metadata.get("choices")
-        if typing.get_origin(hint) in (types.UnionType, typing.Union):
-            of_tuple = any(typing.get_origin(part) is tuple for part in typing.get_args(hint))
-            parser, serializer = _OptionalParser(of_tuple), _CommaSerializer()
+        optional = typing.get_origin(hint) in (types.UnionType, typing.Union)
+        parts = typing.get_args(hint) if optional else (hint,)
+        of_tuple = any(typing.get_origin(part) is tuple for part in parts)
+        if optional and bool in parts:
+            flags.DEFINE_flag(_AutoFlag(name, default, text), flag_values)
+        elif optional or of_tuple:
+            parser, serializer = _IntegersParser(of_tuple, optional), _CommaSerializer()
             flags.DEFINE(parser, name, default, text, flag_values, serializer)
         elif choices:
             flags.DEFINE_enum(name, default, list(choices), text, flag_values=flag_values)
@@ -134,11 +155,11 @@ def define(config_class: type) -> flags.FlagValues:
 def help_text(config_class: type) -> str:
     """Every option of a dataclass with its default and help."""
     lines = ["  --flagfile=PATH\n      Read flags from a file, one a line."]
-    for name, spec, _ in options(config_class):
+    for name, spec, hint in options(config_class):
         choices = spec.metadata.get("choices")
         allowed = f" One of {', '.join(choices)}." if choices else ""
         text = spec.metadata.get("help", "")
-        lines.append(f"  --{name}={_to_text(spec.default)}\n      {text}{allowed}")
+        lines.append(f"  --{name}={_to_text(spec.default, hint)}\n      {text}{allowed}")
     return "\n".join(lines)
 
 
@@ -153,12 +174,12 @@ def parse_changes(arguments: Sequence[str], config_class: type) -> dict[str, Any
         FlagError: an unknown flag (with the nearest name), a value that does not parse, a
             leftover argument, a flagfile that cannot be read.
     """
-    flag_values = define(config_class)
+    flag_values, expanded = define(config_class), expand_flagfiles(arguments)
     try:
-        leftover = flag_values(["program", *expand_flagfiles(arguments)])[1:]
+        leftover = flag_values(["program", *expanded])[1:]
     except flags.UnrecognizedFlagError as error:
         raise FlagError(_unknown(f"unknown flag --{error.flagname}", flag_values)) from None
-    except flags.Error as error:
+    except (flags.Error, ValueError) as error:  # the latter of --noflag=value
         raise FlagError(" ".join(str(error).split())) from None
     if leftover:
         raise FlagError(_unknown(f"unexpected argument {leftover[0]}", flag_values))
@@ -218,11 +239,11 @@ def _flagfile_lines(path: Path) -> list[str]:
 def to_flagfile(config, exclude: Sequence[str] = ()) -> str:
     """The whole configuration as flagfile text, each option under its help."""
     lines = []
-    for name, spec, _ in options(type(config)):
+    for name, spec, hint in options(type(config)):
         value = _get(config, name)
         if name in exclude:
             continue
-        lines += [f"# {spec.metadata.get('help', '')}", f"--{name}={_to_text(value)}"]
+        lines += [f"# {spec.metadata.get('help', '')}", f"--{name}={_to_text(value, hint)}"]
     return "\n".join(lines) + "\n"
 
 

@@ -150,7 +150,7 @@ def load_run(run_dir: str | Path, precision: str = "float32"):
     dtype policy; the weights are float32 under every one.
 
     Raises:
-        UserError: no run there, or no whole checkpoint in it.
+        UserError: no run there, no whole checkpoint in it, or one of another model.
     """
     import tensorflow as tf
 
@@ -163,11 +163,12 @@ def load_run(run_dir: str | Path, precision: str = "float32"):
     averages = [weight.value for weight in model.trainable_variables]
 
     def restore(path):
+        check_weights(path, model)
         saved = tf.train.Checkpoint(weights=flat_weights(model), step=step)
-        saved.read(str(path)).assert_existing_objects_matched()
+        saved.read(str(path)).expect_partial().assert_existing_objects_matched()
         if holds(path, "averages"):
             saved = tf.train.Checkpoint(averages=averages)
-            saved.read(str(path)).assert_existing_objects_matched()
+            saved.read(str(path)).expect_partial().assert_existing_objects_matched()
 
     if restore_newest(folder.checkpoints, restore) is None:
         raise UserError(f"no whole checkpoint in {folder.checkpoints}")
@@ -180,6 +181,19 @@ def flat_weights(model) -> list:
     Not the model itself: TensorFlow's checkpoints do not see layers that lie in Python lists.
     """
     return [weight.value for weight in model.weights]
+
+
+def check_weights(path: Path, model) -> None:
+    """Raise UserError unless a checkpoint holds as many weights as a model, of the same shapes."""
+    import tensorflow as tf
+
+    stored = {n: s for n, s in tf.train.list_variables(str(path)) if n.startswith("weights/")}
+    wanted = {
+        f"weights/{number}/.ATTRIBUTES/VARIABLE_VALUE": list(weight.shape)
+        for number, weight in enumerate(model.weights)
+    }
+    if stored != wanted:
+        raise UserError(f"checkpoint {path} holds the weights of another model")
 
 
 def checkpoint_paths(directory: Path) -> list[Path]:

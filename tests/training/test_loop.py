@@ -80,7 +80,7 @@ def test_scalars_of_training_and_validation(run):
         "train": [e.step for e in training.Tensors("elbo/kl")],
         "validation": [e.step for e in validation.Tensors("elbo/kl")],
     }
-    assert steps == {"train": [2, 4, 6], "validation": [3, 6]}
+    assert steps == {"train": [1, 2, 4, 6], "validation": [3, 6]}
 
 
 def test_pictures_show_truth_posterior_mean_and_samples(run):

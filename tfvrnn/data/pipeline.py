@@ -94,6 +94,12 @@ def reading(data: DataConfig):
     """While batches are read: a record that cannot be read is the user's to mend, in one line."""
     try:
         yield
-    except (tf.errors.DataLossError, tf.errors.NotFoundError) as error:
-        reason = " ".join(str(error.message).split())[:200]
+    except (
+        tf.errors.DataLossError,
+        tf.errors.NotFoundError,
+        # Whole records of something else; TensorFlow's message may not even be text.
+        tf.errors.InvalidArgumentError,
+        UnicodeDecodeError,
+    ) as error:
+        reason = " ".join(str(getattr(error, "message", error)).split())[:200]
         raise UserError(f"dataset {data.dataset} cannot be read: {reason}") from None

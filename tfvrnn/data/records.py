@@ -4,13 +4,13 @@ TFDS stores a sequence of images as a list of encoded images. They stay encoded 
 chosen, so that frames outside it are never decoded.
 """
 
+import contextlib
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
-from tensorflow_datasets.core.dataset_info import DatasetInfoFileError
 
 from tfvrnn.config import DataConfig, ModelConfig, UserError, require_prepared
 from tfvrnn.data.source import Source
@@ -36,19 +36,32 @@ def open_prepared(data: DataConfig, model: ModelConfig):
         UserError: none there, or not a whole one.
     """
     folder = require_prepared(data, model)
+    with _whole(folder):
+        builder = tfds.builder_from_directory(folder)
+        for info in builder.info.splits.values():
+            _files(info)
+        return builder
+
+
+@contextlib.contextmanager
+def _whole(folder):
+    """While metadata are read: TFDS lets through whatever damaged ones lead to."""
     try:
-        return tfds.builder_from_directory(folder)
-    except (FileNotFoundError, ValueError, KeyError, DatasetInfoFileError):
+        yield
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:100]
         raise UserError(
-            f"the dataset in {folder} is not whole: move it away and prepare it again"
+            f"the dataset in {folder} is not whole ({reason}): move it away and prepare it again"
         ) from None
 
 
 def prepared_source(data: DataConfig, model: ModelConfig, split: str, start: int) -> Source:
     """The videos of a dataset that `record_writer` wrote; see `make_source`."""
     builder = open_prepared(data, model)
-    length, *shape = builder.info.features["video"].shape
-    return make_source(builder, ("video", length, shape), data, model, split, start)
+    with _whole(builder.data_path):
+        length, height, width, channels = builder.info.features["video"].shape
+    frames_of = ("video", length, (height, width, channels))
+    return make_source(builder, frames_of, data, model, split, start)
 
 
 def record_files(builder, split: str) -> list[RecordFile]:

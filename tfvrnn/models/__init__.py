@@ -44,6 +44,7 @@ def _build_prednet(config: ModelConfig, dtype, remat) -> PredNet:
         context_frames=config.context_frames,
         loss=config.prednet_loss,
         extrapolate=config.prednet_extrapolate,
+        stacks=config.prednet_stacks,
         dtype=dtype,
     )
 

@@ -8,7 +8,6 @@ from keras import ops
 from tfvrnn import tensor_ops
 from tfvrnn.models.video_predictor import VideoPredictor
 
-STACKS = (48, 96, 192)
 LAYER_WEIGHTS = {"L0": (1.0, 0.0, 0.0, 0.0), "Lall": (1.0, 0.1, 0.1, 0.1)}
 
 
@@ -120,7 +119,7 @@ class PredNet(VideoPredictor):
         context_frames,
         loss="Lall",
         extrapolate=False,
-        stacks=STACKS,
+        stacks=(48, 96, 192),
         **kwargs,
     ):
         super().__init__(**kwargs)

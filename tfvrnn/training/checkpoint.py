@@ -37,6 +37,7 @@ class Checkpoints:
         # The optimizer that scales the loss lies beside the one inside it, so that a run can
         # go on under another precision.
         adam = getattr(optimizer, "inner_optimizer", optimizer)
+        self.model = model
         weights = run_folder.flat_weights(model)
         self.parts = dict(weights=weights, optimizer=adam, step=self._step, videos=self._videos)
         self.optional = {}
@@ -101,10 +102,14 @@ class Checkpoints:
         """Restore the newest whole checkpoint; its path, or None where there is none.
 
         Loss scale and averages begin anew where the run did not have them before.
+
+        Raises:
+            UserError: it holds another model.
         """
         return run_folder.restore_newest(self.directory, self._restore)
 
     def _restore(self, path):
+        run_folder.check_weights(path, self.model)
         optional = {n: part for n, part in self.optional.items() if run_folder.holds(path, n)}
         checkpoint = tf.train.Checkpoint(**self.parts, **optional)
         checkpoint.read(str(path)).assert_existing_objects_matched()

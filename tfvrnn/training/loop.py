@@ -18,7 +18,7 @@ from tfvrnn.models import build_model
 from tfvrnn.run_folder import RunFolder, checkpoint_paths, load_run
 from tfvrnn.training.checkpoint import Checkpoints
 from tfvrnn.training.optimizer import MovingAverages, make_optimizer
-from tfvrnn.training.step import make_train_step, per_unit
+from tfvrnn.training.step import is_compiled, make_train_step, per_unit
 from tfvrnn.training.strategy import Workers, distributed_dataset, make_strategy
 from tfvrnn.training.summaries import Summaries
 from tfvrnn.training.validation import Validation
@@ -125,7 +125,7 @@ class Chores:
     def after(self, step: int, log, bar, stopping: bool) -> None:
         """All that is due after step number `step`."""
         settings, last = self.settings, step == self.settings.steps
-        if step % settings.log_every == 0 or last:
+        if step == 1 or step % settings.log_every == 0 or last:
             means = log.take()
             means |= per_unit(means, self.model, self.horizon)
             self.summaries.write_scalars(self.summaries.train, step, means)
@@ -153,6 +153,8 @@ def begin(config: Config, folder: RunFolder, model, checkpoints, chief: bool = T
             checkpoints.averages.restart()
         print(f"starting from the weights of {config.train.init_from}, step {step}")
     if chief:
+        auto = " (auto)" if config.train.jit_compile is None else ""
+        print(f"XLA{auto}: {'on' if is_compiled(config) else 'off'}")
         folder.checkpoints.mkdir(parents=True, exist_ok=True)
         folder.write_config(config)
 
@@ -223,7 +225,7 @@ class Log:
 
     def take(self) -> dict[str, float]:
         """Means since the last call; without the norms of gradients that were skipped."""
-        means = {"frames_per_second": self.frames_per_second}
+        means = {"frames_per_second": self.frames_per_second} if self.steps else {}
         for name in self.newest:
             finite = [m[name] for m in self.metrics if math.isfinite(m[name])]
             if finite:

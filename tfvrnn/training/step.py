@@ -40,6 +40,17 @@ def loss_terms(terms: dict, beta) -> dict:
     }
 
 
+def is_compiled(config: Config) -> bool:
+    """Whether XLA compiles the train step: `train.jit_compile`, auto: on accelerators.
+
+    On a CPU the step is slower with XLA, and its compilation takes minutes.
+    """
+    wanted = config.train.jit_compile
+    if wanted is None:
+        return bool(tf.config.list_physical_devices("GPU") or tf.config.list_logical_devices("TPU"))
+    return wanted
+
+
 def make_train_step(
     model: VideoPredictor, optimizer, config: Config, averages: MovingAverages | None = None
 ) -> Callable:
@@ -57,7 +68,7 @@ def make_train_step(
     scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
     adam = optimizer.inner_optimizer if scaled else optimizer
     compute = _make_gradients(model, optimizer, settings.accumulate)
-    if settings.jit_compile:
+    if is_compiled(config):
         compute = tf.function(compute, jit_compile=True, autograph=False)
 
     def replica_step(frames, step):
