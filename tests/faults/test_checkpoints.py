@@ -1,5 +1,6 @@
 """Checkpoints that were cut off, and disks that are full."""
 
+import pickle
 import resource
 
 import numpy as np
@@ -52,6 +53,21 @@ def test_cut_off_at_any_of_20_places_the_one_before_is_taken(saved, kind):
         assert all((weight == 1).all() for weight in model.get_weights())
     path.write_bytes(whole)
     assert load_run(folder.path)[2] == 2
+
+
+class Trap:
+    """Fails the test where it is unpickled."""
+
+    def __reduce__(self):
+        return (exec, ("raise SystemExit('ran')",))
+
+
+@pytest.mark.parametrize("kind", ["index", "data-00000-of-00001"])
+def test_a_trap_in_place_of_a_checkpoint_does_not_run(saved, kind):
+    folder, _, checkpoints = saved
+    (folder.checkpoints / f"ckpt-2.{kind}").write_bytes(pickle.dumps(Trap()))
+    assert load_run(folder.path)[2] == 1
+    assert checkpoints.restore().name == "ckpt-1"
 
 
 def test_a_full_disk_is_one_line_and_what_was_saved_stays(saved):

@@ -61,6 +61,12 @@ def test_other_files_are_refused_and_nothing_in_them_runs(make, tmp_path):
         read_state_dict(tmp_path / "file.pth")
 
 
+def test_a_trap_in_the_cache_is_refused_and_does_not_run(tmp_path):
+    np.savez(tmp_path / "trap.npz", **{"a/kernel": np.array([Evil()], dtype=object)})
+    with pytest.raises(WeightsUnavailable, match="allow_pickle=False"):
+        weights.read(tmp_path / "trap.npz")
+
+
 def small_i3d(tmp_path, tree, monkeypatch):
     """An archive in the package's layout, and the digests that make it the one that is meant."""
     pickled = pickle.dumps(tree)
