@@ -6,6 +6,7 @@
     python bin/prepare_data.py --dataset=sim_push --episodes=1000
 
 Exit code 1: prepared, but some sources gave nothing; they are listed with the reason.
+Exit code 130: interrupted.
 """
 
 import dataclasses
@@ -19,6 +20,7 @@ from tfvrnn import config_flags, program
 from tfvrnn.program_config import PrepareConfig
 
 SOME_SKIPPED = 1
+INTERRUPTED = 130
 
 
 def main(arguments: list[str]) -> None:
@@ -29,13 +31,15 @@ def main(arguments: list[str]) -> None:
     try:
         prepared = prepare(wanted.dataset, dataclasses.asdict(wanted))
     except KeyboardInterrupt:
-        sys.exit("stopped: the same command goes on")
+        print("stopped: the same command goes on", file=sys.stderr)
+        sys.exit(INTERRUPTED)
     counts = ", ".join(f"{split} {count}" for split, count in prepared.videos.items())
     print(f"{prepared.folder}: {counts}")
     print(f"train on it with --data.dataset={wanted.dataset} --data.data_dir={wanted.data_dir}")
     for name, reason in prepared.skipped:
         print(f"left out: {name}: {reason}", file=sys.stderr)
     if prepared.skipped:
+        print(f"to try those again, move {prepared.folder} away", file=sys.stderr)
         sys.exit(SOME_SKIPPED)
 
 

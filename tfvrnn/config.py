@@ -194,6 +194,9 @@ class DataConfig:
     def __post_init__(self):
         check_fields(self)
         require_at_least(self, 1, "horizon", "batch_size", "digits", "workers", "stride")
+        require(
+            self.stride == 1 or self.dataset != "smmnist", "smmnist has no `stride`.", self.stride
+        )
         require_at_least(self, 0, "seed", "color_jitter")
         require(0 < self.crop <= 1, "`crop` must lie in 0 to 1, without 0.", self.crop)
 
@@ -217,6 +220,7 @@ def require_prepared(data: DataConfig, model: ModelConfig) -> Path | None:
     if not folder.is_dir():
         size = "" if data.dataset == "bair" else f" --size={model.image_size}"
         size += "" if model.channels == 3 else f" --channels={model.channels}"
+        size += " --source=SOURCE" if data.dataset in ("cityscapes", "video_folder") else ""
         raise UserError(
             f"no dataset in {folder}; prepare it with: "
             f"python bin/prepare_data.py --dataset={data.dataset} --data_dir={data.data_dir}{size}"

@@ -3,6 +3,7 @@
 import collections
 import io
 import itertools
+import re
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -70,7 +71,10 @@ def enlarge(frames: np.ndarray, factor: int) -> np.ndarray:
 
 
 def to_gif(video: np.ndarray, frames_per_second: float = 5.0) -> bytes:
-    """An endless animated GIF of `[T, H, W, C]` with 1 or 3 channels."""
+    """An endless animated GIF of `[T, H, W, C]` with 1 or 3 channels.
+
+    Frames that follow and are equal may be stored as one that is shown as long as all of them.
+    """
     frames = to_uint8(video)
     images = [Image.fromarray(f[..., 0] if f.shape[-1] == 1 else f) for f in frames]
     buffer = io.BytesIO()
@@ -81,20 +85,20 @@ def to_gif(video: np.ndarray, frames_per_second: float = 5.0) -> bytes:
         append_images=images[1:],
         duration=round(1000 / frames_per_second),
         loop=0,
-        # Keeps frames that equal the one before them.
         optimize=False,
         disposal=1,
     )
     return buffer.getvalue()
 
 
-def frames_of(path: str | Path) -> Iterator[np.ndarray]:
-    """Frames of a video file (mp4, avi, mov, webm, gif, ...) or folder of images, one by one.
+def timed_frames_of(path: str | Path) -> Iterator[tuple[float | None, np.ndarray]]:
+    """(seconds, frame) of a video file (mp4, avi, mov, webm, gif, ...) or folder of images.
 
-    Images are taken in the order of their names. Turned as their metadata say.
+    One by one. Images are taken in the order of their names, numbers in them by their value, and
+    have no times. Turned as their metadata say.
 
     Yields:
-        uint8 `[H, W, 3]`.
+        float or None, uint8 `[H, W, 3]`.
 
     Raises:
         VideoError: nothing there, not a video, damaged, or frames of different sizes.
@@ -103,15 +107,20 @@ def frames_of(path: str | Path) -> Iterator[np.ndarray]:
     try:
         if not path.exists():
             raise VideoError(f"no video {path}")
-        for frame in _images(path) if path.is_dir() else _decoded(path):
+        for seconds, frame in _images(path) if path.is_dir() else _decoded(path):
             if frame.shape != (shape or frame.shape):
                 raise VideoError(f"{path} has frames of different sizes")
             shape = frame.shape
-            yield frame
+            yield seconds, frame
     except OSError as error:  # also FFmpeg's own errors
         raise VideoError(f"{path} cannot be read: {error.strerror}") from None
     if shape is None:
         raise VideoError(f"{path} has no frames")
+
+
+def frames_of(path: str | Path) -> Iterator[np.ndarray]:
+    """The frames alone, uint8 `[H, W, 3]`; as `timed_frames_of`."""
+    return (frame for _, frame in timed_frames_of(path))
 
 
 def read_video(path: str | Path) -> np.ndarray:
@@ -146,16 +155,27 @@ def read_clip(path: str | Path, count: int, start: int | None = None, stride: in
     return np.stack(list(window)[::stride])
 
 
-def _decoded(path: Path) -> Iterator[np.ndarray]:
+def _decoded(path: Path) -> Iterator[tuple[float | None, np.ndarray]]:
     try:
         with av.open(str(path), metadata_errors="replace") as container:
             if not container.streams.video:
                 raise VideoError(f"{path} has no pictures")
             for frame in container.decode(video=0):
                 turns = round(frame.rotation / 90)  # counterclockwise
-                yield np.rot90(frame.to_ndarray(format="rgb24"), turns)
+                yield frame.time, np.rot90(frame.to_ndarray(format="rgb24"), turns)
     except av.FFmpegError as error:
         raise VideoError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def images_in(folder: Path) -> list[Path]:
+    """The images of a folder by name: 2.png before 10.png."""
+    found = [path for path in folder.iterdir() if path.suffix.lower() in IMAGES]
+
+    def key(path):
+        texts_and_numbers = re.split(r"([0-9]+)", path.name)  # in turns
+        return [int(x) if k % 2 else x for k, x in enumerate(texts_and_numbers)]
+
+    return sorted(found, key=key)
 
 
 def frame_rate(path: str | Path) -> float | None:
@@ -175,11 +195,11 @@ def frame_rate(path: str | Path) -> float | None:
         raise VideoError(f"{path} cannot be read: {error.strerror}") from None
 
 
-def _images(folder: Path) -> Iterator[np.ndarray]:
-    for path in sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGES):
+def _images(folder: Path) -> Iterator[tuple[None, np.ndarray]]:
+    for path in images_in(folder):
         try:
             with Image.open(path) as image:
-                yield np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+                yield None, np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
         # Pillow's decoders raise all of these on damaged files.
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
             raise VideoError(f"{path} is not an image") from None

@@ -116,7 +116,7 @@ class Scene:
             geom = self.model.geom(f"object{k}").id
             self.model.geom_rgba[geom] = [*_vivid(rng), 1.0]
             half = rng.uniform(0.025, 0.045)
-            self.model.geom_size[geom] = [half, half * rng.uniform(0.6, 1.4), half]
+            self._resize(geom, SHAPES[k], half, half * rng.uniform(0.6, 1.4))
             place = [*ABSENT, 0.1 + 0.1 * k]
             if k < count:
                 offset = rng.uniform(-REACH, REACH, 2)
@@ -127,9 +127,40 @@ class Scene:
             self.data.joint(f"object{k}:joint").qvel[:] = 0.0
         table = self.model.body("table0").geomadr[0]
         self.model.geom_rgba[table] = [*rng.uniform(0.35, 0.75, 3), 1.0]
+        # What follows from the inertia: how objects answer to contacts.
+        self.mujoco.mj_setConst(self.model, self.mujoco.MjData(self.model))
         for _ in range(5):
             self.env.step(np.zeros(4))
         return count
+
+    def _resize(self, geom: int, shape: str, half: float, other: float):
+        """Give an object a size, and all that MuJoCo's compiler derives from one.
+
+        Bounds, without which objects pass into each other unnoticed, and inertia.
+        """
+        model, body = self.model, self.model.geom_bodyid[geom]
+        # Half the extents; a cylinder's size is (radius, half its height).
+        x, y, z = (half, half, other) if shape == "cylinder" else (half, other, half)
+        model.geom_size[geom] = [half, other, half]
+        radius = {
+            "box": np.hypot(np.hypot(x, y), z),
+            "cylinder": np.hypot(x, z),
+            "ellipsoid": max(x, y, z),
+        }
+        model.geom_rbound[geom] = radius[shape]
+        model.geom_aabb[geom] = [0.0, 0.0, 0.0, x, y, z]
+        model.bvh_aabb[model.body_bvhadr[body]] = model.geom_aabb[geom]
+        squares = {"box": (3.0, 3.0), "cylinder": (4.0, 3.0), "ellipsoid": (5.0, 5.0)}
+        across, along = squares[shape]
+        mass = model.body_mass[body]
+        model.body_inertia[body] = mass * np.array(
+            [
+                y * y / across + z * z / along,
+                x * x / across + z * z / along,
+                (x * x + y * y) / across,
+            ]
+        )
+        model.body_ipos[body], model.body_iquat[body] = 0.0, [1.0, 0.0, 0.0, 0.0]
 
     def _random_camera(self, rng):
         camera = self.mujoco.MjvCamera()

@@ -90,3 +90,35 @@ def test_a_damaged_picture_leaves_its_snippet_out(archive, tmp_path):
     prepared = cityscapes.prepare(source, tmp_path / "data", 64)
     assert prepared.videos["train"] == 2
     assert "cannot be read" in dict(prepared.skipped)["hanover_000000_000100"]
+
+
+def names_of(numbers, folder="leftImg8bit_sequence"):
+    return [f"{folder}/train/ulm/ulm_000000_{n:06}_leftImg8bit.png" for n in numbers]
+
+
+def test_stills_beside_the_sequences_are_no_snippets():
+    sequence = names_of(range(30))
+    assert cityscapes.find_snippets(sequence + names_of([19], "leftImg8bit")) == [sequence]
+    assert cityscapes.find_snippets(names_of([19], "archive/leftImg8bit")) == []
+
+
+def test_a_snippet_is_not_cut_out_of_what_a_gap_left():
+    names = names_of([*range(100, 110), *range(111, 160)])
+    assert [len(found) for found in cityscapes.find_snippets(names)] == [10, 49]
+
+
+def test_a_damaged_member_of_the_archive_is_left_out(archive, tmp_path):
+    source = tmp_path / "archive.zip"
+    with zipfile.ZipFile(source, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
+        for path in archive.rglob("*.png"):
+            file.write(path, path.relative_to(archive))
+        info = file.getinfo(
+            "leftImg8bit_sequence/train/aachen/aachen_000000_000007_leftImg8bit.png"
+        )
+    content = bytearray(source.read_bytes())
+    start = info.header_offset + 30 + len(info.filename)
+    content[start : start + 60] = b"\xff" * 60
+    source.write_bytes(content)
+    prepared = cityscapes.prepare(source, tmp_path / "data", 64)
+    assert prepared.videos["train"] == 2
+    assert "cannot be read" in dict(prepared.skipped)["aachen_000000_000000"]

@@ -53,13 +53,13 @@ def clips(data, split="train", start=0, count=30, **options):
 
 
 def test_every_epoch_has_every_training_video_once_and_in_another_order(data):
-    there = VIDEOS - 2  # a twentieth is for validation
+    there = 20  # the last file is for validation
     found = clips(data, count=2 * there)
     epochs = [[video for video, _ in found[:there]], [video for video, _ in found[there:]]]
     assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(there))
     assert epochs[0] != epochs[1] != list(range(there))
     validation = clips(data, "validation")
-    assert validation == [(21, 0), (22, 0)]
+    assert validation == [(20, 0), (21, 0), (22, 0)]
     assert clips(data, "test") == [(n, 0) for n in range(VIDEOS)]
 
 
@@ -263,6 +263,59 @@ def test_no_space_left_is_one_line_and_nothing_whole(tmp_path, monkeypatch):
     assert write(tmp_path / "x").videos == {"train": VIDEOS}
 
 
+def test_missing_records_are_told_of(tmp_path):
+    write(tmp_path / "video_folder_8_grey", splits=("train", "test"))
+    data = DataConfig("video_folder", str(tmp_path), horizon=2, batch_size=4)
+    path = next(tmp_path.rglob("*test.tfrecord-00001*"))
+    kept = [record.numpy() for record in tf.data.TFRecordDataset(str(path))][:2]
+    for left in (kept, []):
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            for record in left:
+                writer.write(record)
+        with pytest.raises(UserError, match="expected to contain 5 elements"), reading(data):
+            list(make_dataset(data, MODEL, "test"))
+
+
+def test_the_number_of_videos_is_known_and_none_are_left_at_the_end(data):
+    found = make_dataset(dataclasses.replace(data, batch_size=1), MODEL, "test")
+    assert int(found.cardinality()) == VIDEOS
+    assert list(make_dataset(data, MODEL, "test", start=VIDEOS)) == []
+
+
+def test_an_interruption_at_the_very_end_costs_nothing(tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(record_writer.Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path / "x")
+    monkeypatch.undo()
+    monkeypatch.setattr(record_writer, "_write_shard", interrupted)
+    assert write(tmp_path / "x").videos == {"train": VIDEOS}
+
+
+def test_what_is_unfinished_is_not_thrown_away(tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(record_writer, "_finish", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path / "x")
+    monkeypatch.undo()
+    with pytest.raises(UserError, match=r"unfinished preparation .* or delete it"):
+        write(tmp_path / "x", videos=10)
+    assert write(tmp_path / "x").videos == {"train": VIDEOS}
+
+
+@pytest.mark.parametrize("content", [None, "", "[]", '{"plan": 1}'])
+def test_a_damaged_plan_is_one_line(tmp_path, content):
+    write(tmp_path / "x")
+    plan = tmp_path / "x" / "1.0.0" / "plan.json"
+    plan.unlink() if content is None else plan.write_text(content)
+    with pytest.raises(UserError, match="is not whole"):
+        write(tmp_path / "x")
+
+
 # BAIR
 
 
@@ -298,6 +351,7 @@ def test_bair_from_its_original_records(tmp_path, packed):
             archive.add(unpacked / "softmotion30_44k", "softmotion30_44k")
     prepared = bair.prepare(tmp_path / "data", source)
     assert prepared.videos == {"train": 20, "test": 2}
+    assert prepared.skipped[0] == Skipped("train", "20 videos, the dataset has 43264")
     data = DataConfig("bair", str(tmp_path / "data"), horizon=10, batch_size=1)
     test = records.as_numpy(make_dataset(data, ModelConfig(), "test"))
     assert test.shape == (2, 12, 64, 64, 3)
@@ -308,9 +362,49 @@ def test_bair_from_its_original_records(tmp_path, packed):
     assert len(records.as_numpy(make_dataset(data, ModelConfig(), "validation"))) == 1
 
 
-def test_what_is_not_bair_is_refused(tmp_path):
-    with pytest.raises(UserError, match="softmotion30_44k"):
-        bair.prepare(tmp_path / "data", tmp_path)
-    with pytest.raises(UserError, match=r"no .*none\.tar"):
-        bair.prepare(tmp_path / "data", tmp_path / "none.tar")
+def junk_records(folder):
+    for split in ("train", "test"):
+        path = folder / "softmotion30_44k" / split / "a.tfrecords"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"junk" * 99)
+    return folder
+
+
+def text_as_tar(folder):
+    (folder / "text.tar").write_text("not a tar")
+    return folder / "text.tar"
+
+
+def other_tar(folder):
+    with tarfile.open(folder / "other.tar", "w") as archive:
+        archive.add(__file__, "test.py")
+    return folder / "other.tar"
+
+
+def no_test(folder):
+    original_records(folder / "softmotion30_44k" / "train" / "a.tfrecords", [0])
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda folder: folder, "holds no softmotion30_44k/train"),
+        (lambda folder: folder / "none.tar", r"no .*none\.tar"),
+        (text_as_tar, "bair cannot be prepared from .*text.tar"),
+        (other_tar, "holds no softmotion30_44k/train"),
+        (no_test, "holds no softmotion30_44k/test"),
+        (junk_records, "bair cannot be prepared from .*DataLoss"),
+    ],
+)
+def test_what_is_not_bair_is_refused(tmp_path, make, message):
+    (tmp_path / "source").mkdir()
+    with pytest.raises(UserError, match=message):
+        bair.prepare(tmp_path / "data", make(tmp_path / "source"))
     assert not (tmp_path / "data" / bair.NAME / bair.VERSION).exists()
+
+
+def test_bair_into_a_file_is_refused(tmp_path):
+    (tmp_path / "data").write_text("a file")
+    with pytest.raises(UserError, match="bair cannot be prepared"):
+        bair.prepare(tmp_path / "data", tmp_path)

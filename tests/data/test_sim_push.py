@@ -1,4 +1,6 @@
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ import tensorflow_datasets as tfds
 from tfvrnn.config import DataConfig, ModelConfig, UserError
 from tfvrnn.data import make_dataset, sim_push
 
+ROOT = Path(__file__).parents[2]
 SAMPLE = Path(__file__).parent / "prepared"
 HAS_SIMULATOR = importlib.util.find_spec("gymnasium_robotics") is not None
 
@@ -46,3 +49,40 @@ def test_without_the_simulator_it_is_one_line(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="cannot be simulated"):
         sim_push.prepare(tmp_path, episodes=1)
     assert not list(tmp_path.rglob("dataset_info.json"))
+
+
+@pytest.mark.skipif(not HAS_SIMULATOR, reason="the extra sim is not installed")
+def test_objects_of_another_size_are_what_mujoco_would_compile():
+    """Bounds and inertia follow the size: else objects pass into each other unnoticed."""
+    program = """
+import numpy as np
+from tfvrnn import simulator
+scene = simulator.Scene(32)
+import mujoco
+
+def tensor(model, body):
+    turn = np.zeros(9)
+    mujoco.mju_quat2Mat(turn, model.body_iquat[body])
+    turn = turn.reshape(3, 3)
+    return turn @ np.diag(model.body_inertia[body]) @ turn.T
+
+for k, shape in enumerate(simulator.SHAPES):
+    ours, geom = scene.model, scene.model.geom(f"object{k}").id
+    scene._resize(geom, shape, 0.04, 0.03)
+    size = "0.04 0.03" if shape == "cylinder" else "0.04 0.03 0.04"
+    theirs = mujoco.MjModel.from_xml_string(
+        f'<mujoco><worldbody><body><freejoint/><geom type="{shape}" size="{size}" mass="0.5"/>'
+        '</body></worldbody></mujoco>'
+    )
+    body = ours.geom_bodyid[geom]
+    np.testing.assert_allclose(ours.geom_rbound[geom], theirs.geom_rbound[0])
+    np.testing.assert_allclose(ours.geom_aabb[geom], theirs.geom_aabb[0])
+    np.testing.assert_allclose(
+        ours.bvh_aabb[ours.body_bvhadr[body]], theirs.bvh_aabb[theirs.body_bvhadr[1]]
+    )
+    np.testing.assert_allclose(tensor(ours, body), tensor(theirs, 1), atol=1e-12)
+"""
+    # Not in a process with TensorFlow: see simulator.py.
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]

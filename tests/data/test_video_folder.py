@@ -1,4 +1,5 @@
 import dataclasses
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -154,7 +155,7 @@ def test_nothing_to_prepare_is_refused(tmp_path):
     with pytest.raises(UserError, match="no videos in"):
         prepare(tmp_path / "empty", tmp_path)
     (tmp_path / "empty" / "one.mp4").write_bytes(b"x")
-    with pytest.raises(UserError, match="not one video for test"):
+    with pytest.raises(UserError, match="not one video for train: 0 can be used, needed are 2"):
         prepare(tmp_path / "empty", tmp_path)
     assert not list((tmp_path / "data").rglob("dataset_info.json"))
 
@@ -171,3 +172,100 @@ def test_wrong_channels_are_refused(videos, tmp_path):
     with pytest.raises(UserError, match="--size=16 --channels=1"):
         make_dataset(data, dataclasses.replace(MODEL, channels=1), "train")
     assert len(records.as_numpy(make_dataset(data, MODEL, "test"))) == 4
+
+
+def write_timed(path, seconds, size=16):
+    """A video of grey frames shown from given times on; frame t is of brightness 40 t % 250."""
+    import av
+
+    with av.open(str(path), "w") as write:
+        stream = write.add_stream("libx264", rate=90_000)
+        stream.width = stream.height = size
+        stream.pix_fmt, stream.time_base = "yuv420p", Fraction(1, 90_000)
+        stream.options = {"preset": "ultrafast", "crf": "1"}
+        for number, time in enumerate(seconds):
+            frame = av.VideoFrame.from_ndarray(
+                np.full((size, size, 3), 40 * number % 250, np.uint8), format="rgb24"
+            )
+            frame.pts, frame.time_base = round(time * 90_000), Fraction(1, 90_000)
+            write.mux(stream.encode(frame))
+        write.mux(stream.encode())
+
+
+@pytest.mark.parametrize(
+    ("true", "wanted"),
+    [(Fraction(24000, 1001), 24), (Fraction(30000, 1001), 30), (Fraction(60000, 1001), 60)],
+)
+def test_the_rates_of_television_are_their_neighbours(tmp_path, true, wanted):
+    write_timed(tmp_path / "a.mp4", [k / true for k in range(1300)])
+    taken = list(video_folder._frames(tmp_path / "a.mp4", {"frame_rate": wanted, "stride": 1}))
+    assert len(taken) == 1300
+    taken = list(video_folder._frames(tmp_path / "a.mp4", {"frame_rate": wanted / 2, "stride": 1}))
+    assert abs(len(taken) - 650) <= 1
+
+
+def test_frames_are_taken_by_the_time_they_are_shown(tmp_path):
+    write_timed(tmp_path / "a.mp4", [0, 0.1, 0.2, 1.2, 2.2, 2.3])
+    taken = video_folder._frames(tmp_path / "a.mp4", {"frame_rate": 1, "stride": 1})
+    found = [round(float(frame.mean())) for frame in taken]
+    np.testing.assert_allclose(found, [0, 80, 120], atol=4)  # at 0, 1 and 2 seconds
+
+
+def test_one_video_is_not_enough(tmp_path):
+    media.write_video(tmp_path / "a.gif", frames(0, 12), 8)
+    with pytest.raises(UserError, match="not one video for train: 1 can be used, needed are 2"):
+        prepare(tmp_path, tmp_path / "out")
+
+
+def test_validation_shares_no_video_with_train(tmp_path):
+    for number in range(5):
+        values = np.uint8(50 * number + np.arange(40))[:, None, None, None]
+        write_images(tmp_path / "videos" / str(number), np.tile(values, (1, 24, 32, 3)))
+    prepare(tmp_path / "videos", tmp_path)
+    data = DataConfig("video_folder", str(tmp_path / "data"), horizon=2, batch_size=1)
+
+    def videos_of(split, count=60):
+        clips = make_dataset(data, MODEL, split).unbatch().take(count)
+        return {int(clip[0, 0, 0, 0]) // 50 for clip in clips.as_numpy_iterator()}
+
+    assert not videos_of("train") & videos_of("validation")
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_one_that_cannot_be_read_takes_nobodys_place(tmp_path, place):
+    for number in range(3):
+        write_images(tmp_path / "videos" / str(number), frames(number))
+    (tmp_path / "videos" / "bad.mp4").write_bytes(bytes([place]) * 100)
+    prepared = prepare(tmp_path / "videos", tmp_path)
+    assert prepared.videos == {"train": 4, "test": 2}
+    assert [name for name, _ in prepared.skipped] == ["bad.mp4"]
+
+
+def test_half_of_the_split_folders_are_refused(tmp_path):
+    for split in ("train", "validation"):
+        write_images(tmp_path / "videos" / split / "a", frames(len(split)))
+    with pytest.raises(UserError, match="not both train and test"):
+        prepare(tmp_path / "videos", tmp_path)
+
+
+def test_copies_are_told_by_their_pictures_alone(tmp_path):
+    for split in ("train", "test"):
+        write_images(tmp_path / "videos" / split / "a", frames(0))
+    (tmp_path / "videos" / "test" / "a" / ".DS_Store").write_bytes(b"x")
+    with pytest.raises(UserError, match="are the same video, in two splits"):
+        prepare(tmp_path / "videos", tmp_path)
+
+
+def test_files_of_nothing_are_no_copies_of_each_other(tmp_path):
+    for number in range(2):
+        write_images(tmp_path / "videos" / str(number), frames(number))
+        (tmp_path / "videos" / f"{number}.mp4").write_bytes(b"")
+    (tmp_path / "videos" / "link.mp4").symlink_to(tmp_path / "nowhere.mp4")
+    prepared = prepare(tmp_path / "videos", tmp_path)
+    assert {name for name, _ in prepared.skipped} == {"0.mp4", "1.mp4", "link.mp4"}
+
+
+def test_images_are_in_the_order_of_their_numbers(tmp_path):
+    for number in range(12):
+        Image.fromarray(frames(0)[number]).save(tmp_path / f"{number + 1}.png")
+    np.testing.assert_array_equal(media.read_video(tmp_path), frames(0))

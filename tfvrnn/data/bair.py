@@ -8,13 +8,15 @@ from pathlib import Path
 
 import tensorflow_datasets as tfds
 
+from tfvrnn import files
 from tfvrnn.config import DataConfig, ModelConfig, UserError
 from tfvrnn.data import records
-from tfvrnn.data.record_writer import Prepared
+from tfvrnn.data.record_writer import Prepared, Skipped
 from tfvrnn.data.source import Source
 
 NAME, VERSION = "bair_robot_pushing_small", "2.0.0"
 FRAMES, SHAPE = 30, (64, 64, 3)
+VIDEOS = {"train": 43_264, "test": 256}
 EXTRACTED = "softmotion30_44k"
 
 
@@ -32,27 +34,46 @@ def prepare(data_dir: str | Path, source: str | Path | None = None) -> Prepared:
         source: the downloaded tar (bair_robot_pushing_dataset_v0.tar), or the folder it was
             unpacked into; None or '': download it.
 
+    Returns:
+        `Prepared`; a split of another number of videos than the whole dataset's is named.
+
     Raises:
-        UserError: no such file, or not that dataset.
+        UserError: no such file, not that dataset, or another preparation is at work.
     """
-    builder = tfds.builder(NAME, data_dir=Path(data_dir).expanduser(), version=VERSION)
-    if source:
-        _read_from(builder, Path(source).expanduser())
-    builder.download_and_prepare()
-    splits = {name: info.num_examples for name, info in builder.info.splits.items()}
-    return Prepared(Path(builder.data_path), splits, [])
+    data_dir = Path(data_dir).expanduser()
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        with files.locked(data_dir / f".{NAME}.lock", f"preparing {data_dir / NAME}"):
+            builder = tfds.builder(NAME, data_dir=data_dir, version=VERSION)
+            if source:
+                _read_from(builder, Path(source).expanduser())
+            builder.download_and_prepare()
+    except UserError:
+        raise
+    except Exception as error:  # TFDS lets through whatever other files lead to
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise UserError(f"bair cannot be prepared from {source or NAME}: {reason}") from None
+    videos = {name: info.num_examples for name, info in builder.info.splits.items()}
+    partial = [
+        Skipped(split, f"{videos.get(split, 0)} videos, the dataset has {count}")
+        for split, count in VIDEOS.items()
+        if videos.get(split) != count
+    ]
+    return Prepared(Path(builder.data_path), videos, partial)
 
 
 def _read_from(builder, source: Path) -> None:
     """Let the builder generate from a local tar or folder."""
     if not source.exists():
         raise UserError(f"no {source}")
-    if source.is_dir() and not (source / EXTRACTED / "train").is_dir():
-        raise UserError(f"{source} holds no {EXTRACTED}/train: it is not the unpacked dataset")
     generators = builder._split_generators
 
     def from_source(downloads):
-        return generators(_Downloaded(source if source.is_dir() else downloads.extract(source)))
+        folder = source if source.is_dir() else Path(downloads.extract(source))
+        for split in VIDEOS:
+            if not any((folder / EXTRACTED / split).glob("*.tfrecords")):
+                raise UserError(f"{source} holds no {EXTRACTED}/{split}/*.tfrecords")
+        return generators(_Downloaded(folder))
 
     builder._split_generators = from_source
 

@@ -6,6 +6,7 @@ licence lets nobody pass it on: it is prepared from a local archive or folder.
 
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -23,9 +24,22 @@ SNIPPETS_A_SHARD = 32
 WIDTH, HEIGHT = 2048, 1024
 DROPPED = 512  # pixels on the left and on the right
 SPLITS = {"train": "train", "val": "validation", "test": "test"}
+# Not what may lie beside it: leftImg8bit/, the stills that have labels.
 NAME = re.compile(
-    r"(?:.*/)?(?P<split>train|val|test)/(?P<city>[\w-]+)/"
+    r"(?!(?:.*/)?leftImg8bit/)(?:.*/)?(?P<split>train|val|test)/(?P<city>[\w-]+)/"
     r"(?P=city)_(?P<sequence>\d{6})_(?P<frame>\d{6})_leftImg8bit\.png"
+)
+
+# What zipfile and Pillow raise on damaged, encrypted and absurd files.
+DAMAGED = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    RuntimeError,
+    zlib.error,
+    zipfile.BadZipFile,
+    Image.DecompressionBombError,
 )
 
 
@@ -85,18 +99,23 @@ def prepare(
 def find_snippets(names: list[str]) -> list[list[str]]:
     """The snippets, each the names of its frames in order; incomplete ones as they are.
 
-    Frames of one city and sequence that follow each other are cut after every 30.
+    Frames of one city and sequence that follow each other are cut after every 30, if they are
+    whole snippets: else nobody knows where one begins.
     """
     parsed = [(match.groupdict(), n) for n in sorted(names) if (match := NAME.fullmatch(n))]
-    snippets, before = [], None
+    runs, before = [], None
     for parts, name in parsed:
         place = (parts["split"], parts["city"], parts["sequence"], int(parts["frame"]))
-        follows = before is not None and place == (*before[:3], before[3] + 1)
-        if not follows or len(snippets[-1]) == FRAMES:
-            snippets.append([])
-        snippets[-1].append(name)
+        if before is None or place != (*before[:3], before[3] + 1):
+            runs.append([])
+        runs[-1].append(name)
         before = place
-    return snippets
+    return [
+        run[k : k + length]
+        for run in runs
+        for length in [len(run) if len(run) % FRAMES else FRAMES]
+        for k in range(0, len(run), length)
+    ]
 
 
 def _part(name: str, part: str) -> str:
@@ -129,7 +148,7 @@ def _record(pictures, names, size, channels) -> dict | Skipped:
                 # Cropped first: resizing a box would mix in what lies beside it.
                 square = image.crop((DROPPED, 0, WIDTH - DROPPED, HEIGHT))
                 small = square.resize((size, size), Image.Resampling.BILINEAR)
-        except (OSError, ValueError, SyntaxError, zipfile.BadZipFile):
+        except DAMAGED:
             return Skipped(name, f"{path} cannot be read")
         frames.append(np.asarray(small).reshape(size, size, channels))
     return {"video": np.stack(frames), "name": name}

@@ -97,6 +97,7 @@ def reading(data: DataConfig):
     except (
         tf.errors.DataLossError,
         tf.errors.NotFoundError,
+        tf.errors.FailedPreconditionError,  # records are missing
         # Whole records of something else; TensorFlow's message may not even be text.
         tf.errors.InvalidArgumentError,
         UnicodeDecodeError,

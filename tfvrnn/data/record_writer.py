@@ -5,8 +5,8 @@ for a dataset. What an interrupted preparation finished is not done again.
 """
 
 import errno
-import hashlib
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -21,6 +21,7 @@ from tfvrnn.config import UserError
 
 VERSION = "1.0.0"
 PLAN, LOCK = "plan.json", "lock"
+_REPORT = re.compile(r"\..*\.json")
 
 
 class Shard(NamedTuple):
@@ -67,8 +68,8 @@ def write_dataset(
         description: for its metadata.
 
     Raises:
-        UserError: a dataset of other options is there, another preparation is at work, no space,
-            or not one record in a split.
+        UserError: a dataset of other options is there, or an unfinished one, another preparation
+            is at work, no space, or not one record in a split.
     """
     final, aside = folder / VERSION, folder / f".incomplete-{VERSION}"
     plan = {"options": options, "shards": [[s.split, s.work] for s in shards]}
@@ -98,23 +99,45 @@ def write_dataset(
 
 
 def _already(final, plan) -> Prepared:
-    stored = json.loads((final / PLAN).read_text())
-    if stored["plan"] != plan:
+    try:
+        stored = json.loads((final / PLAN).read_text())
+        same = stored["plan"] == plan
+        prepared = Prepared(final, stored["videos"], [Skipped(*x) for x in stored["skipped"]])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(
+            f"the dataset in {final} is not whole ({PLAN}): move it away and prepare it again"
+        ) from None
+    if not same:
         raise UserError(
             f"{final} was prepared from other sources or with other options; move it away, or "
             f"choose another --data_dir"
         )
-    return Prepared(final, stored["videos"], [Skipped(*entry) for entry in stored["skipped"]])
+    return prepared
 
 
 def _begin(aside, plan) -> None:
-    """Keep what was written for this very plan; what another left is of no use."""
+    """Go on with what was written for this very plan.
+
+    Raises:
+        UserError: what is there was written for another.
+    """
     path = aside / PLAN
-    if path.is_file() and json.loads(path.read_text()) != plan:
-        for old in aside.iterdir():
-            if old.name != LOCK:
-                old.unlink()
+    finished = any(_REPORT.fullmatch(old.name) for old in aside.iterdir())
+    if finished and _plan_in(path) != plan:
+        raise UserError(
+            f"an unfinished preparation from other sources or with other options is in {aside}: "
+            f"give its options again, or delete it"
+        )
     files.write_whole(path, json.dumps(plan))
+
+
+def _plan_in(path):
+    """The plan of a file; also of one that holds what came of it, written before the end."""
+    try:
+        stored = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return stored.get("plan", stored)
 
 
 def _file_names(name: str, shards) -> list[str]:
@@ -171,25 +194,16 @@ def _finish(aside, final, features, paths, description) -> Prepared:
         description=description,
         check_data=False,
     )
-    plan = json.loads((aside / PLAN).read_text())
+    plan = _plan_in(aside / PLAN)
     files.write_whole(
         aside / PLAN, json.dumps({"plan": plan, "videos": videos, "skipped": skipped}, indent=1)
     )
-    for name in reports:
-        _report(aside / name).unlink()
-    (aside / LOCK).unlink()
+    # Renamed first: interrupted here, nothing is done again.
     aside.rename(final)
+    for name in reports:
+        _report(final / name).unlink()
+    (final / LOCK).unlink()
     return Prepared(final, videos, skipped)
-
-
-def digest(path: Path) -> str:
-    """sha256 of a file, or of all files of a folder by their names."""
-    whole = hashlib.sha256()
-    for part in sorted(path.iterdir()) if path.is_dir() else [path]:
-        if part.is_file():
-            with part.open("rb") as file:
-                whole.update(hashlib.file_digest(file, "sha256").digest())
-    return whole.hexdigest()
 
 
 def remove_incomplete(folder: Path) -> None:

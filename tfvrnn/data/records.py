@@ -5,6 +5,7 @@ chosen, so that frames outside it are never decoded.
 """
 
 import contextlib
+import itertools
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,31 +56,34 @@ def _whole(folder):
         ) from None
 
 
-def prepared_source(data: DataConfig, model: ModelConfig, split: str, start: int) -> Source:
+def prepared_source(
+    data: DataConfig, model: ModelConfig, split: str, start: int, whole_files: bool = False
+) -> Source:
     """The videos of a dataset that `record_writer` wrote; see `make_source`."""
     builder = open_prepared(data, model)
     with _whole(builder.data_path):
         length, height, width, channels = builder.info.features["video"].shape
     frames_of = ("video", length, (height, width, channels))
-    return make_source(builder, frames_of, data, model, split, start)
+    return make_source(builder, frames_of, data, model, split, start, whole_files)
 
 
-def record_files(builder, split: str) -> list[RecordFile]:
+def record_files(builder, split: str, whole_files: bool = False) -> list[RecordFile]:
     """The files of 'train', 'validation' or 'test'; no record is in two of them.
+
+    With `whole_files` no file either, where train has more than one.
 
     Raises:
         UserError: a split that there is not, or that is empty.
     """
     there = builder.info.splits
-    if split in there:
-        files = _files(there[split])
-    if split == "train" and "validation" not in there:
-        files = _cut(files, 0, _validation_start(files))
-    if split == "validation" and split not in there:
-        files = _files(there["train"])
-        files = _cut(files, _validation_start(files), sum(file.count for file in files))
-    if split == "test" and split not in there:
-        raise UserError(f"{builder.name} has no test split; there are: {', '.join(there)}")
+    stored = "train" if split == "validation" and split not in there else split
+    if stored not in there:
+        raise UserError(f"{builder.name} has no {stored} split; there are: {', '.join(there)}")
+    files = _files(there[stored])
+    if stored == "train" and "validation" not in there:
+        ends = sum(file.count for file in files)
+        start = _validation_start(files, whole_files)
+        files = _cut(files, 0, start) if split == "train" else _cut(files, start, ends)
     if not sum(file.count for file in files):
         raise UserError(f"the {split} split of {builder.name} is empty")
     return files
@@ -89,9 +93,13 @@ def _files(info) -> list[RecordFile]:
     return [RecordFile(str(p), 0, n) for p, n in zip(info.filepaths, info.shard_lengths)]
 
 
-def _validation_start(files) -> int:
+def _validation_start(files, whole_files: bool) -> int:
     total = sum(file.count for file in files)
-    return total - min(MOST_VALIDATION, -(-total // 20))
+    wanted = total - min(MOST_VALIDATION, -(-total // 20))
+    if not whole_files or files[-1].count == total:
+        return wanted
+    starts = list(itertools.accumulate(file.count for file in files[:-1]))
+    return min((start for start in starts if start >= wanted), default=starts[-1])
 
 
 def _cut(files, start: int, stop: int) -> list[RecordFile]:
@@ -106,7 +114,13 @@ def _cut(files, start: int, stop: int) -> list[RecordFile]:
 
 
 def make_source(
-    builder, frames_of, data: DataConfig, model: ModelConfig, split: str, start: int
+    builder,
+    frames_of,
+    data: DataConfig,
+    model: ModelConfig,
+    split: str,
+    start: int,
+    whole_files: bool = False,
 ) -> Source:
     """The videos of a prepared dataset.
 
@@ -114,6 +128,7 @@ def make_source(
         builder: as `open_prepared` gives it.
         frames_of: (key of the list of encoded frames, frames of a record, (H, W, C)).
         start: number of the first video.
+        whole_files: as of `record_files`.
 
     Raises:
         UserError: frames of another size than the model's, a clip longer than the videos.
@@ -131,7 +146,7 @@ def make_source(
             f"a clip of {frames} frames at stride {data.stride} needs {needed}; "
             f"the videos of {builder.data_path} have {length}"
         )
-    files = record_files(builder, split)
+    files = record_files(builder, split, whole_files)
     in_training = split == "train"
     if in_training:
         items = _shuffled(files, data.seed, start)
@@ -158,16 +173,21 @@ def _by(shape) -> str:
 
 
 def _in_order(files) -> tf.data.Dataset:
-    return tf.data.Dataset.from_tensor_slices(_columns(files)).flat_map(_read)
+    records = tf.data.Dataset.from_tensor_slices(_columns(files)).flat_map(_read)
+    total = sum(file.count for file in files)
+    return records.apply(tf.data.experimental.assert_cardinality(total))
 
 
 def _columns(files) -> tuple:
-    paths, firsts, counts = zip(*files)
-    return list(paths), np.array(firsts, np.int64), np.array(counts, np.int64)
+    paths = tf.constant([file.path for file in files], tf.string)
+    firsts, counts = (np.array([f[k] for f in files], np.int64) for k in (1, 2))
+    return paths, firsts, counts
 
 
 def _read(path, first, count) -> tf.data.Dataset:
-    return tf.data.TFRecordDataset(path).skip(first).take(count)
+    """The records of a piece; an error at the end where there were fewer."""
+    records = tf.data.TFRecordDataset(path).skip(first).take(count)
+    return records.apply(tf.data.experimental.assert_cardinality(count))
 
 
 def _shuffled(files, seed: int, start: int) -> tf.data.Dataset:
