@@ -94,13 +94,14 @@ def main(arguments):
 
 
 def print_losses(folder):
-    """Of each run: the loss of its first step, and of its last record."""
+    """Of each run that learns: the loss of its first step, and of its last record."""
     import tensorflow as tf
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     print(f"{'run':12}{'first loss':>12}{'last loss':>12}   frames/s")
-    for name in RUNS:
-        events = EventAccumulator(str(folder / name / "tensorboard" / "train"))
+    for name in [name for name in RUNS if name != "copy_last"]:
+        path = folder / name / "tensorboard" / "train"
+        events = EventAccumulator(str(path), {"tensors": 0})  # all of them, not a sample
         events.Reload()
 
         def record(tag, index, events=events):

@@ -16,18 +16,19 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-STEPS = 400
+STEPS_A_KILL = 40  # a run gets about as far between two kills
 OPTIONS = [
     "--model.image_size=8", "--model.channels=1", "--model.width=8", "--model.groups=2",
     "--model.latent_resolutions=1,4", "--data.digits=1", "--data.horizon=2",
     "--data.batch_size=4", "--train.learning_rate=1e-3", "--train.average_decay=0.9",
-    f"--train.steps={STEPS}", "--train.checkpoint_every=3", f"--train.validate_every={STEPS}",
+    "--train.checkpoint_every=3", "--train.validate_every=1000000",
     "--train.validation_videos=2", "--train.pictures=0", "--train.deterministic",
 ]  # fmt: skip
 
 
-def start(folder):
-    command = [sys.executable, ROOT / "bin" / "train.py", f"--train.run_dir={folder}", *OPTIONS]
+def start(folder, steps):
+    where = [f"--train.run_dir={folder}", f"--train.steps={steps}"]
+    command = [sys.executable, ROOT / "bin" / "train.py", *where, *OPTIONS]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
@@ -43,13 +44,13 @@ def main():
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
     wanted = parser.parse_args()
-    rng = random.Random(wanted.seed)
+    rng, steps = random.Random(wanted.seed), STEPS_A_KILL * wanted.kills
     with tempfile.TemporaryDirectory() as root:
         calm, disturbed = Path(root) / "calm", Path(root) / "disturbed"
-        if start(calm).wait() != 0:
+        if start(calm, steps).wait() != 0:
             sys.exit("the undisturbed run failed")
         for kill in range(wanted.kills):
-            process = start(disturbed)
+            process = start(disturbed, steps)
             try:
                 code = process.wait(rng.uniform(2, 40))
                 print(f"run ended by itself with code {code} after {kill} kills", flush=True)
@@ -58,12 +59,12 @@ def main():
                 process.kill()
                 process.wait()
                 print(f"kill {kill + 1}: newest checkpoint {newest(disturbed)}", flush=True)
-        if start(disturbed).wait() != 0:
+        if start(disturbed, steps).wait() != 0:
             sys.exit("the disturbed run could not be ended")
-        compare(calm, disturbed)
+        compare(calm, disturbed, steps)
 
 
-def compare(calm, disturbed):
+def compare(calm, disturbed, steps):
     import numpy as np
 
     from tfvrnn.run_folder import load_run
@@ -72,7 +73,7 @@ def compare(calm, disturbed):
     pairs = zip(one.get_weights(), other.get_weights(), strict=True)
     equal = all(np.array_equal(a, b) for a, b in pairs)
     print(f"steps {step} and {other_step}; weights equal to the last bit: {equal}")
-    sys.exit(not (equal and step == other_step == STEPS))
+    sys.exit(not (equal and step == other_step == steps))
 
 
 if __name__ == "__main__":
