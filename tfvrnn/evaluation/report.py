@@ -19,15 +19,15 @@ from tfvrnn.evaluation.protocol import check_alike
 FRAME_SIDE, FRAMES_IN_STRIP = 96, 10
 # Column, figure, how it is written. Arrows say which way is better.
 COLUMNS = (
-    ("FVD ↓", "fvd", 1),
-    ("FVD∞ ↓", "fvd_infinity", 1),
-    ("KVD ↓", "kvd", 3),
-    ("SSIM ↑", "ssim", 3),
-    ("PSNR, dB ↑", "psnr", 2),
-    ("LPIPS ↓", "lpips", 4),
-    ("spread", "spread", 4),
-    ("reconstruction", "reconstruction", 1),
-    ("KL", "kl", 2),
+    ("FVD ↓", "fvd", ".1f"),
+    ("FVD∞ ↓", "fvd_infinity", ".1f"),
+    ("KVD ↓", "kvd", ".3f"),
+    ("SSIM ↑", "ssim", ".3f"),
+    ("PSNR, dB ↑", "psnr", ".2f"),
+    ("LPIPS ↓", "lpips", ".4f"),
+    ("spread", "spread", ".4f"),
+    ("reconstruction", "reconstruction", ".4g"),
+    ("KL", "kl", ".2f"),
 )
 CURVES = (
     ("ssim", "SSIM"),
@@ -53,7 +53,9 @@ pre { overflow-x: auto; background: #f4f4f4; padding: 1em; }
 def table(results: Sequence[Result]) -> str:
     """The figures of several results, a line each, for a terminal, under what they mean."""
     rows = [["run", *(column for column, _, _ in COLUMNS)]]
-    rows += [[r.name, *(_figure(r.figures, key, d) for _, key, d in COLUMNS)] for r in results]
+    rows += [
+        [r.name, *(_figure(r.figures, key, form) for _, key, form in COLUMNS)] for r in results
+    ]
     widths = [max(map(len, column)) for column in zip(*rows)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)) for row in rows]
     notes = [f"{r.name}: {note}" for r in results for note in r.notes]
@@ -117,7 +119,8 @@ def _meaning(protocol) -> str:
         f"{height}x{width}x{channels}; {settings['samples']} futures of each. "
         f"SSIM ({settings['ssim']}), PSNR, LPIPS: best of the futures ± deviation over videos. "
         f"{fvd if settings['fvd_frames'] else ''}"
-        "Reconstruction and KL: nats a frame. tfvrnn " + tfvrnn.__version__ + "."
+        "Reconstruction, KL: of each model's own loss, a frame; nats for VRNNs and copy_last. "
+        "tfvrnn " + tfvrnn.__version__ + "."
     )
 
 
@@ -127,11 +130,11 @@ def _table(results):
     for result in results:
         model = result.protocol["model"]
         cells = [result.name, model["family"], f"{model['parameters']:,}", f"{model['step']:,}"]
-        rows.append(cells + [_figure(result.figures, key, digits) for _, key, digits in COLUMNS])
+        rows.append(cells + [_figure(result.figures, key, form) for _, key, form in COLUMNS])
     return _html_table(names, rows)
 
 
-def _figure(figures, key, digits) -> str:
+def _figure(figures, key, form) -> str:
     """A figure as text: 'mean ± deviation'; of the best sample where there are several."""
     value = figures[key]
     if value is None:
@@ -139,9 +142,9 @@ def _figure(figures, key, digits) -> str:
     if isinstance(value, dict):
         value = value.get("best", value)
         if "deviation" in value:
-            return f"{value['mean']:.{digits}f} ± {value['deviation']:.{digits}f}"
+            return f"{value['mean']:{form}} ± {value['deviation']:{form}}"
         value = value["mean"]
-    return f"{value:.{digits}f}"
+    return f"{value:{form}}"
 
 
 def _html_table(names, rows):
