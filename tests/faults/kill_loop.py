@@ -52,7 +52,7 @@ def main():
         for kill in range(wanted.kills):
             process = start(disturbed, steps)
             try:
-                code = process.wait(rng.uniform(2, 40))
+                code = process.wait(rng.uniform(2, 24))
                 print(f"run ended by itself with code {code} after {kill} kills", flush=True)
                 break
             except subprocess.TimeoutExpired:

@@ -20,7 +20,8 @@ def summarize(measured: dict[str, np.ndarray], seed: int = 0) -> dict:
         ssim, psnr, lpips: each {best, mean, worst}: {mean, deviation (over videos), curve (by
         time step)}; best and worst of the samples by their mean over time. fvd, kvd,
         fvd_infinity: {mean, deviation (over repeats), values, videos}. spread: {mean, curve};
-        reconstruction, kl: of the model's own loss, a frame, for VRNNs nats; levels: {resolution: {nats (a frame), active, channels}}.
+        reconstruction, kl: of the model's own loss, a frame, for VRNNs in nats;
+        levels: {resolution: {nats (a frame), active, channels}}.
         None for what was not measured.
     """
     figures = {
