@@ -19,7 +19,7 @@ FUZZING = dict(
     database=None,
 )
 settings.register_profile("short", max_examples=40, derandomize=True, **FUZZING)
-settings.register_profile("long", max_examples=2000, **FUZZING)
+settings.register_profile("long", max_examples=500, **FUZZING)
 settings.load_profile("short")
 
 
