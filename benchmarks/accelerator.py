@@ -2,11 +2,13 @@
 
     python benchmarks/accelerator.py [--model.width=64 …] [--modes=float32,tf32,bf16]
         [--peer_python=PYTHON]
+    python benchmarks/accelerator.py --plan=1 [--train.remat …]     # the train step's memory alone
 
 Needs JAX, Keras and this package's own files, but no TensorFlow: for machines whose accelerator
 TensorFlow has no build for. Prints one JSON line a mode: frames/s, share of the accelerator's
 measured bfloat16 peak, memory. With `--peer_python`, the PyTorch peer of benchmarks/peers/ does
-the same work on the same device in between, in the same mode. The paper's size by default.
+the same work on the same device in between, in the same mode. The paper's size by default. With
+`--plan`, the step is compiled and not run: what XLA plans to need, without the memory to do so.
 """
 
 import os
@@ -42,9 +44,15 @@ def main(arguments):
 
     peer, arguments = common.take("peer_python", arguments)
     modes, arguments = common.take("modes", arguments)
+    plan, arguments = common.take("plan", arguments)
     config = config_flags.replace(DEFAULT, config_flags.parse_changes(arguments, Config))
+    modes = (modes or ",".join(MODES)).split(",")
+    if plan:
+        for mode in modes:
+            print(json.dumps(planned(mode, config)), flush=True)
+        return
     peak = roofline.peak_flops("bfloat16", side=8192 if on_accelerator() else 1024)
-    for mode in (modes or ",".join(MODES)).split(","):
+    for mode in modes:
         print(json.dumps(measure(mode, config, peak, peer)), flush=True)
 
 
@@ -52,6 +60,21 @@ def on_accelerator() -> bool:
     import jax
 
     return jax.default_backend() != "cpu"
+
+
+def planned(mode, config) -> dict:
+    """The memory that the compiled train step of one mode plans."""
+    import jax
+
+    from tfvrnn.models import build_model
+
+    policy, products = MODES[mode]
+    with jax.default_matmul_precision(products):
+        model = build_model(config.model, policy, remat=config.train.remat)
+        _, memory = make_train(model, config)
+    device = jax.devices()[0].device_kind
+    size = memory()["planned_gib"]
+    return {"device": device, "mode": mode, "remat": config.train.remat, "planned_gib": size}
 
 
 def measure(mode, config, peak, peer) -> dict:
