@@ -21,7 +21,8 @@ def main(arguments: list[str]) -> None:
     # TensorFlow takes seconds to import: only after every option was found in order.
     from tfvrnn.serving import export_sampler
 
-    version = export_sampler(**vars(wanted))
+    options = {name: value for name, value in vars(wanted).items() if name != "pretrained"}
+    version = export_sampler(**options)
     python = program.python()
     print(f"exported: {version}\nnext:")
     print(f"  {python} bin/serve.py --export={wanted.out}")

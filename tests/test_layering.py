@@ -10,9 +10,9 @@ PACKAGE = Path(__file__).parents[1] / "tfvrnn"
 
 # Rows import downward only; modules of one row do not import each other.
 ROWS = [
-    {"config", "config_flags", "tensor_ops", "distributions", "media", "metrics", "simulator"},
+    {"config", "config_flags", "tensor_ops", "distributions", "media", "simulator"},
     {"files"},
-    {"layers", "data", "program_config"},
+    {"layers", "data", "metrics", "program_config"},
     {"models"},
     {"sampling", "run_folder", "program"},
     {"training", "evaluation", "serving"},

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from tfvrnn.config import Config, ModelConfig
+from tfvrnn import files, program_config
+from tfvrnn.config import Config, ModelConfig, UserError
 from tfvrnn.models import build_model
-from tfvrnn.run_folder import RunFolder, load_run
+from tfvrnn.run_folder import RunFolder, keep_weights, load_run, resolve_run
 from tfvrnn.training.checkpoint import Checkpoints
 from tfvrnn.training.optimizer import MovingAverages, make_optimizer
 
@@ -36,3 +37,50 @@ def test_every_weight_of_a_run_is_loaded(family, averaged, tmp_path, rng):
     _, loaded, _ = load_run(folder.path)
     for weight, value in zip(loaded.weights, expected):
         np.testing.assert_array_equal(weight.numpy(), value.astype(np.float32), weight.path)
+
+
+@pytest.fixture
+def kept(small_run, tmp_path):
+    keep_weights(small_run, tmp_path / "kept")
+    return tmp_path / "kept"
+
+
+def test_kept_weights_are_those_of_the_run_rounded_to_half_precision(small_run, kept):
+    assert sorted(path.name for path in kept.iterdir()) == ["config.flags", "weights.npz"]
+    config, model, step = load_run(small_run)
+    kept_config, kept_model, kept_step = load_run(kept)
+    assert kept_step == step and kept_config.model == config.model
+    for weight, same in zip(model.get_weights(), kept_model.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight.astype(np.float16), same)
+
+
+def test_training_can_begin_from_kept_weights_but_not_go_on_there(kept, tmp_path):
+    new = [f"--flagfile={kept}/config.flags", f"--train.run_dir={tmp_path / 'new'}"]
+    config, resumes = resolve_run([*new, f"--train.init_from={kept}"])
+    assert config.train.init_from == str(kept) and not resumes
+    with pytest.raises(UserError, match=f"begin a new run with --train.init_from={kept}"):
+        resolve_run([f"--train.run_dir={kept}"])
+
+
+def test_kept_weights_that_are_damaged_or_of_another_model_are_one_line(kept):
+    path = RunFolder(kept).weights
+    whole = path.read_bytes()
+    arrays = files.read_arrays(path)
+    for place in np.linspace(0, len(whole) - 1, 20, dtype=int):
+        path.write_bytes(whole[:place])
+        with pytest.raises(UserError, match="does not hold the weights of its model"):
+            load_run(kept)
+    for change in ({"0": arrays["1"]}, {"9999": arrays["0"]}, {"step": np.zeros(2)}):
+        files.write_arrays(path, arrays | change)
+        with pytest.raises(UserError, match="does not hold the weights of its model"):
+            load_run(kept)
+
+
+@pytest.mark.parametrize("name", program_config.PRETRAINED)
+def test_what_is_shipped_is_whole_and_small(name):
+    folder = program_config.PRETRAINED_FOLDER / name
+    config, model, step = load_run(folder)
+    assert config.data.dataset == name and step > 0
+    assert all(np.isfinite(weight).all() for weight in model.get_weights())
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 16e6
+    assert (folder / "README.md").is_file()

@@ -2,10 +2,15 @@
 
 import contextlib
 import fcntl
+import io
 import os
 import socket
+import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
+
+import numpy as np
 
 from tfvrnn.config import UserError
 
@@ -18,6 +23,28 @@ def write_whole(path: Path, content: bytes | str) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_arrays(path: Path, arrays: dict[str, np.ndarray], compressed: bool = False) -> None:
+    """Write an .npz, whole or not at all."""
+    content = io.BytesIO()
+    (np.savez_compressed if compressed else np.savez)(content, **arrays)
+    write_whole(path, content.getvalue())
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an .npz; nothing in it is executed.
+
+    Raises:
+        OSError: there is none, or it cannot be read.
+        ValueError: it is damaged, or something else.
+    """
+    try:
+        # Opened here, as NumPy leaves a damaged file open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (TypeError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is no .npz: {error}") from None
 
 
 @contextlib.contextmanager

@@ -5,10 +5,27 @@ As config.py does for a run: a frozen dataclass per program is the only declarat
 
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from tfvrnn.config import EvalConfig, check_fields, option, require, require_at_least
 
 VIDEO_ENDINGS = (".gif", ".mp4", ".webm")
+PRETRAINED = ("smmnist",)
+PRETRAINED_FOLDER = Path(__file__).parent / "pretrained"
+
+
+def pretrained_option():
+    """The field of a model that is in the package, in the place of `run_dir`."""
+    return option("", "A model that comes with the package, in place of a run.", ("", *PRETRAINED))
+
+
+def take_pretrained(config) -> None:
+    """Let `pretrained` stand for the run folder, which is in the package."""
+    if config.pretrained:
+        both = f"{config.run_dir!r} and {config.pretrained!r}"
+        require(not config.run_dir, "only one of `run_dir` and `pretrained` may be given.", both)
+        object.__setattr__(config, "run_dir", str(PRETRAINED_FOLDER / config.pretrained))
+        object.__setattr__(config, "pretrained", "")
 
 
 @dataclass(frozen=True)
@@ -16,6 +33,7 @@ class SampleConfig:
     """What bin/sample.py draws."""
 
     run_dir: str = option("", "Run folder of the model.")
+    pretrained: str = pretrained_option()
     out: str = option("samples.gif", "Animated GIF to write.")
     contexts: int = option(4, "Test videos whose contexts are continued, a row each.")
     samples: int = option(3, "Futures drawn of each context.")
@@ -25,6 +43,7 @@ class SampleConfig:
 
     def __post_init__(self):
         check_fields(self)
+        take_pretrained(self)
         require_at_least(self, 1, "contexts", "samples", "horizon", "scale")
         require_at_least(self, 0, "seed")
         require(self.run_dir != "", "`run_dir` must name a run folder.", repr(self.run_dir))
@@ -132,6 +151,7 @@ class ExportConfig:
     """What bin/export.py writes."""
 
     run_dir: str = option("", "Run folder of the model.")
+    pretrained: str = pretrained_option()
     out: str = option("", "Base folder of the export; versions are numbered folders in it.")
     horizon: int | None = option(None, "Frames that a request predicts; none: as in training.")
     samples: int = option(4, "Futures of each context that signature `samples` draws.")
@@ -144,6 +164,7 @@ class ExportConfig:
 
     def __post_init__(self):
         check_fields(self)
+        take_pretrained(self)
         require_at_least(self, 1, "horizon", "samples", "version", "max_batch")
         require(self.run_dir != "", "`run_dir` must name a run folder.", repr(self.run_dir))
         require(self.out != "", "`out` must name a folder.", repr(self.out))
@@ -189,6 +210,7 @@ class PredictConfig:
     """What bin/predict.py continues."""
 
     run_dir: str = option("", "Run folder of the model; or an --export, or a --server.")
+    pretrained: str = pretrained_option()
     export: str = option("", "Base folder of an export.")
     server: str = option("", "HOST:PORT of a server's gRPC.")
     name: str = option("tfvrnn", "Name that the server serves the model under.")
@@ -207,12 +229,13 @@ class PredictConfig:
 
     def __post_init__(self):
         check_fields(self)
+        take_pretrained(self)
         require_at_least(self, 1, "horizon", "samples", "stride", "scale")
         require_at_least(self, 0, "seed", "start")
         sources = [name for name in ("run_dir", "export", "server") if getattr(self, name)]
         require(
             len(sources) == 1,
-            "exactly one of `run_dir`, `export` and `server` must be given.",
+            "exactly one of `run_dir`, `pretrained`, `export` and `server` must be given.",
             ", ".join(sources) or "none",
         )
         require(self.video != "", "`video` must name a video or a folder.", repr(self.video))

@@ -11,6 +11,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from tfvrnn import config_flags, files
 from tfvrnn.config import Config, UserError, require_prepared
 
@@ -25,6 +27,8 @@ class RunFolder:
 
         config.flags, lock, checkpoints/, tensorboard/{train,validation}/, samples/, evaluation/
 
+    A folder that `keep_weights` wrote has config.flags and weights.npz alone.
+
     Args:
         path: the folder; need not exist.
     """
@@ -33,6 +37,7 @@ class RunFolder:
         self.path = Path(path).expanduser()
         self.config_file = self.path / "config.flags"
         self.checkpoints = self.path / "checkpoints"
+        self.weights = self.path / "weights.npz"
         self.tensorboard = self.path / "tensorboard"
 
     def exists(self) -> bool:
@@ -107,7 +112,7 @@ def resolve_run(arguments: list[str]) -> tuple[Config, bool]:
     if config.train.init_from and not resumes:
         source = RunFolder(config.train.init_from)
         _check_same_model(source, source.read_config(), config_flags.values(config), LOSS_OPTIONS)
-        if not checkpoint_paths(source.checkpoints):
+        if not checkpoint_paths(source.checkpoints) and not source.weights.is_file():
             raise UserError(f"no checkpoint in {source.checkpoints}")
     return config, resumes
 
@@ -137,6 +142,11 @@ def _check_goes_on(folder: RunFolder, stored: Config, changes: dict) -> None:
             f"--train.init_from is for new runs: {folder.path} began from "
             f"{stored.train.init_from or 'fresh weights'}, not from {source}"
         )
+    if folder.weights.is_file():
+        raise UserError(
+            f"{folder.path} holds weights alone, training cannot go on there: begin a new run "
+            f"with --train.init_from={folder.path}"
+        )
     done = [_step_of(path) for path in checkpoint_paths(folder.checkpoints)[:1]]
     steps = changes.get("train.steps", stored.train.steps)
     if done and steps < done[0]:
@@ -146,8 +156,8 @@ def _check_goes_on(folder: RunFolder, stored: Config, changes: dict) -> None:
 def load_run(run_dir: str | Path, precision: str = "float32"):
     """A trained run: (Config, model with its weights, step).
 
-    The weights are the moving averages where the run keeps them. `precision` is the model's
-    dtype policy; the weights are float32 under every one.
+    Also of a folder that `keep_weights` wrote. The weights are the moving averages where the run
+    keeps them. `precision` is the model's dtype policy; the weights are float32 under every one.
 
     Raises:
         UserError: no run there, no whole checkpoint in it, or one of another model.
@@ -159,6 +169,8 @@ def load_run(run_dir: str | Path, precision: str = "float32"):
     folder = RunFolder(run_dir)
     config = folder.read_config()
     model = build_model(config.model, precision)
+    if folder.weights.is_file():
+        return config, model, _read_weights(folder.weights, model)
     step = tf.Variable(0, dtype=tf.int64)
     averages = [weight.value for weight in model.trainable_variables]
 
@@ -173,6 +185,35 @@ def load_run(run_dir: str | Path, precision: str = "float32"):
     if restore_newest(folder.checkpoints, restore) is None:
         raise UserError(f"no whole checkpoint in {folder.checkpoints}")
     return config, model, int(step)
+
+
+def keep_weights(run_dir: str | Path, folder: str | Path) -> Path:
+    """Write what sampling needs of a run, small enough to hand on; `load_run` reads it.
+
+    The configuration, and the weights of `load_run` rounded to float16.
+
+    Returns:
+        The file of the weights.
+    """
+    config, model, step = load_run(run_dir)
+    weights = {str(k): weight.astype(np.float16) for k, weight in enumerate(model.get_weights())}
+    folder = RunFolder(folder)
+    folder.path.mkdir(parents=True, exist_ok=True)
+    folder.write_config(config)
+    files.write_arrays(folder.weights, {"step": np.int64(step), **weights}, compressed=True)
+    return folder.weights
+
+
+def _read_weights(path: Path, model) -> int:
+    """Give a model the weights of a file; returns their step."""
+    try:
+        arrays = files.read_arrays(path)
+        step = int(arrays.pop("step"))
+        model.set_weights([arrays[str(k)].astype(np.float32) for k in range(len(arrays))])
+        return step
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        reason = str(error).splitlines()[0][:200]
+        raise UserError(f"{path} does not hold the weights of its model: {reason}") from None
 
 
 def flat_weights(model) -> list:

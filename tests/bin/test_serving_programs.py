@@ -43,6 +43,25 @@ def test_a_run_is_exported_and_its_export_continues_a_clip(start, small_run, cli
     assert code == 0 and len(media.read_video("long.mp4")) == 7
 
 
+def test_a_pretrained_model_works_at_once(start, clip, tmp_path):
+    code, out, _ = start("sample.py", "--pretrained=smmnist", "--contexts=1", "--samples=1")
+    assert code == 0 and out.startswith("samples.gif: 1 test videos after step ")
+    code, *_ = start("predict.py", "--pretrained=smmnist", f"--video={clip}", "--samples=1")
+    assert code == 0 and len(media.read_video("prediction.gif")) == 3 + 7
+    code, *_ = start("export.py", "--pretrained=smmnist", "--out=base", "--max_batch=1")
+    assert code == 0 and (tmp_path / "base" / "1" / "saved_model.pb").is_file()
+
+
+@pytest.mark.parametrize("name", ["sample.py", "export.py", "predict.py"])
+def test_pretrained_is_one_that_there_is_and_stands_alone(start, name):
+    assert_refused(
+        start(name, "--pretrained=mnist"),
+        "flag --pretrained=mnist: value should be one of <|smmnist>",
+    )
+    both = start(name, "--pretrained=smmnist", "--run_dir=r")
+    assert_refused(both, "only one of `run_dir` and `pretrained` may be given")
+
+
 def test_serve_answers_until_it_is_told_to_stop(start, small_run, clip, tmp_path):
     start("export.py", f"--run_dir={small_run}", "--out=base", "--max_batch=2")
     command = [sys.executable, str(ROOT / "bin" / "serve.py"), "--export=base", "--port=0"]
@@ -86,7 +105,7 @@ def test_export_refuses(start, tmp_path, small_run):
 
 def test_predict_refuses(start, tmp_path, clip):
     given = f"--video={clip}"
-    assert_refused(start("predict.py", given), "exactly one of `run_dir`, `export` and `server`")
+    assert_refused(start("predict.py", given), "exactly one of `run_dir`, `pretrained`, `export`")
     both = start("predict.py", given, "--run_dir=r", "--export=e")
     assert_refused(both, "Received: run_dir, export")
     assert_refused(start("predict.py", given, "--run_dir=r"), "no run in r")

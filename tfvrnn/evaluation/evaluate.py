@@ -2,12 +2,10 @@
 
 import contextlib
 import dataclasses
-import io
 import json
 import shutil
 import sys
 import time
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,7 +126,7 @@ def _evaluate(plan: Plan, anew) -> Result:
             "notes": plan.notes,
             "seconds": seconds,
         }
-        _write_arrays(path.with_suffix(".npz"), measured)
+        files.write_arrays(path.with_suffix(".npz"), measured)
         files.write_whole(path, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
         shutil.rmtree(folder)
     return read_result(path, plan.name)
@@ -143,11 +141,11 @@ def read_result(path: str | Path, name: str | None = None) -> Result:
     path = Path(path)
     content = protocols.read_json(path)
     try:
-        arrays = _read_arrays(path.with_suffix(".npz"))
+        arrays = files.read_arrays(path.with_suffix(".npz"))
         shown = arrays.get("shown", np.zeros((0, 2, 1, 1, 1, 1), np.uint8))
         fields = [content[part] for part in ("protocol", "figures", "notes")]
         return Result(name or path.resolve().parents[1].name, path, *fields, shown)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{path} holds no result: {error}") from None
 
 
@@ -216,7 +214,7 @@ def _measure(plan: Plan, folder: Path) -> tuple[dict[str, np.ndarray], float]:
     with tqdm(total=settings.videos, initial=done, unit="video", smoothing=0.1) as progress:
         for first, videos in _batches(plan.config, missing):
             parts[first] = measures(videos, first)
-            _write_arrays(_part(folder, first), parts[first])
+            files.write_arrays(_part(folder, first), parts[first])
             progress.update(len(videos))
     # The examples come from the first parts alone.
     found = {n: np.concatenate([p[n] for p in parts.values() if n in p]) for n in parts[0]}
@@ -259,18 +257,6 @@ def _part(folder: Path, first: int) -> Path:
 def _read_part(folder: Path, first: int) -> dict[str, np.ndarray] | None:
     """None where the batch was not measured, or its file is damaged."""
     try:
-        return _read_arrays(_part(folder, first))
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        return files.read_arrays(_part(folder, first))
+    except (OSError, ValueError):
         return None
-
-
-def _read_arrays(path: Path) -> dict[str, np.ndarray]:
-    # Opened here, as NumPy leaves a damaged file open.
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        return dict(arrays)
-
-
-def _write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    files.write_whole(path, buffer.getvalue())

