@@ -1,6 +1,8 @@
 """One loaded version of an export, and the checks of what is asked of it."""
 
 import json
+import logging
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +23,9 @@ class Servable:
     Every input of a signature has the batch in dimension 0. Batch sizes come from the model
     card, else from the warm-up requests.
 
+    Run in a session, as TensorFlow Serving does: its memory is given back with the last reference
+    to the version. The functions of `tf.saved_model.load` stay for ever (200 MB a version).
+
     Args:
         folder: the version's folder, `BASE/<number>`.
 
@@ -38,7 +43,15 @@ class Servable:
             infos = signature.inputs.values()
             if not infos or not all(len(info.tensor_shape.dim) for info in infos):
                 raise ValueError(f"signature {name} has an input without a batch dimension")
-        self._loaded = tf.saved_model.load(str(folder))
+        session = _load_session(folder)
+        weakref.finalize(self, session.close)
+        self._calls = {
+            name: session.make_callable(
+                {key: info.name for key, info in signature.outputs.items()},
+                [info.name for info in signature.inputs.values()],
+            )
+            for name, signature in self.signature_defs.items()
+        }
         self.batch_sizes = self._read_batch_sizes()
 
     def _read_batch_sizes(self) -> list[int]:
@@ -63,14 +76,13 @@ class Servable:
         Raises:
             Refusal: the graph itself found the inputs wrong, or failed.
         """
-        tensors = {name: tf.constant(value) for name, value in inputs.items()}
+        values = [inputs[name] for name in self.signature_defs[signature].inputs]
         try:
-            outputs = self._loaded.signatures[signature](**tensors)
+            return self._calls[signature](*values)
         except tf.errors.InvalidArgumentError as error:
             raise Refusal(Code.INVALID_ARGUMENT, error.message) from None
         except tf.errors.OpError as error:
             raise Refusal(Code.INTERNAL, error.message) from None
-        return {name: tensor.numpy() for name, tensor in outputs.items()}
 
     def signature(self, name: str) -> meta_graph_pb2.SignatureDef:
         """The signature of that name.
@@ -136,6 +148,19 @@ class Servable:
                 Code.INVALID_ARGUMENT, f"a batch must have 1 to {largest} rows. Received: {count}"
             )
         return count
+
+
+def _load_session(folder: Path) -> tf.compat.v1.Session:
+    session = tf.compat.v1.Session(graph=tf.Graph())
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # it recommends the loader that keeps everything
+    try:
+        with session.graph.as_default():
+            tf.compat.v1.saved_model.load(session, ["serve"], str(folder))
+    finally:
+        logger.setLevel(level)
+    return session
 
 
 def read_signature_defs(folder: Path) -> dict[str, meta_graph_pb2.SignatureDef]:
