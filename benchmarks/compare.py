@@ -1,12 +1,13 @@
 """Train every family for equal steps on equal data, evaluate all under one protocol, one report.
 
-    python benchmarks/compare.py --out=FOLDER [--steps=1000]
+    python benchmarks/compare.py --out=FOLDER [--dataset=smmnist] [--steps=1000] [--seed=0]
 
-Moving MNIST at 64x64 with one digit, 3 -> 9 frames; SVG takes no other size. The models are small
-enough for two CPU cores: VRNN with and without hierarchy at width 8, PredNet of a third of its
-channels, SVG-LP at its own size. Each family has the learning rate of its authors but the VRNN,
-which has that of the quickstart. Interrupted, the same command goes on. Prints the table and the
-losses, that of the first step and the mean of the last 20; FOLDER/report.html has the rest.
+At 64x64, as SVG takes no other size. smmnist: one moving digit, 10 -> 10 frames, tested 10 -> 20;
+sim_push, which must be prepared: 2 -> 10 frames, tested 2 -> 28. The models are small enough for
+two CPU cores: VRNN with and without hierarchy at width 8, PredNet of a third of its channels,
+SVG-LP at its own size. Each family has the learning rate of its authors but the VRNN, which has
+that of the quickstart. Interrupted, the same command goes on. Prints the table and the losses, that
+of the first step and the mean of the last 20; FOLDER/report.html has the rest.
 """
 
 import subprocess
@@ -17,16 +18,21 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tfvrnn import config_flags, program
-from tfvrnn.config import option
+from tfvrnn.config import option, require_at_least
 
 ROOT = Path(__file__).resolve().parents[1]
+DATA = {
+    "smmnist": [
+        "--model.channels=1",
+        "--model.context_frames=10",
+        "--data.digits=1",
+        "--data.horizon=10",
+    ],
+    "sim_push": ["--model.channels=3", "--model.context_frames=2", "--data.horizon=10"],
+}
+TEST_HORIZON = {"smmnist": 20, "sim_push": 28}
 SHARED = [
     "--model.image_size=64",
-    "--model.channels=1",
-    "--model.context_frames=3",
-    "--data.dataset=smmnist",
-    "--data.digits=1",
-    "--data.horizon=9",
     "--data.batch_size=4",
     "--train.schedule=cosine",
     "--train.average_decay=0.99",
@@ -52,6 +58,7 @@ RUNS = {
     "vrnn_flat": [*VRNN, "--model.latent_resolutions=1"],
     "vrnn": VRNN,
 }
+LEARN = [name for name in RUNS if name != "copy_last"]
 
 
 @dataclass(frozen=True)
@@ -59,56 +66,69 @@ class CompareConfig:
     """What is compared."""
 
     out: str = option("runs/compare", "Folder of the runs and of the report.")
+    dataset: str = option("smmnist", "Dataset.", tuple(DATA))
+    data_dir: str = option("data", "Where prepared datasets lie.")
     steps: int = option(1000, "Steps of every model that learns.")
+    seed: int = option(0, "Seed of weights and noise; the videos are the same for all.")
     videos: int = option(64, "Test videos.")
     samples: int = option(10, "Futures of each context.")
-    horizon: int = option(12, "Frames predicted in the test.")
+
+    def __post_init__(self):
+        require_at_least(self, 1, "steps", "videos", "samples")
 
 
 def main(arguments):
     wanted = CompareConfig(**config_flags.parse_changes(arguments, CompareConfig))
     folder = Path(wanted.out)
     folder.mkdir(parents=True, exist_ok=True)
-    for name, options in RUNS.items():
-        steps = 1 if name == "copy_last" else wanted.steps
-        often = [f"--train.validate_every={wanted.steps}", "--train.checkpoint_every=200"]
-        run(
-            "train.py",
-            f"--train.run_dir={folder / name}",
-            f"--train.steps={steps}",
-            *SHARED,
-            *options,
-            *often,
-        )
+    for name in RUNS:
+        train(name, wanted)
     run(
         "evaluate.py",
         "--runs=" + ",".join(str(folder / name) for name in RUNS),
         f"--report={folder / 'report.html'}",
         f"--eval.videos={wanted.videos}",
         f"--eval.samples={wanted.samples}",
-        f"--eval.horizon={wanted.horizon}",
+        f"--eval.horizon={TEST_HORIZON[wanted.dataset]}",
         "--eval.fvd_repeats=2",
         "--eval.lpips=none",
     )
-    print_losses(folder)
+    print(f"{'run':12}{'first loss':>12}{'last loss':>12}   frames/s")
+    for name in LEARN:
+        losses, speeds = (records(folder / name, tag)[1] for tag in ("elbo/loss", SPEED))
+        print(f"{name:12}{losses[0]:12.5g}{losses[-1]:12.5g}{speeds[-1]:11.0f}")
 
 
-def print_losses(folder):
-    """Of each run that learns: the loss of its first step, and of its last record."""
+def train(name, wanted):
+    steps = wanted.steps if name in LEARN else 1
+    run(
+        "train.py",
+        f"--train.run_dir={Path(wanted.out) / name}",
+        f"--train.steps={steps}",
+        f"--train.seed={wanted.seed}",
+        f"--train.validate_every={wanted.steps}",
+        "--train.checkpoint_every=200",
+        f"--data.dataset={wanted.dataset}",
+        f"--data.data_dir={wanted.data_dir}",
+        *SHARED,
+        *DATA[wanted.dataset],
+        *RUNS[name],
+    )
+
+
+SPEED = "training/frames_per_second"
+
+
+def records(run_dir: Path, tag: str) -> tuple[list[int], list[float]]:
+    """The steps and values that a run's training wrote under a tag."""
     import tensorflow as tf
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    print(f"{'run':12}{'first loss':>12}{'last loss':>12}   frames/s")
-    for name in [name for name in RUNS if name != "copy_last"]:
-        path = folder / name / "tensorboard" / "train"
-        events = EventAccumulator(str(path), {"tensors": 0})  # all of them, not a sample
-        events.Reload()
-
-        def record(tag, index, events=events):
-            return float(tf.make_ndarray(events.Tensors(tag)[index].tensor_proto))
-
-        first, last = record("elbo/loss", 0), record("elbo/loss", -1)
-        print(f"{name:12}{first:12.5g}{last:12.5g}{record('training/frames_per_second', -1):11.0f}")
+    path = run_dir / "tensorboard" / "train"
+    events = EventAccumulator(str(path), {"tensors": 0})  # all of them, not a sample
+    events.Reload()
+    found = events.Tensors(tag)
+    return [e.step for e in found], [float(tf.make_ndarray(e.tensor_proto)) for e in found]
 
 
 def run(name, *arguments):

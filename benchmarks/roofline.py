@@ -2,6 +2,7 @@
 
 import functools
 import math
+from concurrent.futures import ThreadPoolExecutor
 from unittest import mock
 
 import common
@@ -63,8 +64,12 @@ def _unrolled():
     return mock.patch.object(keras.layers, "RNN", functools.partial(keras.layers.RNN, unroll=True))
 
 
-def peak_flops(dtype: str = "float32", side: int = 2048, repeats: int = 7) -> float:
-    """The machine's best measured rate, operations a second: of a product, of a convolution."""
+def peak_flops(dtype: str = "float32", side: int = 2048, repeats: int = 7, together: int = 1):
+    """The machine's best measured rate, operations a second: of a product, of a convolution.
+
+    Of one at a time, and of as many as `together`, each in a thread of its own: where an operation
+    has a part of the cores only (`program.divide_cores`), one alone does not reach the peak.
+    """
     import numpy as np
     from keras import ops
 
@@ -72,15 +77,18 @@ def peak_flops(dtype: str = "float32", side: int = 2048, repeats: int = 7) -> fl
     square = ops.cast(rng.normal(size=(side, side)), dtype)
     maps = ops.cast(rng.normal(size=(8, side // 32, side // 32, 64)), dtype)
     kernel = ops.cast(rng.normal(size=(3, 3, 64, 64)), dtype)
+    work = [
+        (lambda: ops.matmul(square, square), 2 * side**3),
+        (lambda: ops.conv(maps, kernel, padding="same"), 2 * math.prod(maps.shape) * 9 * 64),
+    ]
 
-    def rate(compute, operations):
-        # The last value alone is fetched: everything before it has been computed then.
-        seconds = common.median_time(
-            lambda: ops.convert_to_numpy(ops.ravel(compute())[-1:]), repeats
-        )
-        return operations / seconds
+    def rate(compute, operations, copies):
+        def finish(_):
+            # The last value alone is fetched: everything before it has been computed then.
+            return ops.convert_to_numpy(ops.ravel(compute())[-1:])
 
-    return max(
-        rate(lambda: ops.matmul(square, square), 2 * side**3),
-        rate(lambda: ops.conv(maps, kernel, padding="same"), 2 * math.prod(maps.shape) * 9 * 64),
-    )
+        with ThreadPoolExecutor(copies) as threads:
+            seconds = common.median_time(lambda: list(threads.map(finish, range(copies))), repeats)
+        return copies * operations / seconds
+
+    return max(rate(*one, copies) for one in work for copies in {1, together})

@@ -11,6 +11,7 @@ import time
 START = time.perf_counter()
 
 import json  # noqa: E402
+import os  # noqa: E402
 import resource  # noqa: E402
 import statistics  # noqa: E402
 import sys  # noqa: E402
@@ -57,7 +58,8 @@ def main(arguments):
 def roof(model, config, seconds) -> dict:
     """Memory so far; operations of a frame, and the share of what the machine does at best."""
     peak_rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    flops, peak = roofline.training_flops(model, config.data.horizon), roofline.peak_flops()
+    flops = roofline.training_flops(model, config.data.horizon)
+    peak = roofline.peak_flops(together=os.cpu_count())
     return {
         "gflop_a_frame": round(flops / config.frames / 1e9, 3),
         "peak_gflops": round(peak / 1e9, 1),

@@ -1,0 +1,74 @@
+"""Pages of the site that lie outside docs/, the page of all options, and links between pages.
+
+MkDocs calls the functions below; mkdocs.yml names this file.
+"""
+
+import dataclasses
+import html
+import posixpath
+import re
+from pathlib import Path
+
+from mkdocs.structure.files import File
+
+from tfvrnn import program_config
+from tfvrnn.config import Config
+
+# Page of the site: file of the repository.
+OUTSIDE = {
+    "index.md": "README.md",
+    "benchmarks.md": "benchmarks/README.md",
+    "changes.md": "CHANGELOG.md",
+}
+PAGE_OF = {source: page for page, source in OUTSIDE.items()}
+LINK = re.compile(r"(?P<text>!?\[[^\]]*\])\((?P<target>[^)\s]+)\)")
+
+
+def on_files(files, config):
+    """Add the pages from outside."""
+    root = Path(config.config_file_path).parent
+    for page, source in OUTSIDE.items():
+        files.append(
+            File.generated(config, page, content=(root / source).read_text(encoding="utf-8"))
+        )
+    files.append(File.generated(config, "options.md", content=options(root / "bin")))
+    return files
+
+
+def options(programs: Path) -> str:
+    """Every option of every program, from the dataclasses that declare them."""
+    text = ["# Options"]
+    for path in sorted(programs.glob("*.py")):
+        text += ["", f"## bin/{path.name}", "", "| option | default | |", "|---|---|---|"]
+        declared = re.search(r"__doc__, (\w+)\)", path.read_text(encoding="utf-8"))
+        text += _rows(getattr(program_config, declared[1]) if declared else Config)
+    return "\n".join(text)
+
+
+def _rows(declared, prefix=""):
+    for field in dataclasses.fields(declared):
+        if dataclasses.is_dataclass(field.default_factory):
+            yield from _rows(field.default_factory, f"{prefix}{field.name}.")
+        else:
+            help, choices = field.metadata["help"], field.metadata["choices"]
+            one_of = f" One of: {', '.join(filter(None, choices))}." if choices else ""
+            help = re.sub(r"([_*])", r"\\\1", html.escape(help, quote=False))
+            yield f"| `--{prefix}{field.name}` | `{field.default!r}` | {help}{one_of} |"
+
+
+def on_page_markdown(markdown, page, config, files):
+    """Turn links between files of the repository into links between pages."""
+    source = OUTSIDE.get(page.file.src_uri, f"docs/{page.file.src_uri}")
+
+    def on_site(link):
+        target, _, anchor = link["target"].partition("#")
+        if not target or ":" in target:
+            return link[0]
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(source), target))
+        place = PAGE_OF.get(path, path.removeprefix("docs/") if path.startswith("docs/") else None)
+        if place is None:  # a file that the site does not show
+            return link["text"].removeprefix("!")[1:-1]
+        place = posixpath.relpath(place, posixpath.dirname(page.file.src_uri) or ".")
+        return f"{link['text']}({place}{'#' + anchor if anchor else ''})"
+
+    return LINK.sub(on_site, markdown)

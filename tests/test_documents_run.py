@@ -1,0 +1,169 @@
+"""Every command of the README, docs/ and benchmarks/ runs, at small sizes, page by page.
+
+    python -m pytest -m slow tests/test_documents_run.py
+
+A page is one shell session in a copy of the checkout, its blocks in their order; the pages share
+the copy, as a reader would. What is made smaller stands in SMALLER, what is not run in ELSEWHERE.
+"""
+
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from documents import PAGES, ROOT, blocks, read
+
+from tfvrnn import media
+
+pytestmark = pytest.mark.slow
+
+MODEL = "--model.width=8 --model.groups=2 --data.batch_size=2"
+SMALLER = {  # further options, which replace those of the page
+    "bin/train.py": f"{MODEL} --train.validation_videos=2 --train.average_decay=0.5",
+    "bin/sample.py": "--contexts=1 --samples=1",
+    "bin/evaluate.py": "--eval.videos=4 --eval.samples=2 --eval.fvd_repeats=1 --eval.horizon=9",
+    "bin/prepare_data.py --dataset=sim_push": "--episodes=3",
+    "bin/export.py": "--max_batch=4 --samples=2",
+    "benchmarks/compare.py": "--steps=2 --videos=4 --samples=1",
+    "benchmarks/metrics.py": "--videos=2",
+    "benchmarks/soak.py": "--seconds=5",
+    "benchmarks/accelerator.py": f"{MODEL} --model.image_size=16 --modes=float32",
+    "benchmarks/": f"{MODEL} --model.image_size=16",
+    "tests/faults/kill_loop.py": "--kills=1",
+}
+ELSEWHERE = {  # pattern: why it is not run here
+    r"-m venv|^source |^pip install": "the checks of every change run these in a new environment",
+    r"-m pytest": "this is one of its tests",
+    r"^docker ": "no container here; tests/serving speaks its protocols",
+    r"--dataset=bair$": "30 GB; --source runs, on records of the original layout",
+    r"benchmarks/check\.py": "needs PyTorch; runs train_step.py and sampling.py, which are run",
+}
+if importlib.util.find_spec("mujoco") is None:
+    ELSEWHERE["sim_push"] = "needs the extra sim"
+SERVERS = {"bin/serve.py": 8501, "tensorboard.main": 6006, "WorkerServer": None, "Dispatch": 5050}
+PRELUDE = """
+import numpy as np
+frames, seeds = np.zeros((1, 3, 32, 32, 1), np.uint8), [1]
+real = generated = np.zeros((4, 9, 32, 32, 3), np.uint8)
+truth, frames_of = np.zeros((2, 32, 32, 3), np.float32), None
+"""
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    root = tmp_path_factory.mktemp("docs") / "checkout"
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, names.split("\0")):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, root / name)
+    return root
+
+
+@pytest.fixture(scope="module")
+def inputs(checkout):
+    """What the pages take for granted: videos, and the files that others give."""
+    sys.path.insert(0, str(ROOT / "tests" / "data"))
+    import test_bair
+    import test_cityscapes
+
+    sys.path.pop(0)
+    rng = np.random.default_rng(0)
+    media.write_video(checkout / "in.mp4", rng.integers(0, 256, (9, 64, 64, 3), np.uint8), 8.0)
+    for split in ("train", "test"):
+        folder = checkout / "original" / "softmotion30_44k" / split
+        test_bair.original_records(folder / "a.tfrecords", range(4))
+    shutil.make_archive(checkout / "bair", "tar", checkout / "original")
+    (checkout / "bair.tar").rename(checkout / "bair_robot_pushing_dataset_v0.tar")
+    for split, city in (("train", "ulm"), ("val", "lindau"), ("test", "bonn")):
+        test_cityscapes.write(checkout / "streets", split, city, 0, range(30))
+    archive = checkout / "leftImg8bit_sequence_trainvaltest.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in (checkout / "streets").rglob("*.png"):
+            file.write(path, path.relative_to(checkout / "streets"))
+
+
+def smaller(command: str) -> str | None:
+    """The command as it is run here; None where it is not."""
+    if any(re.search(pattern, command) for pattern in ELSEWHERE):
+        return None
+    command = command.replace(".venv/bin/python", "python").removesuffix("&").strip()
+    command = re.sub(r"--peer_python=\S+", "", command)
+    command = re.sub(
+        r"--train.steps=(\d+)", lambda m: f"--train.steps={1 + int(m[1]) // 500}", command
+    )
+    key = next((key for key in SMALLER if key in command), None)
+    if key and "--help" not in command and ("bin/train.py" not in key or "--flagfile" in command):
+        command += f" {SMALLER[key]}"
+        if key == "bin/train.py" and "--train.steps" not in command:
+            command += " --train.steps=2"
+    return command.replace("python ", f"{sys.executable} ", 1)
+
+
+def session(page: str, folder: Path) -> str:
+    """The page as a script of the shell."""
+    lines = ["set -euo pipefail", "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT"]
+    for number, block in enumerate(blocks(page)):
+        if block.language == "python":
+            file = folder / f"block_{number}.py"
+            file.write_text(PRELUDE + block.code)
+            lines.append(f"PYTHONPATH=. {sys.executable} {file}")
+        elif block.language == "sh":
+            for command in filter(None, map(smaller, block.commands())):
+                lines.append(f"echo '+' {command!r} >&2")
+                port = next((port for name, port in SERVERS.items() if name in command), 0)
+                lines.append(f"{command} &" if port != 0 else command)
+                if port:
+                    wait = (
+                        f"until (exec 3<>/dev/tcp/localhost/{port}) 2>/dev/null; do sleep 1; done"
+                    )
+                    lines.append(f"timeout 120 bash -c '{wait}'")
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)])
+def test_the_commands_of(page, checkout, inputs, tmp_path):
+    if page == "docs/evaluation.md":
+        for name in ("a", "b"):
+            shutil.copytree(checkout / "runs" / "quickstart", checkout / "runs" / name)
+    script = session(page, tmp_path)
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=checkout, capture_output=True, text=True, timeout=3000
+    )
+    assert done.returncode == 0, f"{script}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+
+
+def test_the_site_is_built_and_its_links_lead_somewhere(tmp_path):
+    pytest.importorskip("mkdocstrings", reason="needs the extra docs")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for page in ("index", "tutorial/index", "api/core/index", "options/index"):
+        assert (tmp_path / f"{page}.html").is_file()
+
+
+INLINE = sorted(
+    {
+        command
+        for page in PAGES
+        for command in re.findall(r"`(python (?:bin|benchmarks|tests)/[^`…]*)`", read(page))
+        if command != "python bin/prepare_data.py"
+    }
+)
+
+
+@pytest.mark.parametrize("command", INLINE)
+def test_a_command_within_the_text(command, checkout, inputs):
+    command = smaller(command)
+    if command is None:
+        pytest.skip("not run here, see ELSEWHERE")
+    command = command.replace("--out=FOLDER", "--out=runs/compared")
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=checkout, capture_output=True, text=True, timeout=3000
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
