@@ -49,7 +49,11 @@ def assert_equal_training(one, several, kind, losses, weights):
     assert (one["replicas"], several["replicas"]) == (1, 2)
     np.testing.assert_allclose(several[f"{kind}/losses"], one[f"{kind}/losses"], rtol=losses)
     # Of the first step: later ones are of weights that differ by a rounding error.
-    np.testing.assert_allclose(several[f"{kind}/norms"][0], one[f"{kind}/norms"][0], rtol=1e-5)
+    first, rtol = (1, 1e-3) if kind == "fp16" else (0, 1e-5)
+    norms, expected = (found[f"{kind}/norms"] for found in (several, one))
+    np.testing.assert_allclose(norms[first], expected[first], rtol=rtol)
+    assert np.isfinite(norms[first:]).all()
+    assert not np.isfinite(norms[:first]).any()  # skipped, by all
     for name in ("weights", "averages"):
         expected, found = one[f"{kind}/{name}"], several[f"{kind}/{name}"]
         assert np.abs(found - expected).max() <= weights
@@ -66,12 +70,12 @@ def test_two_take_the_steps_of_one(trained, name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["mirrored", "multi_worker"])
 @pytest.mark.parametrize(
-    ("kind", "losses", "weights"), [("adam", 1e-4, 5e-3), ("fp16", 2e-3, 5e-3)]
+    ("kind", "losses", "weights"), [("adam", 1e-4, 5e-3), ("fp16", 2e-4, 5e-3)]
 )
 def test_two_train_as_one(trained, name, kind, losses, weights):
     """Adam turns rounding into a step of the learning rate where a gradient is truly zero."""
     one, several = trained("one_device", kind), trained(name, kind)
-    assert_equal_training(one, several, kind, losses, weights=5e-3)
+    assert_equal_training(one, several, kind, losses, weights)
 
 
 def test_what_one_worker_was_told_all_know(trained):
