@@ -62,7 +62,10 @@ def test_encoder_channels_double_up_to_eight_times(size, channels):
         (lambda: TrainConfig(steps=0), "`steps` must be at least 1. Received: 0"),
         (lambda: TrainConfig(learning_rate=0.0), "`learning_rate` must be positive. Received: 0"),
         (lambda: TrainConfig(learning_rate=float("nan")), "`learning_rate` must be finite"),
-        (lambda: TrainConfig(average_decay=1.0), "`average_decay` must be below 1. Received: 1.0"),
+        (
+            lambda: TrainConfig(average_decay=1.0),
+            "`average_decay` must be at least 0 and below 1. Received: 1.0",
+        ),
         (lambda: SampleConfig(), "`run_dir` must name a run folder"),
         (lambda: SampleConfig("run", out="a.mp4"), "`out` must end in .gif. Received: 'a.mp4'"),
         (lambda: SampleConfig("run", samples=0), "`samples` must be at least 1"),

@@ -250,6 +250,9 @@ class TrainConfig:
         "constant", "Learning rate after the warm-up; cosine: falls to 0.", ("constant", "cosine")
     )
     adam_epsilon: float = option(1e-8, "Epsilon of Adam.")
+    adam_beta_2: float = option(
+        0.999, "Decay of Adam's average of squared gradients; lower suits runs of few steps."
+    )
     weight_decay: float = option(0.0, "Weight decay, of every weight; 1e-4 in the release.")
     weight_decay_mode: str = option(
         "coupled",
@@ -300,11 +303,13 @@ class TrainConfig:
         )  # fmt: skip
         require_at_least(
             self, 0, "seed", "warmup_steps", "weight_decay", "clip_norm", "beta",
-            "beta_warmup_steps", "average_decay", "pictures",
+            "beta_warmup_steps", "pictures",
         )  # fmt: skip
         for name in ("learning_rate", "adam_epsilon"):
             require(getattr(self, name) > 0, f"`{name}` must be positive.", getattr(self, name))
-        require(self.average_decay < 1, "`average_decay` must be below 1.", self.average_decay)
+        for name in ("adam_beta_2", "average_decay"):
+            value = getattr(self, name)
+            require(0 <= value < 1, f"`{name}` must be at least 0 and below 1.", value)
 
 
 @dataclass(frozen=True)

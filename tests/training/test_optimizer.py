@@ -39,6 +39,7 @@ def apply(optimizer, steps=4, l2=0.0):
         (dict(weight_decay=0.1, weight_decay_mode="decoupled"), dict(weight_decay=0.1)),
         (dict(clip_norm=0.5), dict(global_clipnorm=0.5)),
         (dict(adam_epsilon=0.1), dict(epsilon=0.1)),
+        (dict(adam_beta_2=0.9), dict(beta_2=0.9)),
     ],
 )
 def test_updates_are_those_of_keras(options, reference):

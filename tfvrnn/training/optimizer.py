@@ -115,6 +115,7 @@ def make_optimizer(config: TrainConfig, batch_size: int = 16) -> keras.optimizer
     coupled = config.weight_decay_mode == "coupled"
     optimizer = Adam(
         make_schedule(config, batch_size),
+        beta_2=config.adam_beta_2,
         epsilon=config.adam_epsilon,
         weight_decay=None if coupled or not config.weight_decay else config.weight_decay,
         coupled_decay=config.weight_decay if coupled else 0.0,
