@@ -2,7 +2,8 @@
 
     python bin/train.py --flagfile=configs/quickstart.flags [--train.run_dir=RUN]
 
-On a run folder that exists the run goes on where it stopped. Ctrl-C or SIGTERM save first.
+On a run folder that exists the run goes on where it stopped. Ctrl-C or SIGTERM save first; the exit
+code is then 143.
 """
 
 import sys
@@ -35,6 +36,8 @@ def main(arguments: list[str]) -> None:
     print(f"  {python} bin/sample.py --run_dir={run_dir} --out=samples.gif")
     print(f"  {python} bin/evaluate.py --run_dir={run_dir} --flagfile=configs/eval/quick.flags")
     print(f"  {python} bin/export.py --run_dir={run_dir} --out=exports/{Path(run_dir).name}")
+    if outcome.stopped:
+        sys.exit(program.STOPPED)
 
 
 if __name__ == "__main__":

@@ -61,15 +61,17 @@ def locked(path: Path, activity: str) -> Iterator[None]:
     Raises:
         UserError: another process holds it.
     """
-    # Not "w": what the owner wrote must still be there for the one that is refused.
-    with path.open("a+", encoding="utf-8") as file:
+    with contextlib.ExitStack() as stack:
         try:
+            # Not "w": what the owner wrote must still be there for the one that is refused.
+            file = stack.enter_context(path.open("a+b", buffering=0))
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
         except BlockingIOError:
             file.seek(0)
-            owner = file.read().strip() or "another process"
+            owner = file.read().decode().strip() or "another process"
             raise UserError(f"{owner} is {activity}") from None
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        file.flush()
+        except OSError as error:
+            raise UserError(f"{path} cannot be locked: {error.strerror}") from None
         yield

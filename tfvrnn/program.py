@@ -10,6 +10,7 @@ from tfvrnn import config_flags
 from tfvrnn.config import Config, UserError
 
 USER_MISTAKE = 2
+STOPPED = 143  # 128 + SIGTERM, as of a program that a scheduler stopped and should start again
 
 
 def run(main: Callable[[list[str]], None], description: str, options: type = Config) -> NoReturn:

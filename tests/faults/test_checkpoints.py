@@ -2,14 +2,22 @@
 
 import pickle
 import resource
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+sys.path.append(str(Path(__file__).parents[1] / "training"))
+
+from tiny_run import SMALL
+
+from tfvrnn import config_flags
 from tfvrnn.config import Config, ModelConfig, TrainConfig, UserError
 from tfvrnn.models import build_model
 from tfvrnn.run_folder import RunFolder, load_run
+from tfvrnn.training import loop, train
 from tfvrnn.training.checkpoint import Checkpoints
 from tfvrnn.training.optimizer import make_optimizer
 
@@ -55,6 +63,22 @@ def test_cut_off_at_any_of_20_places_the_one_before_is_taken(saved, kind):
     assert load_run(folder.path)[2] == 2
 
 
+def test_a_first_checkpoint_that_was_cut_off_is_no_checkpoint(saved):
+    """TensorFlow renames the data first, and writes the index and the manager its list later."""
+    folder, model, _ = saved
+    for path in folder.checkpoints.iterdir():
+        if path.name != "ckpt-1.data-00000-of-00001":
+            path.unlink()
+    optimizer = make_optimizer(TrainConfig())
+    optimizer.build(model.trainable_variables)
+    checkpoints = Checkpoints(folder, model, optimizer)
+    loop.begin(folder.read_config(), folder, model, checkpoints)
+    assert checkpoints.step == 0
+    checkpoints.advance(4)
+    checkpoints.save()
+    assert load_run(folder.path)[2] == 1
+
+
 class Trap:
     """Fails the test where it is unpickled."""
 
@@ -89,3 +113,25 @@ def test_a_full_disk_is_one_line_and_what_was_saved_stays(saved):
     checkpoints.save()
     assert load_run(folder.path)[2] == 3
     assert len(tf.io.gfile.glob(f"{folder.checkpoints}/*temp*")) == 0
+
+
+@pytest.mark.parametrize("room", [0, 500, 3_000, 30_000])
+def test_a_run_on_a_full_disk_ends_with_one_line_and_begins_later(tmp_path, room):
+    """However far it came: the lock, the configuration, the logs, the first checkpoint."""
+    config = config_flags.replace(
+        SMALL,
+        {
+            "train.run_dir": str(tmp_path / "run"),
+            "train.pictures": 0,
+            "model.family": "prednet",
+            "model.prednet_stacks": (2, 2, 2),
+        },
+    )
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+    try:
+        with pytest.raises(UserError, match=r"cannot be (locked|written)|cannot write into"):
+            train(config)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert train(config).step == 6

@@ -20,7 +20,7 @@ from PIL import Image
 
 from tfvrnn import config_flags, media
 from tfvrnn.config import Config, DataConfig, ModelConfig, UserError
-from tfvrnn.data import make_dataset, reading
+from tfvrnn.data import make_dataset, read
 from tfvrnn.data.record_writer import Shard, write_dataset
 from tfvrnn.metrics import weights
 from tfvrnn.run_folder import RunFolder, load_run
@@ -191,9 +191,8 @@ def dataset(tmp_path_factory):
 
 
 def read_all(data):
-    with reading(data):
-        for batch in make_dataset(data, MODEL, "test"):
-            assert batch.shape[1:] == (4, 8, 8, 1)
+    for batch in read(make_dataset(data, MODEL, "test"), data):
+        assert batch.shape[1:] == (4, 8, 8, 1)
 
 
 @given(name=st.sampled_from(["dataset_info.json", "features.json", "test"]), mutations=MUTATIONS)

@@ -10,7 +10,7 @@ import pytest
 from workers import finish, start_workers
 
 from tfvrnn.config import UserError
-from tfvrnn.training.strategy import make_strategy
+from tfvrnn.training.strategy import make_strategy, slurm_resolver
 
 PROGRAM = Path(__file__).parent / "replica_program.py"
 
@@ -85,7 +85,14 @@ def test_what_one_worker_was_told_all_know(trained):
 
 @pytest.mark.parametrize(
     ("name", "variables"),
-    [("multi_worker", {}), ("multi_worker", {"TF_CONFIG": "{"}), ("tpu", {})],
+    [
+        ("multi_worker", {}),
+        ("multi_worker", {"TF_CONFIG": "{"}),
+        ("multi_worker", {"TF_CONFIG": "{}"}),
+        ("multi_worker", {"TF_CONFIG": '{"cluster": {"worker": ["localhost:1"]}}'}),
+        ("multi_worker", {"SLURM_PROCID": "0"}),
+        ("tpu", {}),
+    ],
 )
 def test_a_cluster_that_is_not_there_is_one_line(monkeypatch, name, variables):
     for variable in ("TF_CONFIG", "SLURM_PROCID", "TPU_NAME"):
@@ -94,3 +101,18 @@ def test_a_cluster_that_is_not_there_is_one_line(monkeypatch, name, variables):
         monkeypatch.setenv(variable, value)
     with pytest.raises(UserError, match=f"`train.strategy` {name} cannot be set up"):
         make_strategy(name)
+
+
+def test_the_workers_of_a_slurm_job_are_found(monkeypatch):
+    job = {
+        "SLURM_PROCID": "2",
+        "SLURM_STEP_NUM_TASKS": "3",
+        "SLURM_STEP_NODELIST": "gpu[04-05]",
+        "SLURM_STEP_TASKS_PER_NODE": "2,1",
+    }
+    for variable, value in job.items():
+        monkeypatch.setenv(variable, value)
+    resolver = slurm_resolver()
+    workers = resolver.cluster_spec().as_dict()["worker"]
+    assert workers == ["gpu04:8888", "gpu04:8889", "gpu05:8888"]
+    assert (resolver.task_type, resolver.task_id) == ("worker", 2)

@@ -1,8 +1,7 @@
 """One path from a dataset's name to batches of frames."""
 
-import contextlib
 import importlib
-import zlib
+from collections.abc import Iterator
 
 import tensorflow as tf
 
@@ -57,15 +56,12 @@ def make_dataset(
         video = source.make(number, item)
         return augment.augment(video, number, data) if augmented else video
 
-    # What the service's workers are given in turns cannot be told apart by its place.
-    shard = (0, 1) if data.service and training else shard
     items = _part(source.items, data.batch_size, *shard)
     videos = items.map(make, num_parallel_calls=data.workers, deterministic=True)
     size = data.batch_size // (shard[1] * parts)
     batches = videos.batch(size, drop_remainder=training)
     if data.service and training:
-        job = f"train-{zlib.crc32(repr((data, model)).encode()):08x}-{start}"
-        batches = _served(batches, data.service, job)
+        batches = _served(batches, data.service)
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
@@ -78,22 +74,25 @@ def _part(items, batch: int, k: int, n: int) -> tf.data.Dataset:
     return blocks.map(lambda *block: tf.nest.map_structure(lambda x: x[part], block)).unbatch()
 
 
-def _served(batches, address: str, job: str) -> tf.data.Dataset:
-    """The batches, made by the workers of a tf.data service.
+def _served(batches, address: str) -> tf.data.Dataset:
+    """The batches, made by the worker of a tf.data service, in the same order.
 
-    Every batch comes once, to whichever trainer of the job asks first; in no certain order where
-    there are several workers or trainers. A resumed run is another job.
+    A job of this process alone: a named one would be shared with all that ask for it, and a run
+    that is started again would go on in the middle of what the one before has left of it.
     """
     service = tf.data.experimental.service
-    mode = service.ShardingPolicy.DYNAMIC
-    return batches.apply(service.distribute(mode, address, job_name=job))
+    return batches.apply(service.distribute(service.ShardingPolicy.DYNAMIC, address))
 
 
-@contextlib.contextmanager
-def reading(data: DataConfig):
-    """While batches are read: a record that cannot be read is the user's to mend, in one line."""
+def read(batches, data: DataConfig) -> Iterator:
+    """The batches of a dataset, one after another.
+
+    Raises:
+        UserError: a record cannot be read, which is the user's to mend. No error of what is done
+            with the batches.
+    """
     try:
-        yield
+        yield from batches
     except (
         tf.errors.DataLossError,
         tf.errors.NotFoundError,

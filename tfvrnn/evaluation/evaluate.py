@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from tfvrnn import files, metrics
 from tfvrnn.config import Config, EvalConfig, UserError
-from tfvrnn.data import make_dataset, reading
+from tfvrnn.data import make_dataset, read
 from tfvrnn.evaluation import protocol as protocols
 from tfvrnn.evaluation.figures import summarize
 from tfvrnn.evaluation.measures import Measures
@@ -232,11 +232,10 @@ def _batches(config, missing) -> Iterator[tuple[int, np.ndarray]]:
     batches = make_dataset(data, config.model, settings.split, begin).unbatch()
     batches = batches.take(settings.videos - begin).batch(settings.batch_size)
     first = begin
-    with reading(config.data):
-        for videos in batches.as_numpy_iterator():
-            if first in missing:
-                yield first, videos
-            first += len(videos)
+    for videos in read(batches.as_numpy_iterator(), config.data):
+        if first in missing:
+            yield first, videos
+        first += len(videos)
     if first < settings.videos:
         raise UserError(f"the {settings.split} split has {first} videos, not {settings.videos}")
 

@@ -65,6 +65,11 @@ class Checkpoints:
         """Videos of the training data consumed."""
         return int(self._videos.numpy())
 
+    @property
+    def were_saved(self) -> bool:
+        """Whether any was ever saved to its end: the list of them is written last."""
+        return (self.directory / "checkpoint").is_file()
+
     def advance(self, videos: int) -> None:
         """One more step is done, on so many videos."""
         self._step.assign_add(1)

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from tfvrnn import program
 from tfvrnn.config import Config, UserError
-from tfvrnn.data import reading
+from tfvrnn.data import read
 from tfvrnn.models import build_model
 from tfvrnn.run_folder import RunFolder, checkpoint_paths, load_run
 from tfvrnn.training.checkpoint import Checkpoints
@@ -21,7 +21,7 @@ from tfvrnn.training.optimizer import MovingAverages, make_optimizer
 from tfvrnn.training.step import is_compiled, make_train_step, per_unit
 from tfvrnn.training.strategy import Workers, distributed_dataset, make_strategy
 from tfvrnn.training.summaries import Summaries
-from tfvrnn.training.validation import Validation
+from tfvrnn.training.validation import Findings, Validation
 
 
 class TrainingDiverged(RuntimeError):
@@ -65,7 +65,8 @@ def train(config: Config) -> Outcome:
     strategy = make_strategy(config.train.strategy)
     folder = RunFolder(config.train.run_dir)
     workers = Workers(strategy)
-    lock = folder.locked() if workers.is_chief else contextlib.nullcontext()
+    with writing(folder):
+        lock = folder.locked() if workers.is_chief else contextlib.nullcontext()
     with stop_signals() as stop, lock:
         return _train(config, folder, strategy, workers, stop)
 
@@ -85,11 +86,11 @@ def _train(config: Config, folder: RunFolder, strategy, workers: Workers, stop) 
     workers.check_same_step(checkpoints.step)
     # From here on without the scope, in which what the chief alone makes would be waited for.
     step = checkpoints.step
-    dataset = distributed_dataset(strategy, config, checkpoints.videos)
+    batches = read(distributed_dataset(strategy, config, checkpoints.videos), config.data)
     chores = Chores(config, folder, model, checkpoints, averages) if chief else None
     log = Log(config)
-    with reading(config.data), progress_bar(step, settings.steps, chief) as bar:
-        for done, frames in zip(range(step, settings.steps), dataset):
+    with progress_bar(step, settings.steps, chief) as bar:
+        for done, frames in zip(range(step, settings.steps), batches):
             metrics = train_step(frames, tf.constant(done, tf.int64))
             step = done + 1
             metrics = {name: float(value) for name, value in metrics.items()}
@@ -117,9 +118,10 @@ class Chores:
 
     def __init__(self, config: Config, folder: RunFolder, model, checkpoints, averages):
         self.settings, self.horizon, self.model = config.train, config.data.horizon, model
-        self.checkpoints = checkpoints
+        self.folder, self.checkpoints = folder, checkpoints
         self.validation = Validation(model, config, averages)
-        self.summaries = Summaries(folder, config)
+        with writing(folder):
+            self.summaries = Summaries(folder, config)
         self.found: dict[str, float] = {}
 
     def after(self, step: int, log, bar, stopping: bool) -> None:
@@ -128,15 +130,20 @@ class Chores:
         if step == 1 or step % settings.log_every == 0 or last:
             means = log.take()
             means |= per_unit(means, self.model, self.horizon)
-            self.summaries.write_scalars(self.summaries.train, step, means)
+            with writing(self.folder):
+                self.summaries.write_scalars(self.summaries.train, step, means)
         if step % settings.validate_every == 0 or last:
-            self.found = validate(self.validation, self.summaries, step, bar)
+            bar.set_postfix_str("validating")
+            findings = self.validation()
+            with writing(self.folder):
+                self.found = record(findings, self.summaries, step)
             log.restart_clock()
         if step % settings.checkpoint_every == 0 or last or stopping:
             self.checkpoints.save()
             log.restart_clock()
         if last or stopping:
-            self.summaries.flush()
+            with writing(self.folder):
+                self.summaries.flush()
 
 
 def begin(config: Config, folder: RunFolder, model, checkpoints, chief: bool = True) -> None:
@@ -144,7 +151,7 @@ def begin(config: Config, folder: RunFolder, model, checkpoints, chief: bool = T
     path = checkpoints.restore()
     if path:
         print(f"resuming {folder.path} after step {checkpoints.step} ({path.name})")
-    elif checkpoint_paths(folder.checkpoints):
+    elif checkpoints.were_saved:
         raise UserError(f"no whole checkpoint in {folder.checkpoints}: nothing to go on from")
     elif config.train.init_from:
         _, source, step = load_run(config.train.init_from)
@@ -155,8 +162,9 @@ def begin(config: Config, folder: RunFolder, model, checkpoints, chief: bool = T
     if chief:
         auto = " (auto)" if config.train.jit_compile is None else ""
         print(f"XLA{auto}: {'on' if is_compiled(config) else 'off'}")
-        folder.checkpoints.mkdir(parents=True, exist_ok=True)
-        folder.write_config(config)
+        with writing(folder):
+            folder.checkpoints.mkdir(parents=True, exist_ok=True)
+            folder.write_config(config)
 
 
 def check_finite(metrics: dict, step: int, folder: RunFolder) -> None:
@@ -174,10 +182,9 @@ def check_finite(metrics: dict, step: int, folder: RunFolder) -> None:
             )
 
 
-def validate(validation: Validation, summaries: Summaries, step: int, bar) -> dict[str, float]:
-    """Validate and write what was found; returns the scalars."""
-    bar.set_postfix_str("validating")
-    scalars, videos = validation()
+def record(findings: Findings, summaries: Summaries, step: int) -> dict[str, float]:
+    """Write and print what a validation found; returns the scalars."""
+    scalars, videos = findings
     summaries.write_scalars(summaries.validation, step, scalars)
     if videos:
         summaries.write_pictures(step, videos)
@@ -245,6 +252,16 @@ def progress_bar(step: int, steps: int, shown: bool = True) -> tqdm:
         smoothing=0.05,
         disable=not shown,
     )
+
+
+@contextlib.contextmanager
+def writing(folder: RunFolder):
+    """Within, what cannot be written is the user's to mend, in one line."""
+    try:
+        yield
+    except (OSError, tf.errors.OpError) as error:
+        reason = " ".join(str(getattr(error, "message", error)).split())[:200]
+        raise UserError(f"cannot write into run folder {folder.path}: {reason}") from None
 
 
 @contextlib.contextmanager

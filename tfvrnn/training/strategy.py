@@ -19,7 +19,7 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
     """
     try:
         return MAKERS[name]()
-    except (ValueError, KeyError, RuntimeError, tf.errors.OpError) as error:
+    except (ValueError, KeyError, RuntimeError, OSError, tf.errors.OpError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"`train.strategy` {name} cannot be set up: {reason}") from None
 
@@ -32,12 +32,25 @@ def _mirrored():
 
 
 def _multi_worker():
-    resolver = None  # TF_CONFIG
-    if "TF_CONFIG" not in os.environ:
-        if "SLURM_PROCID" not in os.environ:
-            raise ValueError("neither TF_CONFIG nor Slurm's variables are set")
-        resolver = tf.distribute.cluster_resolver.SlurmClusterResolver()
+    if "TF_CONFIG" in os.environ:
+        resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
+    elif "SLURM_PROCID" in os.environ:
+        resolver = slurm_resolver()
+    else:
+        raise ValueError("neither TF_CONFIG nor Slurm's variables are set")
+    # Of no cluster TensorFlow would make one local worker that nobody takes for the first.
+    if not resolver.cluster_spec().jobs or resolver.task_type is None:
+        raise ValueError("TF_CONFIG must name a cluster and this worker's task")
     return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+
+
+def slurm_resolver():
+    """The cluster that Slurm's variables describe, with the GPUs of a node divided by its tasks."""
+    resolver = tf.distribute.cluster_resolver.SlurmClusterResolver
+    if tf.config.list_physical_devices("GPU"):
+        return resolver()
+    # It cannot count to no GPU. That many at least, as there are no more tasks on a node.
+    return resolver(gpus_per_node=1024, gpus_per_task=1, auto_set_gpu=False)
 
 
 def _tpu():

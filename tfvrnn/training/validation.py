@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfvrnn import media, sampling
 from tfvrnn.config import Config
-from tfvrnn.data import make_dataset
+from tfvrnn.data import make_dataset, read
 from tfvrnn.models import ACTIVE_NATS, VideoPredictor
 from tfvrnn.training.optimizer import MovingAverages
 from tfvrnn.training.step import loss_terms, per_unit, to_float
@@ -58,7 +58,7 @@ class Validation:
 
     def _validate(self):
         sums, seen, pictured = {}, 0, None
-        for number, frames in enumerate(self._batches):
+        for number, frames in enumerate(read(self._batches, self.config.data)):
             terms, predictions = self._terms(frames, tf.constant(number, tf.int64))
             for name, value in terms.items():
                 sums[name] = sums.get(name, 0.0) + float(value) * len(frames)
