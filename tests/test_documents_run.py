@@ -40,6 +40,7 @@ ELSEWHERE = {  # pattern: why it is not run here
     r"-m venv|^source |^pip install": "the checks of every change run these in a new environment",
     r"-m pytest": "this is one of its tests",
     r"^docker ": "no container here; tests/serving speaks its protocols",
+    r"^kubectl ": "no cluster here; tests/faults starts the workers as processes",
     r"--dataset=bair$": "30 GB; --source runs, on records of the original layout",
     r"benchmarks/check\.py": "needs PyTorch; runs train_step.py and sampling.py, which are run",
 }

@@ -36,7 +36,20 @@ SCALES = (2.0**30, 2.0**7)
 
 
 class SGD(optimizers.TakesReduced, keras.optimizers.SGD):
-    """Its steps are the reduced gradients."""
+    """Its steps are the reduced gradients; it keeps the newest, as they were before clipping."""
+
+    def build(self, variables):
+        super().build(variables)
+        own = {
+            "synchronization": tf.VariableSynchronization.ON_READ,
+            "aggregation": tf.VariableAggregation.ONLY_FIRST_REPLICA,
+        }
+        self.newest = [tf.Variable(tf.zeros(v.shape), trainable=False, **own) for v in variables]
+
+    def apply(self, grads, trainable_variables=None):
+        for kept, gradient in zip(self.newest, grads):
+            kept.assign(gradient)
+        return super().apply(grads, trainable_variables)
 
 
 def run(strategy, kind):
@@ -50,19 +63,26 @@ def run(strategy, kind):
     model = build_model(config.model, config.train.precision)
     optimizer = optimizer or optimizers.make_optimizer(config.train)
     optimizer.build(model.trainable_variables)
+    begun = flatten(model.trainable_variables)
     averages = optimizers.MovingAverages(model, config.train.average_decay)
     step = make_train_step(model, optimizer, config, averages)
     dataset = distributed_dataset(strategy, config, start=0)
-    losses, norms = [], []
+    losses, norms, reduced = [], [], []
     for number, frames in zip(range(STEPS), dataset):
         if kind == "fp16" and number < len(SCALES):
             optimizer.dynamic_scale.assign(SCALES[number])
         metrics = step(frames, tf.constant(number, tf.int64))
         losses.append(float(metrics["loss"]))
         norms.append(float(metrics["gradient_norm"]))
-    flat = {"weights": model.trainable_variables, "averages": averages.averages}
-    found = {n: np.concatenate([np.ravel(v.numpy()) for v in vs]) for n, vs in flat.items()}
-    return found | {"losses": losses, "norms": norms}
+        if kind == "sgd" and number == 0:
+            reduced = flatten(optimizer.newest)
+    found = {"losses": losses, "norms": norms, "gradients": reduced, "begun": begun}
+    weights = flatten(model.trainable_variables)
+    return found | {"weights": weights, "averages": flatten(averages.averages)}
+
+
+def flatten(variables):
+    return np.concatenate([np.ravel(v.numpy()) for v in variables])
 
 
 def main(out, name, kinds):

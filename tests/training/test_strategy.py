@@ -56,21 +56,26 @@ def assert_equal_training(one, several, kind, losses, weights):
     assert not np.isfinite(norms[:first]).any()  # skipped, by all
     for name in ("weights", "averages"):
         expected, found = one[f"{kind}/{name}"], several[f"{kind}/{name}"]
-        assert np.abs(found - expected).max() <= weights
-        assert len(set(expected)) > 10
+        moved = np.linalg.norm(expected - one[f"{kind}/begun"])
+        assert moved > 0
+        assert np.linalg.norm(found - expected) <= weights * moved
 
 
 @pytest.mark.parametrize("name", ["mirrored", "multi_worker"])
 def test_two_take_the_steps_of_one(trained, name):
-    """With clipping, accumulation, weight decay and moving averages, by SGD: its steps are the
-    reduced gradients."""
-    assert_equal_training(trained("one_device", "sgd"), trained(name, "sgd"), "sgd", 1e-5, 1e-5)
+    """With clipping, accumulation, weight decay and moving averages."""
+    one, several = trained("one_device", "sgd"), trained(name, "sgd")
+    assert_equal_training(one, several, "sgd", losses=1e-5, weights=1e-3)
+    assert np.abs(several["sgd/weights"] - one["sgd/weights"]).max() <= 1e-5
+    expected, found = one["sgd/gradients"], several["sgd/gradients"]
+    assert np.linalg.norm(found - expected) <= 1e-5 * np.linalg.norm(expected)
+    assert np.linalg.norm(expected) > 1
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["mirrored", "multi_worker"])
 @pytest.mark.parametrize(
-    ("kind", "losses", "weights"), [("adam", 1e-4, 5e-3), ("fp16", 2e-4, 5e-3)]
+    ("kind", "losses", "weights"), [("adam", 1e-4, 1e-3), ("fp16", 2e-4, 5e-2)]
 )
 def test_two_train_as_one(trained, name, kind, losses, weights):
     """Adam turns rounding into a step of the learning rate where a gradient is truly zero."""

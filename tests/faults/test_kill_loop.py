@@ -1,0 +1,12 @@
+"""The loop of kills, in short."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+
+def test_two_kills_change_nothing():
+    command = [sys.executable, Path(__file__).parent / "kill_loop.py", "--kills=2"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "kill 2: " in done.stdout and "equal to the last bit: True" in done.stdout
