@@ -62,6 +62,11 @@ def test_training_can_begin_from_kept_weights_but_not_go_on_there(kept, tmp_path
         resolve_run([f"--train.run_dir={kept}"])
 
 
+def test_a_run_goes_on_with_the_optimizer_that_it_began_with(small_run):
+    with pytest.raises(UserError, match="is trained with adam, not with muon: begin a new run"):
+        resolve_run([f"--train.run_dir={small_run}", "--train.optimizer=muon"])
+
+
 def test_kept_weights_that_are_damaged_or_of_another_model_are_one_line(kept):
     path = RunFolder(kept).weights
     whole = path.read_bytes()

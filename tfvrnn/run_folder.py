@@ -136,6 +136,12 @@ def _check_same_model(folder: RunFolder, stored: Config, wanted: dict, free=()) 
 
 def _check_goes_on(folder: RunFolder, stored: Config, changes: dict) -> None:
     """Raise UserError where the changes would not go on with what the run did."""
+    optimizer = changes.get("train.optimizer", stored.train.optimizer)
+    if optimizer != stored.train.optimizer:
+        raise UserError(
+            f"{folder.path} is trained with {stored.train.optimizer}, not with {optimizer}: begin "
+            f"a new run with --train.init_from={folder.path}"
+        )
     source = changes.get("train.init_from", stored.train.init_from)
     if source != stored.train.init_from:
         raise UserError(

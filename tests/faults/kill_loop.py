@@ -1,6 +1,6 @@
 """Kill a short run at random moments, until it ends; it must end as if never disturbed.
 
-    python tests/faults/kill_loop.py [--kills=50] [--seed=0]
+    python tests/faults/kill_loop.py [--kills=50] [--seed=0] [options of bin/train.py]
 
 SIGKILL falls at any time: while TensorFlow is imported, in a step, in the middle of a checkpoint.
 Prints one line a kill, and whether the weights at the end are equal to the last bit; exits with 1
@@ -28,9 +28,9 @@ OPTIONS = [
 ]  # fmt: skip
 
 
-def start(folder, steps):
+def start(folder, steps, options):
     where = [f"--train.run_dir={folder}", f"--train.steps={steps}"]
-    command = [sys.executable, ROOT / "bin" / "train.py", *where, *OPTIONS]
+    command = [sys.executable, ROOT / "bin" / "train.py", *where, *OPTIONS, *options]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
@@ -54,22 +54,22 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
-    wanted = parser.parse_args()
+    wanted, options = parser.parse_known_args()
     rng, steps = random.Random(wanted.seed), STEPS_A_KILL * wanted.kills + LAST_STEPS
     goals = sorted(rng.randrange(STEPS_A_KILL * wanted.kills) for _ in range(wanted.kills))
     with tempfile.TemporaryDirectory() as root:
         calm, disturbed = Path(root) / "calm", Path(root) / "disturbed"
-        if start(calm, steps).wait() != 0:
+        if start(calm, steps, options).wait() != 0:
             sys.exit("the undisturbed run failed")
         for kill, goal in enumerate(goals):
-            process = start(disturbed, steps)
+            process = start(disturbed, steps, options)
             wait(process, disturbed, goal, rng)
             if process.poll() is not None:
                 sys.exit(f"the run ended with code {process.returncode} after {kill} kills")
             process.kill()
             process.wait()
             print(f"kill {kill + 1}: newest checkpoint {newest(disturbed)}", flush=True)
-        if start(disturbed, steps).wait() != 0:
+        if start(disturbed, steps, options).wait() != 0:
             sys.exit("the disturbed run could not be ended")
         compare(calm, disturbed, steps)
 

@@ -18,8 +18,8 @@ from tfvrnn.run_folder import checkpoint_paths, load_run
 TRAIN = Path(__file__).parents[2] / "bin" / "train.py"
 OPTIONS = [
     "--train.strategy=multi_worker", "--model.image_size=8", "--model.channels=1",
-    "--model.width=8", "--model.groups=2", "--model.latent_resolutions=1,4",
-    "--data.digits=1", "--data.horizon=2", "--data.batch_size=4", "--train.learning_rate=1e-3",
+    "--model.family=prednet", "--model.prednet_stacks=2,2,2", "--data.digits=1",
+    "--data.horizon=2", "--data.batch_size=4", "--train.learning_rate=1e-3",
     "--train.average_decay=0.9", "--train.steps=60", "--train.checkpoint_every=5",
     "--train.validate_every=60", "--train.validation_videos=2", "--train.pictures=0",
 ]  # fmt: skip

@@ -1,6 +1,6 @@
 """Train a tiny run for a few steps on so many replicas or workers, and write what came of it.
 
-python replica_program.py OUT.npz one_device|mirrored|multi_worker sgd,adam,fp16
+python replica_program.py OUT.npz one_device|mirrored|multi_worker sgd,adam,muon,fp16
 
 Two virtual CPUs stand in for two devices; workers find each other by TF_CONFIG.
 """
@@ -58,6 +58,8 @@ def run(strategy, kind):
     optimizer = None
     if kind == "sgd":
         optimizer = SGD(1e-2, global_clipnorm=5.0, weight_decay=1e-3)
+    if kind == "muon":
+        config = config_flags.replace(config, {"train.optimizer": "muon"})
     if kind == "fp16":
         config = config_flags.replace(config, {"train.precision": "mixed_float16"})
     model = build_model(config.model, config.train.precision)

@@ -17,9 +17,9 @@ from tfvrnn.training.optimizer import (
 SHAPES = [(3, 4), (5,)]
 
 
-def variables():
+def variables(shapes=SHAPES):
     rng = np.random.default_rng(0)
-    return [keras.Variable(rng.normal(size=shape), dtype="float32") for shape in SHAPES]
+    return [keras.Variable(rng.normal(size=shape), dtype="float32") for shape in shapes]
 
 
 def apply(optimizer, steps=4, l2=0.0):
@@ -63,6 +63,51 @@ def test_one_operation_updates_one_variable():
     graph = step.get_concrete_function(*[tf.zeros(s) for s in SHAPES]).graph
     kinds = [op.type for op in graph.get_operations()]
     assert kinds.count("ResourceApplyAdam") == len(SHAPES)
+
+
+def muon_in_numpy(kernel, gradients, rate, momentum=0.95, decay=0.0):
+    """Muon of Jordan et al. with the scale of Liu et al., in float64."""
+    kernel, average = kernel.astype(np.float64), 0.0
+    for gradient in gradients:
+        average = momentum * average + gradient
+        matrix = (gradient + momentum * average).reshape(-1, kernel.shape[-1])
+        left, values, right = np.linalg.svd(matrix, full_matrices=False)
+        values = values / np.linalg.norm(values)
+        for _ in range(5):
+            values = 3.4445 * values - 4.7750 * values**3 + 2.0315 * values**5
+        update = 0.2 * np.sqrt(max(matrix.shape)) * (left * values) @ right
+        kernel = kernel * (1.0 - rate * decay) - rate * update.reshape(kernel.shape)
+    return kernel
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (7, 2), (3, 3, 2, 5), (1, 1, 2, 30)])
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_muon_against_singular_values(shape, decay):
+    shapes = [shape, (5,)]
+    options = dict(learning_rate=0.01, weight_decay=decay, weight_decay_mode="decoupled")
+    ours = make_optimizer(TrainConfig(optimizer="muon", **options))
+    adam = make_optimizer(TrainConfig(**options))
+    weights, others = variables(shapes), variables(shapes)
+    before, rng = weights[0].numpy(), np.random.default_rng(1)
+    gradients = [[rng.normal(size=s).astype(np.float32) for s in shapes] for _ in range(4)]
+    for pair in gradients:
+        ours.apply_gradients(zip(map(tf.constant, pair), weights))
+        adam.apply_gradients(zip(map(tf.constant, pair), others))
+    expected = muon_in_numpy(before, [pair[0] for pair in gradients], 0.01, decay=decay)
+    np.testing.assert_allclose(weights[0], expected, atol=1e-5)
+    np.testing.assert_allclose(weights[1], others[1], rtol=1e-6)  # a bias
+
+
+def test_muon_takes_coupled_decay_and_clips():
+    start, gradient = variables([(3, 4)])[0].numpy(), np.ones((3, 4), np.float32)
+    for options, taken in [
+        (dict(weight_decay=0.5), gradient + 0.5 * start),
+        (dict(clip_norm=1e-2), gradient),  # of no effect: the size of a gradient is taken out
+    ]:
+        optimizer, weights = make_optimizer(TrainConfig(optimizer="muon", **options)), variables()
+        optimizer.build(weights[:1])
+        optimizer.apply_gradients([(tf.constant(gradient), weights[0])])
+        np.testing.assert_allclose(weights[0], muon_in_numpy(start, [taken], 1e-4), atol=1e-6)
 
 
 def test_warm_up_and_cosine():

@@ -36,12 +36,12 @@ class Checkpoints:
         self._videos = tf.Variable(0, dtype=tf.int64, trainable=False)
         # The optimizer that scales the loss lies beside the one inside it, so that a run can
         # go on under another precision.
-        adam = getattr(optimizer, "inner_optimizer", optimizer)
+        inner = getattr(optimizer, "inner_optimizer", optimizer)
         self.model = model
         weights = run_folder.flat_weights(model)
-        self.parts = dict(weights=weights, optimizer=adam, step=self._step, videos=self._videos)
+        self.parts = dict(weights=weights, optimizer=inner, step=self._step, videos=self._videos)
         self.optional = {}
-        if optimizer is not adam:
+        if optimizer is not inner:
             scale = [optimizer.dynamic_scale.value, optimizer.step_counter.value]
             self.optional["loss_scale"] = scale
         if averages:

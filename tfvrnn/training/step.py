@@ -66,7 +66,7 @@ def make_train_step(
     strategy = tf.distribute.get_strategy()
     rows = data.batch_size // strategy.num_replicas_in_sync
     scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-    adam = optimizer.inner_optimizer if scaled else optimizer
+    inner = optimizer.inner_optimizer if scaled else optimizer
     compute = _make_gradients(model, optimizer, settings.accumulate)
     if is_compiled(config):
         compute = tf.function(compute, jit_compile=True, autograph=False)
@@ -81,7 +81,7 @@ def make_train_step(
         gradients, metrics = replica.all_reduce(tf.distribute.ReduceOp.MEAN, found)
         metrics |= {
             "beta": beta,
-            "learning_rate": tf.convert_to_tensor(adam.learning_rate),
+            "learning_rate": tf.convert_to_tensor(inner.learning_rate),
             "gradient_norm": tf.linalg.global_norm(gradients) / scale,
         }
         if scaled:
