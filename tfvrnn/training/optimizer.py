@@ -136,8 +136,11 @@ class Muon(_Update, keras.optimizers.Muon):
         self._adam(gradient, variable, learning_rate, m, v)
 
     def zeropower_via_newtonschulz5(self, x, steps):
-        matrix = super().zeropower_via_newtonschulz5(tf.reshape(x, (-1, x.shape[-1])), steps)
-        return tf.reshape(matrix, x.shape)
+        return tf.reshape(self._orthogonal(tf.reshape(x, (-1, x.shape[-1])), steps), x.shape)
+
+    @tf.function(autograph=False)  # traced once for all kernels of a shape
+    def _orthogonal(self, matrix, steps):
+        return super().zeropower_via_newtonschulz5(matrix, steps)
 
     def lr_adjust(self, x):
         columns = x.shape[-1]
