@@ -1,17 +1,18 @@
 """Regenerate the results of docs/results.md: every family, several datasets, several seeds.
 
     python benchmarks/reproduce.py --out=FOLDER [--datasets=smmnist,sim_push] [--seeds=3]
-        [--steps=1000] [--docs=docs]
+        [--steps=600] [--docs=docs]
 
-Runs compare.py for every dataset and seed into FOLDER/<dataset>/<seed>; interrupted, the same
-command goes on. Writes FOLDER/<dataset>.md, the table of means over the seeds and their standard
-deviations, and pictures beside it: learning curves, measures over time, sample strips. With
-`--docs`, the tables take the place of the last ones in docs/results.md, and the pictures go to
-docs/images.
+Runs compare.py for every dataset and seed into OUT/<dataset>/<seed>; interrupted, the same command
+goes on. What a comparison gave, its figures and learning curves, is a record: DOCS/recorded/
+<dataset>_<seed>.json; a seed with a record is not run again. From the records there come the table
+of means over the seeds and their standard deviations, printed and put between its marks in
+DOCS/results.md, and pictures, DOCS/images/<dataset>_curves.png and <dataset>_samples.png. Without
+`--docs`, all this goes to OUT/docs and leaves the documents as they are.
 """
 
+import json
 import re
-import shutil
 import statistics
 import subprocess
 import sys
@@ -20,10 +21,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import common
 import compare
 
-from tfvrnn import config_flags, program
-from tfvrnn.config import option, require, require_at_least
+from tfvrnn import config_flags, files, program
+from tfvrnn.config import UserError, option, require, require_at_least
 
 NAMES = {
     "copy_last": "copy-last",
@@ -47,14 +49,14 @@ COLUMNS = {  # heading: (path in the figures, format)
 class ReproduceConfig:
     """What is run again."""
 
-    out: str = option("runs/reproduce", "Folder of the runs, tables and pictures.")
+    out: str = option("runs/reproduce", "Folder of the runs.")
     datasets: str = option("smmnist,sim_push", "Datasets, with commas between.")
     data_dir: str = option("data", "Where prepared datasets lie.")
     seeds: int = option(3, "Seeds: 0, 1, ...")
-    steps: int = option(1000, "Steps of every model that learns.")
+    steps: int = option(600, "Steps of every model that learns.")
     videos: int = option(64, "Test videos.")
     samples: int = option(10, "Futures of each context.")
-    docs: str = option("", "Folder of the documents to bring up to date.")
+    docs: str = option("", "Folder of the documents, records and pictures; empty: OUT/docs.")
 
     def __post_init__(self):
         require_at_least(self, 1, "seeds", "steps", "videos", "samples")
@@ -64,24 +66,38 @@ class ReproduceConfig:
 
 def main(arguments):
     wanted = ReproduceConfig(**config_flags.parse_changes(arguments, ReproduceConfig))
-    out = Path(wanted.out)
+    docs = Path(wanted.docs or f"{wanted.out}/docs")
+    for folder in ("recorded", "images"):
+        (docs / folder).mkdir(parents=True, exist_ok=True)
     for dataset in wanted.datasets.split(","):
-        folders = [out / dataset / str(seed) for seed in range(wanted.seeds)]
-        for seed, folder in enumerate(folders):
-            run_comparison(wanted, dataset, seed, folder)
-        text = table([results_of(folder) for folder in folders], folders)
-        (out / f"{dataset}.md").write_text(text, encoding="utf-8")
-        pictures = draw(dataset, folders, out)
+        records = [record_of(wanted, docs, dataset, seed) for seed in range(wanted.seeds)]
+        draw_curves(docs / "images" / f"{dataset}_curves.png", records)
+        text = table(records)
+        put_into(docs / "results.md", dataset, text)
         print(text)
-        if wanted.docs:
-            put_into(Path(wanted.docs), dataset, text, pictures)
 
 
-def run_comparison(wanted, dataset, seed, folder):
-    options = {
-        "out": folder, "dataset": dataset, "data_dir": wanted.data_dir, "steps": wanted.steps,
-        "seed": seed, "videos": wanted.videos, "samples": wanted.samples,
-    }  # fmt: skip
+def record_of(wanted, docs, dataset, seed) -> dict:
+    """The record of a comparison; run first where there is none."""
+    path = docs / "recorded" / f"{dataset}_{seed}.json"
+    asked = {name: getattr(wanted, name) for name in ("steps", "videos", "samples")}
+    if not path.exists():
+        folder = Path(wanted.out) / dataset / str(seed)
+        run_comparison(folder, asked | {"dataset": dataset, "seed": seed}, wanted.data_dir)
+        results = results_of(folder)
+        if seed == 0:
+            draw_samples(docs / "images" / f"{dataset}_samples.png", results)
+        runs = {run: summary(folder / run, result) for run, result in results.items()}
+        record = {"asked": asked, "machine": common.machine(), "runs": runs}
+        files.write_whole(path, json.dumps(record, indent=1))
+    record = json.loads(path.read_text("utf-8"))
+    if record["asked"] != asked:
+        raise UserError(f"{path} is of {record['asked']}, not of {asked}; another --docs")
+    return record
+
+
+def run_comparison(folder, options, data_dir):
+    options = {"out": folder, "data_dir": data_dir} | options
     command = [sys.executable, compare.__file__, *(f"--{k}={v}" for k, v in options.items())]
     subprocess.run(command, check=True)
 
@@ -97,27 +113,32 @@ def results_of(folder) -> dict:
     return {name: read_result(newest(name), name) for name in compare.RUNS}
 
 
-def table(results: list[dict], folders) -> str:
+def summary(run_dir, result) -> dict:
+    """What is kept of a run: size, figures, learning curve, speed."""
+    kept = {"parameters": result.protocol["model"]["parameters"], "figures": result.figures}
+    if run_dir.name in compare.LEARN:
+        kept["steps"], kept["losses"] = compare.records(run_dir, "elbo/loss")
+        kept["frames_per_second"] = statistics.median(compare.records(run_dir, compare.SPEED)[1])
+    return kept
+
+
+def table(records: list[dict]) -> str:
     """Markdown: a row a run; the mean over the seeds ± their standard deviation."""
     heads = ["run", "parameters", "loss, first → last", "frames/s", *COLUMNS]
     lines = [heads, ["---"] * len(heads)]
     for run, name in NAMES.items():
-        parameters = results[0][run].protocol["model"]["parameters"]
-        lines.append([name, f"{parameters:,}", *learning(run, folders)])
+        runs = [record["runs"][run] for record in records]
+        lines.append([name, f"{runs[0]['parameters']:,}", *learning(runs)])
         for keys, form in COLUMNS.values():
-            lines[-1].append(
-                over_seeds([dig(result[run].figures, keys) for result in results], form)
-            )
+            lines[-1].append(over_seeds([dig(run["figures"], keys) for run in runs], form))
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
-def learning(run, folders) -> list[str]:
-    if run not in compare.LEARN:
+def learning(runs: list[dict]) -> list[str]:
+    if "losses" not in runs[0]:
         return ["-", "-"]
-    losses = [compare.records(folder / run, "elbo/loss")[1] for folder in folders]
-    speeds = [compare.records(folder / run, compare.SPEED)[1] for folder in folders]
-    first, last = (statistics.mean(loss[k] for loss in losses) for k in (0, -1))
-    speed = statistics.median(value for values in speeds for value in values)
+    first, last = (statistics.mean(run["losses"][k] for run in runs) for k in (0, -1))
+    speed = statistics.median(run["frames_per_second"] for run in runs)
     return [f"{first:,.4g} → {last:,.4g}", f"{speed:.0f}"]
 
 
@@ -134,30 +155,21 @@ def over_seeds(values, form) -> str:
     return f"{text} ± {statistics.stdev(values):{form}}" if len(set(values)) > 1 else text
 
 
-def draw(dataset, folders, out) -> list[Path]:
-    """The pictures of a dataset; those of samples are of the first seed."""
-    results = results_of(folders[0])
-    paths = [out / f"{dataset}_{what}.png" for what in ("curves", "samples")]
-    draw_curves(paths[0], folders, [results_of(folder) for folder in folders])
-    draw_samples(paths[1], results)
-    return paths
-
-
-def draw_curves(path, folders, results):
+def draw_curves(path, records):
     """Losses over the steps, each over its first; SSIM and PSNR over the predicted frames."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 3.6), layout="constrained")
     learn, *measures = figure.subplots(1, 3)
-    for number, (run, name) in enumerate(NAMES.items()):
-        for k, folder in enumerate(folders):
-            options = {"color": f"C{number}", "label": name if k == 0 else None, "alpha": 0.8}
-            if run in compare.LEARN:
-                steps, losses = compare.records(folder / run, "elbo/loss")
-                learn.plot(steps, [loss / losses[0] for loss in losses], **options)
+    for number, (name, label) in enumerate(NAMES.items()):
+        for seed, record in enumerate(records):
+            run = record["runs"][name]
+            style = {"color": f"C{number}", "label": None if seed else label, "alpha": 0.8}
+            if "losses" in run:
+                learn.plot(run["steps"], [x / run["losses"][0] for x in run["losses"]], **style)
             for axes, key in zip(measures, ("ssim", "psnr")):
-                curve = results[k][run].figures[key]["best"]["curve"]
-                axes.plot(range(1, len(curve) + 1), curve, **options)
+                curve = run["figures"][key]["best"]["curve"]
+                axes.plot(range(1, len(curve) + 1), curve, **style)
     learn.set(xlabel="step", ylabel="loss / loss of the first step", yscale="log")
     for axes, key in zip(measures, ("SSIM", "PSNR, dB")):
         axes.set(xlabel="predicted frame", ylabel=f"{key}, best future")
@@ -187,14 +199,12 @@ def draw_samples(path, results):
     figure.savefig(path, dpi=100)
 
 
-def put_into(docs, dataset, text, pictures):
-    """Replace a dataset's table in results.md, and its pictures."""
-    page = docs / "results.md"
+def put_into(page, dataset, text):
+    """Replace a dataset's table, where the page is there."""
     begin, end = f"<!-- {dataset}: begin -->", f"<!-- {dataset}: end -->"
     pattern = re.compile(f"(?<={begin}\n).*(?={end})", re.DOTALL)
-    page.write_text(pattern.sub(lambda _: text, page.read_text("utf-8")), encoding="utf-8")
-    for picture in pictures:
-        shutil.copy(picture, docs / "images" / picture.name)
+    if page.exists():
+        page.write_text(pattern.sub(lambda _: text, page.read_text("utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -93,16 +93,18 @@ def test_the_figures_are_those_of_the_rule(run, monkeypatch):
         ("ssim", metrics.ssim(frames, same, "uniform").numpy()),
     ):
         over_time = values.mean(axis=2)
-        np.testing.assert_allclose(
-            figures[name]["best"]["mean"], over_time.max(1).mean(), rtol=1e-4
-        )
-        np.testing.assert_allclose(figures[name]["mean"]["mean"], over_time.mean(), rtol=1e-4)
-        np.testing.assert_allclose(
-            figures[name]["worst"]["mean"], over_time.min(1).mean(), rtol=1e-4
-        )
-        np.testing.assert_allclose(
-            figures[name]["mean"]["curve"], values.mean(axis=(0, 1)), rtol=1e-4
-        )
+        expected = {
+            "best": over_time.max(axis=1).mean(),
+            "mean": over_time.mean(),
+            "worst": over_time.min(axis=1).mean(),
+        }
+        # A pixel between two grey levels may be rounded either way, by the rows sampled at once: it
+        # moves a similarity, whose scale is 1 however small its value is, by about a millionth.
+        for kind, value in expected.items():
+            found = figures[name][kind]["mean"]
+            np.testing.assert_allclose(found, value, rtol=1e-4, atol=1e-5)
+        curve = values.mean(axis=(0, 1))
+        np.testing.assert_allclose(figures[name]["mean"]["curve"], curve, rtol=1e-4, atol=1e-5)
     spread = (futures / 255.0).std(axis=1).mean(axis=(2, 3, 4))
     np.testing.assert_allclose(figures["spread"]["curve"], spread.mean(0), rtol=1e-3, atol=1e-6)
     clips = np.concatenate([np.repeat(context[:, None], 3, 1), futures], axis=2)

@@ -1,0 +1,55 @@
+"""benchmarks/reproduce.py makes its tables and pictures of what was recorded."""
+
+import json
+import sys
+
+import pytest
+from documents import ROOT
+
+sys.path.insert(0, str(ROOT / "benchmarks"))
+import compare
+import reproduce
+
+sys.path.pop(0)
+
+SMALL = ["--datasets=smmnist", "--seeds=2", "--steps=2", "--videos=4", "--samples=1"]
+
+
+def record(fvd):
+    """A record in which every run has the same figures."""
+    measure = {"best": {"mean": 0.5, "curve": [0.6, 0.4]}}
+    figures = {
+        "fvd": {"mean": fvd}, "kvd": {"mean": 2.0}, "ssim": measure, "psnr": measure,
+        "spread": {"mean": 0.25}, "reconstruction": 12.5, "kl": None,
+    }  # fmt: skip
+    runs = {name: {"parameters": 1200, "figures": figures} for name in compare.RUNS}
+    for name in compare.LEARN:
+        runs[name] |= {"steps": [1, 2], "losses": [8.0, fvd], "frames_per_second": 30.0}
+    asked = {"steps": 2, "videos": 4, "samples": 1}
+    return {"asked": asked, "machine": "some", "runs": runs}
+
+
+@pytest.fixture
+def docs(tmp_path):
+    (tmp_path / "recorded").mkdir()
+    for seed, fvd in enumerate((3.0, 5.0)):
+        (tmp_path / "recorded" / f"smmnist_{seed}.json").write_text(json.dumps(record(fvd)))
+    page = "before\n<!-- smmnist: begin -->\nold\n<!-- smmnist: end -->\nafter\n"
+    (tmp_path / "results.md").write_text(page)
+    return tmp_path
+
+
+def test_the_table_is_of_all_seeds_and_stands_between_its_marks(docs):
+    reproduce.main([*SMALL, f"--docs={docs}"])
+    before, _, *rows, _, after = (docs / "results.md").read_text().splitlines()
+    assert (before, after) == ("before", "after") and "old" not in rows
+    *_, vrnn = rows
+    cells = [cell.strip() for cell in vrnn.strip("|").split("|")]
+    assert cells[:4] == ["VRNN", "1,200", "8 → 4", "30"]
+    assert cells[4] == "4.0 ± 1.4" and cells[5] == "2.00" and cells[-1] == "-"
+    assert (docs / "images" / "smmnist_curves.png").stat().st_size > 1000
+
+
+def test_a_record_of_other_sizes_is_refused(docs):
+    with pytest.raises(reproduce.UserError, match="another --docs"):
+        reproduce.main([*SMALL, "--steps=3", f"--docs={docs}"])
