@@ -224,7 +224,7 @@ class Log:
     def line(self) -> str:
         """The newest step, for the progress bar."""
         terms = self.newest
-        levels = " ".join(f"{n}={v:.2f}" for n, v in terms.items() if n.startswith("kl_"))
+        levels = " ".join(f"{n}={v:z.2f}" for n, v in terms.items() if n.startswith("kl_"))
         return (
             f"loss={terms['loss']:.4g} reconstruction={terms['reconstruction']:.4g} "
             f"{levels} beta={terms['beta']:.2g} {self.frames_per_second:.0f} frames/s"
