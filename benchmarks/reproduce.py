@@ -5,8 +5,8 @@
 
 Runs compare.py for every dataset and seed into OUT/<dataset>/<seed>; interrupted, the same command
 goes on. What a comparison gave, its figures and learning curves, is a record: DOCS/recorded/
-<dataset>_<seed>.json; a seed with a record is not run again. From the records there come the table
-of means over the seeds and their standard deviations, printed and put between its marks in
+<dataset>_<seed>.json; a seed with a record is not run again. From the records there come tables
+of means over the seeds and their standard deviations, printed and put between their marks in
 DOCS/results.md, and pictures, DOCS/images/<dataset>_curves.png and <dataset>_samples.png. Without
 `--docs`, all this goes to OUT/docs and leaves the documents as they are.
 """
@@ -72,7 +72,7 @@ def main(arguments):
     for dataset in wanted.datasets.split(","):
         records = [record_of(wanted, docs, dataset, seed) for seed in range(wanted.seeds)]
         draw_curves(docs / "images" / f"{dataset}_curves.png", records)
-        text = table(records)
+        text = f"{table(records)}\n{levels(records)}"
         put_into(docs / "results.md", dataset, text)
         print(text)
 
@@ -124,13 +124,31 @@ def summary(run_dir, result) -> dict:
 
 def table(records: list[dict]) -> str:
     """Markdown: a row a run; the mean over the seeds ± their standard deviation."""
-    heads = ["run", "parameters", "loss, first → last", "frames/s", *COLUMNS]
+    heads = ["run", "parameters", "loss, first → last", "frames/s, training", *COLUMNS]
     lines = [heads, ["---"] * len(heads)]
     for run, name in NAMES.items():
         runs = [record["runs"][run] for record in records]
         lines.append([name, f"{runs[0]['parameters']:,}", *learning(runs)])
         for keys, form in COLUMNS.values():
             lines[-1].append(over_seeds([dig(run["figures"], keys) for run in runs], form))
+    return markdown(lines)
+
+
+def levels(records: list[dict]) -> str:
+    """Markdown: a row a level of the latents: its KL, and how many channels it uses."""
+    heads = ["run", "latents at", "KL, nats a frame", "active channels"]
+    lines = [heads, ["---"] * len(heads)]
+    for run, name in NAMES.items():
+        for size in records[0]["runs"][run]["figures"]["levels"]:
+            found = [record["runs"][run]["figures"]["levels"][size] for record in records]
+            nats = over_seeds([level["nats"] for level in found], ".2f")
+            active = ", ".join(str(level["active"]) for level in found)
+            cells = [name, f"{size}x{size}", nats, f"{active} of {found[0]['channels']}"]
+            lines.append(cells)
+    return markdown(lines)
+
+
+def markdown(lines: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
