@@ -23,6 +23,7 @@ def run(main: Callable[[list[str]], None], description: str, options: type = Con
     if any(argument.lstrip("-") in config_flags.HELP_FLAGS for argument in arguments):
         print(f"{description.strip()}\n\n{config_flags.help_text(options)}")
         sys.exit(0)
+    quiet_tensorflow()
     try:
         main(arguments)
     except (UserError, config_flags.FlagError) as error:
@@ -48,6 +49,16 @@ def output(path: str) -> Path:
 def python() -> str:
     """This interpreter, as a command to type."""
     return os.path.relpath(sys.executable)
+
+
+def quiet_tensorflow() -> None:
+    """Keep TensorFlow's alarm about a missing CUDA, and most of its notes, off the screen.
+
+    Where there is an NVIDIA device, warnings and errors about it are of use and stay. To be called
+    before TensorFlow is imported; TF_CPP_MIN_LOG_LEVEL goes first.
+    """
+    accelerated = any(Path("/dev", name).exists() for name in ("nvidiactl", "dxg"))
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1" if accelerated else "3")
 
 
 def divide_cores() -> None:

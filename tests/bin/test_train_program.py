@@ -1,5 +1,7 @@
 """Mistakes of the user: one line, exit code 2, nothing written, TensorFlow not needed."""
 
+import os
+import re
 import runpy
 import subprocess
 import sys
@@ -211,3 +213,12 @@ def test_a_fault_of_ours_keeps_its_traceback(monkeypatch):
 
     with pytest.raises(ZeroDivisionError):
         program.run(fails, "")
+
+
+def test_tensorflow_starts_without_an_alarm():
+    look = "lambda _: __import__('tensorflow').config.list_physical_devices()"
+    code = f"from tfvrnn import program; program.run({look}, '')"
+    environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+    command = [sys.executable, "-c", code]
+    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=True)
+    assert ended.stdout == b"" and not re.search(rb"^[EF]\d{4} ", ended.stderr, re.MULTILINE)
