@@ -42,10 +42,12 @@ def newest(folder) -> int:
 
 
 def wait(process, folder, goal, rng):
-    """Some seconds into the start, or until a moment after the checkpoint of step `goal`."""
-    if rng.random() < 0.2:
-        return time.sleep(rng.uniform(0, 15))
-    while newest(folder) < goal and process.poll() is None:
+    """Until just after the checkpoint of step `goal`; one in five only some seconds, if sooner."""
+    patience = rng.uniform(0, 15) if rng.random() < 0.2 else float("inf")
+    began = time.monotonic()
+    while newest(folder) < goal and time.monotonic() - began < patience:
+        if process.poll() is not None:
+            return
         time.sleep(0.01)
     time.sleep(rng.uniform(0, 0.3))
 
