@@ -48,7 +48,7 @@ VRNN = [
     "--train.beta_warmup_steps=100",
 ]
 RUNS = {
-    "copy_last": ["--model.family=copy_last"],
+    "copy_last": ["--model.family=copy_last", "--model.reconstruction=bce"],  # the VRNNs' unit
     "prednet": [
         "--model.family=prednet",
         "--model.prednet_stacks=16,32,64",
