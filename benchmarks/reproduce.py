@@ -191,7 +191,8 @@ def draw_curves(path, records):
     learn.set(xlabel="step", ylabel="loss / loss of the first step", yscale="log")
     for axes, key in zip(measures, ("SSIM", "PSNR, dB")):
         axes.set(xlabel="predicted frame", ylabel=f"{key}, best future")
-    measures[0].legend(frameon=False, fontsize="small")
+    handles, labels = measures[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
     figure.savefig(path, dpi=100)
 
 
