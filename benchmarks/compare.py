@@ -1,13 +1,14 @@
 """Train every family for equal steps on equal data, evaluate all under one protocol, one report.
 
     python benchmarks/compare.py --out=FOLDER [--dataset=smmnist] [--steps=1000] [--seed=0]
+        [--optimizer=muon]
 
 At 64x64, as SVG takes no other size. smmnist: one moving digit, 10 -> 10 frames, tested 10 -> 20;
 sim_push, which must be prepared: 2 -> 10 frames, tested 2 -> 28. The models are small enough for
 two CPU cores: VRNN with and without hierarchy at width 8, PredNet of a third of its channels,
-SVG-LP at its own size. Each family has the learning rate of its authors but the VRNN, which has
-that of the quickstart. Interrupted, the same command goes on. Prints the table and the losses, that
-of the first step and the mean of the last 20; FOLDER/report.html has the rest.
+SVG-LP at its own size. Each family has the optimizer and learning rate of its authors but the VRNN:
+Adam or Muon at the quickstart's rate. Interrupted, the same command goes on. Prints the table and
+the losses, that of the first step and the mean of the last 20; FOLDER/report.html has the rest.
 """
 
 import subprocess
@@ -47,6 +48,10 @@ VRNN = [
     "--train.warmup_steps=20",
     "--train.beta_warmup_steps=100",
 ]
+OPTIMIZERS = {  # of the VRNNs
+    "adam": [],
+    "muon": ["--train.optimizer=muon", "--train.adam_beta_2=0.98", "--train.clip_norm=1000"],
+}
 RUNS = {
     "copy_last": ["--model.family=copy_last", "--model.reconstruction=bce"],  # the VRNNs' unit
     "prednet": [
@@ -72,6 +77,7 @@ class CompareConfig:
     seed: int = option(0, "Seed of weights and noise; the videos are the same for all.")
     videos: int = option(64, "Test videos.")
     samples: int = option(10, "Futures of each context.")
+    optimizer: str = option("adam", "Of the VRNNs.", tuple(OPTIMIZERS))
 
     def __post_init__(self):
         require_at_least(self, 1, "steps", "videos", "samples")
@@ -113,6 +119,7 @@ def train(name, wanted):
         *SHARED,
         *DATA[wanted.dataset],
         *RUNS[name],
+        *(OPTIMIZERS[wanted.optimizer] if name.startswith("vrnn") else []),
     )
 
 

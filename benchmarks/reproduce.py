@@ -1,14 +1,14 @@
-"""Regenerate the results of docs/results.md: every family, several datasets, several seeds.
+"""Regenerate the results of docs/results.md: every family, in several studies.
 
-    python benchmarks/reproduce.py --out=FOLDER [--datasets=smmnist,sim_push] [--seeds=3]
-        [--steps=600] [--docs=docs]
+    python benchmarks/reproduce.py --out=FOLDER [--studies=smmnist,sim_push] [--docs=docs]
 
-Runs compare.py for every dataset and seed into OUT/<dataset>/<seed>; interrupted, the same command
-goes on. What a comparison gave, its figures and learning curves, is a record: DOCS/recorded/
-<dataset>_<seed>.json; a seed with a record is not run again. From the records there come tables
-of means over the seeds and their standard deviations, printed and put between their marks in
-DOCS/results.md, and pictures, DOCS/images/<dataset>_curves.png and <dataset>_samples.png. Without
-`--docs`, all this goes to OUT/docs and leaves the documents as they are.
+A study is a comparison (compare.py) of one dataset, for one seed or several, run into
+OUT/<study>/<seed>; interrupted, the same command goes on. What a comparison gave, its figures and
+learning curves, is a record: DOCS/recorded/<study>_<seed>.json; a seed with a record is not run
+again. From the records there come tables of means over the seeds and their standard deviations,
+printed and put between their marks in DOCS/results.md, and pictures, DOCS/images/<study>_curves.png
+and <study>_samples.png. Without `--docs`, all this goes to OUT/docs and leaves the documents as
+they are.
 """
 
 import json
@@ -27,6 +27,11 @@ import compare
 from tfvrnn import config_flags, files, program
 from tfvrnn.config import UserError, option, require, require_at_least
 
+STUDIES = {  # what compare.py is asked, and for how many seeds
+    "smmnist": {"dataset": "smmnist", "steps": 600, "optimizer": "adam", "seeds": 3},
+    "sim_push": {"dataset": "sim_push", "steps": 600, "optimizer": "adam", "seeds": 3},
+    "sim_push_long": {"dataset": "sim_push", "steps": 2000, "optimizer": "muon", "seeds": 1},
+}
 NAMES = {
     "copy_last": "copy-last",
     "prednet": "PredNet",
@@ -50,18 +55,19 @@ class ReproduceConfig:
     """What is run again."""
 
     out: str = option("runs/reproduce", "Folder of the runs.")
-    datasets: str = option("smmnist,sim_push", "Datasets, with commas between.")
+    studies: str = option(",".join(STUDIES), "Studies, with commas between.")
     data_dir: str = option("data", "Where prepared datasets lie.")
-    seeds: int = option(3, "Seeds: 0, 1, ...")
-    steps: int = option(600, "Steps of every model that learns.")
+    steps: int = option(0, "Steps of every model that learns; 0: the study's own.")
+    seeds: int = option(0, "Seeds 0, 1, ...; 0: as many as the study has.")
     videos: int = option(64, "Test videos.")
     samples: int = option(10, "Futures of each context.")
     docs: str = option("", "Folder of the documents, records and pictures; empty: OUT/docs.")
 
     def __post_init__(self):
-        require_at_least(self, 1, "seeds", "steps", "videos", "samples")
-        unknown = set(self.datasets.split(",")) - set(compare.DATA)
-        require(not unknown, f"`datasets` may be {', '.join(compare.DATA)}.", ", ".join(unknown))
+        require_at_least(self, 0, "steps", "seeds")
+        require_at_least(self, 1, "videos", "samples")
+        unknown = set(self.studies.split(",")) - set(STUDIES)
+        require(not unknown, f"`studies` may be {', '.join(STUDIES)}.", ", ".join(unknown))
 
 
 def main(arguments):
@@ -69,24 +75,27 @@ def main(arguments):
     docs = Path(wanted.docs or f"{wanted.out}/docs")
     for folder in ("recorded", "images"):
         (docs / folder).mkdir(parents=True, exist_ok=True)
-    for dataset in wanted.datasets.split(","):
-        records = [record_of(wanted, docs, dataset, seed) for seed in range(wanted.seeds)]
-        draw_curves(docs / "images" / f"{dataset}_curves.png", records)
+    for study in wanted.studies.split(","):
+        seeds = range(wanted.seeds or STUDIES[study]["seeds"])
+        records = [record_of(wanted, docs, study, seed) for seed in seeds]
+        draw_curves(docs / "images" / f"{study}_curves.png", records)
         text = f"{table(records)}\n{levels(records)}"
-        put_into(docs / "results.md", dataset, text)
+        put_into(docs / "results.md", study, text)
         print(text)
 
 
-def record_of(wanted, docs, dataset, seed) -> dict:
+def record_of(wanted, docs, study, seed) -> dict:
     """The record of a comparison; run first where there is none."""
-    path = docs / "recorded" / f"{dataset}_{seed}.json"
-    asked = {name: getattr(wanted, name) for name in ("steps", "videos", "samples")}
+    path = docs / "recorded" / f"{study}_{seed}.json"
+    asked = {key: value for key, value in STUDIES[study].items() if key != "seeds"}
+    asked |= {"steps": wanted.steps or asked["steps"], "seed": seed}
+    asked |= {"videos": wanted.videos, "samples": wanted.samples}
     if not path.exists():
-        folder = Path(wanted.out) / dataset / str(seed)
-        run_comparison(folder, asked | {"dataset": dataset, "seed": seed}, wanted.data_dir)
+        folder = Path(wanted.out) / study / str(seed)
+        run_comparison(folder, asked, wanted.data_dir)
         results = results_of(folder)
         if seed == 0:
-            draw_samples(docs / "images" / f"{dataset}_samples.png", results)
+            draw_samples(docs / "images" / f"{study}_samples.png", results)
         runs = {run: summary(folder / run, result) for run, result in results.items()}
         record = {"asked": asked, "machine": common.machine(), "runs": runs}
         files.write_whole(path, json.dumps(record, indent=1))
@@ -218,9 +227,9 @@ def draw_samples(path, results):
     figure.savefig(path, dpi=100)
 
 
-def put_into(page, dataset, text):
-    """Replace a dataset's table, where the page is there."""
-    begin, end = f"<!-- {dataset}: begin -->", f"<!-- {dataset}: end -->"
+def put_into(page, study, text):
+    """Replace a study's table, where the page is there."""
+    begin, end = f"<!-- {study}: begin -->", f"<!-- {study}: end -->"
     pattern = re.compile(f"(?<={begin}\n).*(?={end})", re.DOTALL)
     if page.exists():
         page.write_text(pattern.sub(lambda _: text, page.read_text("utf-8")), encoding="utf-8")

@@ -31,7 +31,7 @@ SMALLER = {  # further options, which replace those of the page
     "bin/prepare_data.py --dataset=sim_push": "--episodes=3",
     "bin/export.py": "--max_batch=4 --samples=2",
     "benchmarks/compare.py": "--steps=2 --videos=4 --samples=1",
-    "benchmarks/reproduce.py": "--datasets=smmnist --seeds=1 --steps=2 --videos=4 --docs=",
+    "benchmarks/reproduce.py": "--studies=smmnist --seeds=1 --steps=2 --videos=4 --docs=",
     "benchmarks/metrics.py": "--videos=2",
     "benchmarks/data.py": MODEL,
     "benchmarks/soak.py": "--seconds=5",

@@ -12,10 +12,10 @@ import reproduce
 
 sys.path.pop(0)
 
-SMALL = ["--datasets=smmnist", "--seeds=2", "--steps=2", "--videos=4", "--samples=1"]
+SMALL = ["--studies=smmnist", "--seeds=2", "--steps=2", "--videos=4", "--samples=1"]
 
 
-def record(fvd):
+def record(seed, fvd):
     """A record in which every run has the same figures."""
     measure = {"best": {"mean": 0.5, "curve": [0.6, 0.4]}}
     figures = {
@@ -26,7 +26,8 @@ def record(fvd):
     runs = {name: {"parameters": 1200, "figures": figures} for name in compare.RUNS}
     for name in compare.LEARN:
         runs[name] |= {"steps": [1, 2], "losses": [8.0, fvd], "frames_per_second": 30.0}
-    asked = {"steps": 2, "videos": 4, "samples": 1}
+    asked = {"dataset": "smmnist", "steps": 2, "optimizer": "adam", "seed": seed}
+    asked |= {"videos": 4, "samples": 1}
     return {"asked": asked, "machine": "some", "runs": runs}
 
 
@@ -34,7 +35,7 @@ def record(fvd):
 def docs(tmp_path):
     (tmp_path / "recorded").mkdir()
     for seed, fvd in enumerate((3.0, 5.0)):
-        (tmp_path / "recorded" / f"smmnist_{seed}.json").write_text(json.dumps(record(fvd)))
+        (tmp_path / "recorded" / f"smmnist_{seed}.json").write_text(json.dumps(record(seed, fvd)))
     page = "before\n<!-- smmnist: begin -->\nold\n<!-- smmnist: end -->\nafter\n"
     (tmp_path / "results.md").write_text(page)
     return tmp_path
