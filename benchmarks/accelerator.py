@@ -164,8 +164,7 @@ def make_train(model, config):
     def memory():
         planned = step.memory_analysis()
         size = planned.temp_size_in_bytes + planned.argument_size_in_bytes
-        stats = jax.devices()[0].memory_stats() or {}
-        used = stats.get("peak_bytes_in_use", 0)
+        used = (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use", 0)
         return {"planned_gib": round(size / 2**30, 2), "peak_gib": round(used / 2**30, 2)}
 
     return run, memory

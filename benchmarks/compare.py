@@ -1,16 +1,21 @@
-"""Train every family for equal steps on equal data, evaluate all under one protocol, one report.
+"""Train every model of a study for equal steps on equal data, evaluate all alike, one report.
 
-    python benchmarks/compare.py --out=FOLDER [--dataset=smmnist] [--steps=1000] [--seed=0]
-        [--optimizer=muon]
+    python benchmarks/compare.py --out=FOLDER [--study=smmnist] [--steps=1000] [--seed=0]
 
-At 64x64, as SVG takes no other size. smmnist: one moving digit, 10 -> 10 frames, tested 10 -> 20;
-sim_push, which must be prepared: 2 -> 10 frames, tested 2 -> 28. The models are small enough for
-two CPU cores: VRNN with and without hierarchy at width 8, PredNet of a third of its channels,
-SVG-LP at its own size. Each family has the optimizer and learning rate of its authors but the VRNN:
-Adam or Muon at the quickstart's rate. Interrupted, the same command goes on. Prints the table and
-the losses, that of the first step and the mean of the last 20; FOLDER/report.html has the rest.
+Studies, of models that two CPU cores can train:
+smmnist, sim_push: every family at 64x64, as SVG takes no other size; VRNN with and without
+    hierarchy at width 8, PredNet of a third of its channels, SVG-LP at its own size. Each has the
+    optimizer and learning rate of its authors but the VRNN, whose rate is the quickstart's.
+    smmnist: one moving digit, 10 -> 10 frames, tested 10 -> 20; sim_push, which must be prepared:
+    2 -> 10 frames, tested 2 -> 28.
+sim_push_long: VRNN with and without hierarchy for more steps, by the quickstart's Muon.
+quickstart: the quickstart at 32x32, the others at its size, the weights in the package.
+
+Interrupted, the same command goes on. Prints the table and the losses, that of the first step and
+the mean of the last 20; FOLDER/report.html has the rest.
 """
 
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -20,25 +25,31 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tfvrnn import config_flags, program
 from tfvrnn.config import option, require_at_least
+from tfvrnn.program_config import PRETRAINED_FOLDER
 
 ROOT = Path(__file__).resolve().parents[1]
-DATA = {
-    "smmnist": [
-        "--model.channels=1",
-        "--model.context_frames=10",
-        "--data.digits=1",
-        "--data.horizon=10",
-    ],
-    "sim_push": ["--model.channels=3", "--model.context_frames=2", "--data.horizon=10"],
-}
-TEST_HORIZON = {"smmnist": 20, "sim_push": 28}
-SHARED = [
+AT_64 = [
     "--model.image_size=64",
     "--data.batch_size=4",
     "--train.schedule=cosine",
     "--train.average_decay=0.99",
     "--train.log_every=20",
     "--train.validation_videos=32",
+]
+SMMNIST = [
+    *AT_64,
+    "--data.dataset=smmnist",
+    "--model.channels=1",
+    "--model.context_frames=10",
+    "--data.digits=1",
+    "--data.horizon=10",
+]
+SIM_PUSH = [
+    *AT_64,
+    "--data.dataset=sim_push",
+    "--model.channels=3",
+    "--model.context_frames=2",
+    "--data.horizon=10",
 ]
 VRNN = [
     "--model.width=8",
@@ -48,78 +59,129 @@ VRNN = [
     "--train.warmup_steps=20",
     "--train.beta_warmup_steps=100",
 ]
-OPTIMIZERS = {  # of the VRNNs
-    "adam": [],
-    "muon": ["--train.optimizer=muon", "--train.adam_beta_2=0.98", "--train.clip_norm=1000"],
-}
-RUNS = {
-    "copy_last": ["--model.family=copy_last", "--model.reconstruction=bce"],  # the VRNNs' unit
-    "prednet": [
-        "--model.family=prednet",
-        "--model.prednet_stacks=16,32,64",
-        "--train.learning_rate=1e-3",
-    ],
-    "svg_lp": ["--model.family=svg", "--train.learning_rate=2e-3", "--train.beta=1e-4"],
-    "vrnn_flat": [*VRNN, "--model.latent_resolutions=1"],
+MUON = ["--train.optimizer=muon", "--train.adam_beta_2=0.98", "--train.clip_norm=1000"]
+COPY_LAST = ["--model.family=copy_last", "--model.reconstruction=bce"]  # the VRNNs' unit
+PREDNET = [
+    "--model.family=prednet",
+    "--model.prednet_stacks=16,32,64",
+    "--train.optimizer=adam",
+    "--train.learning_rate=1e-3",
+]
+SVG_LP = ["--model.family=svg", "--train.learning_rate=2e-3", "--train.beta=1e-4"]
+FLAT = "--model.latent_resolutions=1"
+FAMILIES = {
+    "copy_last": COPY_LAST,
+    "prednet": PREDNET,
+    "svg_lp": SVG_LP,
+    "vrnn_flat": [*VRNN, FLAT],
     "vrnn": VRNN,
 }
-LEARN = [name for name in RUNS if name != "copy_last"]
+PRETRAINED = "pretrained"  # not trained, but copied from the package
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is compared.
+
+    options: of all runs; runs: {name: further options}; steps: of every model that learns;
+    horizon: in the test; seeds: how many of them results are of.
+    """
+
+    options: list[str]
+    runs: dict[str, list[str]]
+    steps: int
+    horizon: int
+    seeds: int
+
+
+STUDIES = {
+    "smmnist": Study(SMMNIST, FAMILIES, 600, 20, 3),
+    "sim_push": Study(SIM_PUSH, FAMILIES, 600, 28, 3),
+    "sim_push_long": Study(
+        SIM_PUSH,
+        {
+            "copy_last": COPY_LAST,
+            "vrnn_flat": [*VRNN, *MUON, FLAT],
+            "vrnn": [*VRNN, *MUON],
+        },
+        2000,
+        28,
+        1,
+    ),
+    "quickstart": Study(
+        [f"--flagfile={ROOT / 'configs' / 'quickstart.flags'}"],
+        {
+            "copy_last": COPY_LAST,
+            "prednet": PREDNET,
+            "vrnn_flat": [FLAT],
+            "vrnn": [],
+            PRETRAINED: [],
+        },
+        3000,
+        12,
+        1,
+    ),
+}
 
 
 @dataclass(frozen=True)
 class CompareConfig:
-    """What is compared."""
+    """Which study, and how much of it."""
 
     out: str = option("runs/compare", "Folder of the runs and of the report.")
-    dataset: str = option("smmnist", "Dataset.", tuple(DATA))
+    study: str = option("smmnist", "Study.", tuple(STUDIES))
     data_dir: str = option("data", "Where prepared datasets lie.")
-    steps: int = option(1000, "Steps of every model that learns.")
+    steps: int = option(0, "Steps of every model that learns; 0: the study's own.")
     seed: int = option(0, "Seed of weights and noise; the videos are the same for all.")
     videos: int = option(64, "Test videos.")
     samples: int = option(10, "Futures of each context.")
-    optimizer: str = option("adam", "Of the VRNNs.", tuple(OPTIMIZERS))
 
     def __post_init__(self):
-        require_at_least(self, 1, "steps", "videos", "samples")
+        require_at_least(self, 0, "steps")
+        require_at_least(self, 1, "videos", "samples")
 
 
 def main(arguments):
     wanted = CompareConfig(**config_flags.parse_changes(arguments, CompareConfig))
-    folder = Path(wanted.out)
+    folder, study = Path(wanted.out), STUDIES[wanted.study]
     folder.mkdir(parents=True, exist_ok=True)
-    for name in RUNS:
-        train(name, wanted)
+    for name in study.runs:
+        train(name, study, wanted)
     run(
         "evaluate.py",
-        "--runs=" + ",".join(str(folder / name) for name in RUNS),
+        "--runs=" + ",".join(str(folder / name) for name in study.runs),
         f"--report={folder / 'report.html'}",
         f"--eval.videos={wanted.videos}",
         f"--eval.samples={wanted.samples}",
-        f"--eval.horizon={TEST_HORIZON[wanted.dataset]}",
+        f"--eval.horizon={study.horizon}",
         "--eval.fvd_repeats=2",
         "--eval.lpips=none",
     )
     print(f"{'run':12}{'first loss':>12}{'last loss':>12}   frames/s")
-    for name in LEARN:
+    for name in filter(learns, study.runs):
         losses, speeds = (records(folder / name, tag)[1] for tag in ("elbo/loss", SPEED))
         print(f"{name:12}{losses[0]:12.5g}{losses[-1]:12.5g}{speeds[-1]:11.0f}")
 
 
-def train(name, wanted):
-    steps = wanted.steps if name in LEARN else 1
+def learns(name: str) -> bool:
+    return name not in ("copy_last", PRETRAINED)
+
+
+def train(name, study, wanted):
+    folder, steps = Path(wanted.out) / name, wanted.steps or study.steps
+    if name == PRETRAINED:
+        shutil.copytree(PRETRAINED_FOLDER / "smmnist", folder, dirs_exist_ok=True)
+        return
     run(
         "train.py",
-        f"--train.run_dir={Path(wanted.out) / name}",
-        f"--train.steps={steps}",
-        f"--train.seed={wanted.seed}",
-        f"--train.validate_every={wanted.steps}",
-        "--train.checkpoint_every=200",
-        f"--data.dataset={wanted.dataset}",
+        *study.options,
         f"--data.data_dir={wanted.data_dir}",
-        *SHARED,
-        *DATA[wanted.dataset],
-        *RUNS[name],
-        *(OPTIMIZERS[wanted.optimizer] if name.startswith("vrnn") else []),
+        *study.runs[name],
+        f"--train.run_dir={folder}",
+        f"--train.steps={steps if learns(name) else 1}",
+        f"--train.seed={wanted.seed}",
+        f"--train.validate_every={steps}",
+        "--train.checkpoint_every=200",
     )
 
 

@@ -1,18 +1,16 @@
-"""Regenerate the results of docs/results.md: every family, in several studies.
+"""Regenerate the results of docs/results.md, study by study.
 
     python benchmarks/reproduce.py --out=FOLDER [--studies=smmnist,sim_push] [--docs=docs]
 
-A study is a comparison (compare.py) of one dataset, for one seed or several, run into
-OUT/<study>/<seed>; interrupted, the same command goes on. What a comparison gave, its figures and
-learning curves, is a record: DOCS/recorded/<study>_<seed>.json; a seed with a record is not run
-again. From the records there come tables of means over the seeds and their standard deviations,
-printed and put between their marks in DOCS/results.md, and pictures, DOCS/images/<study>_curves.png
-and <study>_samples.png. Without `--docs`, all this goes to OUT/docs and leaves the documents as
-they are.
+A study (compare.py has them) is run for one seed or several, into OUT/<study>/<seed>; interrupted,
+the same command goes on. What a comparison gave, its figures and learning curves, is a record:
+DOCS/recorded/<study>_<seed>.json; a seed with a record is not run again. From the records there
+come tables of means over the seeds and their standard deviations, printed and put between their
+marks in DOCS/results.md, and pictures, DOCS/images/<study>_curves.png and <study>_samples.png.
+Without `--docs`, all this goes to OUT/docs and leaves the documents as they are.
 """
 
 import json
-import re
 import statistics
 import subprocess
 import sys
@@ -27,17 +25,13 @@ import compare
 from tfvrnn import config_flags, files, program
 from tfvrnn.config import UserError, option, require, require_at_least
 
-STUDIES = {  # what compare.py is asked, and for how many seeds
-    "smmnist": {"dataset": "smmnist", "steps": 600, "optimizer": "adam", "seeds": 3},
-    "sim_push": {"dataset": "sim_push", "steps": 600, "optimizer": "adam", "seeds": 3},
-    "sim_push_long": {"dataset": "sim_push", "steps": 2000, "optimizer": "muon", "seeds": 1},
-}
 NAMES = {
     "copy_last": "copy-last",
     "prednet": "PredNet",
     "svg_lp": "SVG-LP",
     "vrnn_flat": "VRNN, no hierarchy",
     "vrnn": "VRNN",
+    "pretrained": "VRNN, the shipped weights",
 }
 COLUMNS = {  # heading: (path in the figures, format)
     "FVD ↓": (("fvd", "mean"), ".1f"),
@@ -55,7 +49,7 @@ class ReproduceConfig:
     """What is run again."""
 
     out: str = option("runs/reproduce", "Folder of the runs.")
-    studies: str = option(",".join(STUDIES), "Studies, with commas between.")
+    studies: str = option(",".join(compare.STUDIES), "Studies, with commas between.")
     data_dir: str = option("data", "Where prepared datasets lie.")
     steps: int = option(0, "Steps of every model that learns; 0: the study's own.")
     seeds: int = option(0, "Seeds 0, 1, ...; 0: as many as the study has.")
@@ -66,8 +60,9 @@ class ReproduceConfig:
     def __post_init__(self):
         require_at_least(self, 0, "steps", "seeds")
         require_at_least(self, 1, "videos", "samples")
-        unknown = set(self.studies.split(",")) - set(STUDIES)
-        require(not unknown, f"`studies` may be {', '.join(STUDIES)}.", ", ".join(unknown))
+        unknown = set(self.studies.split(",")) - set(compare.STUDIES)
+        allowed = ", ".join(compare.STUDIES)
+        require(not unknown, f"`studies` may be {allowed}.", ", ".join(unknown))
 
 
 def main(arguments):
@@ -75,25 +70,29 @@ def main(arguments):
     docs = Path(wanted.docs or f"{wanted.out}/docs")
     for folder in ("recorded", "images"):
         (docs / folder).mkdir(parents=True, exist_ok=True)
+    page = docs / "results.md"
     for study in wanted.studies.split(","):
-        seeds = range(wanted.seeds or STUDIES[study]["seeds"])
+        if page.exists():
+            place_of(study, page)  # complains before hours of work
+        seeds = range(wanted.seeds or compare.STUDIES[study].seeds)
         records = [record_of(wanted, docs, study, seed) for seed in seeds]
         draw_curves(docs / "images" / f"{study}_curves.png", records)
         text = f"{table(records)}\n{levels(records)}"
-        put_into(docs / "results.md", study, text)
+        if page.exists():
+            place, old = place_of(study, page), page.read_text("utf-8")
+            page.write_text(f"{old[: place.start]}{text}{old[place.stop :]}", encoding="utf-8")
         print(text)
 
 
 def record_of(wanted, docs, study, seed) -> dict:
     """The record of a comparison; run first where there is none."""
     path = docs / "recorded" / f"{study}_{seed}.json"
-    asked = {key: value for key, value in STUDIES[study].items() if key != "seeds"}
-    asked |= {"steps": wanted.steps or asked["steps"], "seed": seed}
-    asked |= {"videos": wanted.videos, "samples": wanted.samples}
+    asked = {"study": study, "steps": wanted.steps or compare.STUDIES[study].steps}
+    asked |= {"seed": seed, "videos": wanted.videos, "samples": wanted.samples}
     if not path.exists():
         folder = Path(wanted.out) / study / str(seed)
         run_comparison(folder, asked, wanted.data_dir)
-        results = results_of(folder)
+        results = results_of(folder, study)
         if seed == 0:
             draw_samples(docs / "images" / f"{study}_samples.png", results)
         runs = {run: summary(folder / run, result) for run, result in results.items()}
@@ -111,7 +110,7 @@ def run_comparison(folder, options, data_dir):
     subprocess.run(command, check=True)
 
 
-def results_of(folder) -> dict:
+def results_of(folder, study) -> dict:
     """{run: Result} of one comparison."""
     from tfvrnn.evaluation import read_result
 
@@ -119,13 +118,13 @@ def results_of(folder) -> dict:
         paths = (folder / name / "evaluation").glob("*.json")
         return max(paths, key=lambda path: path.stat().st_mtime)
 
-    return {name: read_result(newest(name), name) for name in compare.RUNS}
+    return {name: read_result(newest(name), name) for name in compare.STUDIES[study].runs}
 
 
 def summary(run_dir, result) -> dict:
     """What is kept of a run: size, figures, learning curve, speed."""
     kept = {"parameters": result.protocol["model"]["parameters"], "figures": result.figures}
-    if run_dir.name in compare.LEARN:
+    if compare.learns(run_dir.name):
         kept["steps"], kept["losses"] = compare.records(run_dir, "elbo/loss")
         kept["frames_per_second"] = statistics.median(compare.records(run_dir, compare.SPEED)[1])
     return kept
@@ -135,7 +134,7 @@ def table(records: list[dict]) -> str:
     """Markdown: a row a run; the mean over the seeds ± their standard deviation."""
     heads = ["run", "parameters", "loss, first → last", "frames/s, training", *COLUMNS]
     lines = [heads, ["---"] * len(heads)]
-    for run, name in NAMES.items():
+    for run, name in named(records):
         runs = [record["runs"][run] for record in records]
         lines.append([name, f"{runs[0]['parameters']:,}", *learning(runs)])
         for keys, form in COLUMNS.values():
@@ -147,7 +146,7 @@ def levels(records: list[dict]) -> str:
     """Markdown: a row a level of the latents: its KL, and how many channels it uses."""
     heads = ["run", "latents at", "KL, nats a frame", "active channels"]
     lines = [heads, ["---"] * len(heads)]
-    for run, name in NAMES.items():
+    for run, name in named(records):
         for size in records[0]["runs"][run]["figures"]["levels"]:
             found = [record["runs"][run]["figures"]["levels"][size] for record in records]
             nats = over_seeds([level["nats"] for level in found], ".2f")
@@ -155,6 +154,11 @@ def levels(records: list[dict]) -> str:
             cells = [name, f"{size}x{size}", nats, f"{active} of {found[0]['channels']}"]
             lines.append(cells)
     return markdown(lines)
+
+
+def named(records: list[dict]) -> list[tuple[str, str]]:
+    """(run, name in the table) of the runs of a study."""
+    return [(run, name) for run, name in NAMES.items() if run in records[0]["runs"]]
 
 
 def markdown(lines: list[list[str]]) -> str:
@@ -190,7 +194,9 @@ def draw_curves(path, records):
     learn, *measures = figure.subplots(1, 3)
     for number, (name, label) in enumerate(NAMES.items()):
         for seed, record in enumerate(records):
-            run = record["runs"][name]
+            run = record["runs"].get(name)
+            if run is None:  # not in this study; the colours are the same in all
+                continue
             style = {"color": f"C{number}", "label": None if seed else label, "alpha": 0.8}
             if "losses" in run:
                 learn.plot(run["steps"], [x / run["losses"][0] for x in run["losses"]], **style)
@@ -214,7 +220,8 @@ def draw_samples(path, results):
     context = results["vrnn"].protocol["data"]["context_frames"]
     last = shown.shape[2] - 1
     times = [0, context - 1, *np.linspace(context, last, 8).round().astype(int)]
-    rows = {"truth": shown[0, 0]} | {NAMES[run]: results[run].shown[0, 2] for run in NAMES}
+    rows = {"truth": shown[0, 0]}
+    rows |= {name: results[run].shown[0, 2] for run, name in NAMES.items() if run in results}
     figure = Figure(figsize=(len(times) * 0.9 + 1.2, len(rows) * 0.95), layout="constrained")
     grid = figure.subplots(len(rows), len(times))
     for line, (name, video) in zip(grid, rows.items()):
@@ -227,12 +234,13 @@ def draw_samples(path, results):
     figure.savefig(path, dpi=100)
 
 
-def put_into(page, study, text):
-    """Replace a study's table, where the page is there."""
-    begin, end = f"<!-- {study}: begin -->", f"<!-- {study}: end -->"
-    pattern = re.compile(f"(?<={begin}\n).*(?={end})", re.DOTALL)
-    if page.exists():
-        page.write_text(pattern.sub(lambda _: text, page.read_text("utf-8")), encoding="utf-8")
+def place_of(study, page) -> slice:
+    """Where in the page the study's tables stand, between their marks."""
+    begin, end = f"<!-- {study}: begin -->\n", f"<!-- {study}: end -->"
+    text = page.read_text("utf-8")
+    if begin not in text or end not in text:
+        raise UserError(f"{page} has no place for the study: {begin.strip()} … {end}")
+    return slice(text.index(begin) + len(begin), text.index(end))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """Draw futures of test videos, as an animated GIF: a row a context, truth | mean | samples.
 
-python bin/sample.py --run_dir=RUN --out=samples.gif [--contexts=8 --horizon=20]
+    python bin/sample.py --run_dir=RUN [--out=samples.gif --contexts=8 --horizon=20]
+
+Without --out, of a run: into its folder samples/.
 """
 
 import dataclasses
@@ -11,20 +13,24 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tfvrnn import config_flags, program
+from tfvrnn.config import UserError
 from tfvrnn.program_config import SampleConfig
 from tfvrnn.run_folder import RunFolder
 
 
 def main(arguments: list[str]) -> None:
     wanted = SampleConfig(**config_flags.parse_changes(arguments, SampleConfig))
-    out = program.output(wanted.out)
-    RunFolder(wanted.run_dir).read_config()  # complains at once where there is no run
+    folder = RunFolder(wanted.run_dir)
+    folder.read_config()  # complains at once where there is no run
+    if not wanted.out:
+        folder.samples.mkdir(exist_ok=True)
+    out = program.output(wanted.out or folder.samples / "samples.gif")
 
     # TensorFlow takes seconds to import: only after every option was found in order.
     import numpy as np
 
     from tfvrnn import media
-    from tfvrnn.data import make_dataset
+    from tfvrnn.data import make_dataset, read
     from tfvrnn.run_folder import load_run
     from tfvrnn.sampling import sample_videos
 
@@ -32,7 +38,9 @@ def main(arguments: list[str]) -> None:
     config, model, step = load_run(wanted.run_dir)
     horizon = wanted.horizon or config.data.horizon
     data = dataclasses.replace(config.data, batch_size=wanted.contexts, horizon=horizon)
-    truth = next(iter(make_dataset(data, config.model, "test"))).numpy()
+    truth = next(read(make_dataset(data, config.model, "test"), data)).numpy()
+    if len(truth) < wanted.contexts:
+        raise UserError(f"the test split has {len(truth)} videos; --contexts is {wanted.contexts}")
     context = truth[:, : model.context_frames]
     seeds = wanted.seed + np.arange(wanted.contexts * wanted.samples)
     samples = sample_videos(model, context, horizon, seeds.reshape(wanted.contexts, -1)).numpy()

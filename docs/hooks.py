@@ -3,7 +3,6 @@
 MkDocs calls the functions below; mkdocs.yml names this file.
 """
 
-import dataclasses
 import html
 import posixpath
 import re
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from mkdocs.structure.files import File
 
-from tfvrnn import program_config
+from tfvrnn import config_flags, program_config
 from tfvrnn.config import Config
 
 # Page of the site: file of the repository.
@@ -41,19 +40,17 @@ def options(programs: Path) -> str:
     for path in sorted(programs.glob("*.py")):
         text += ["", f"## bin/{path.name}", "", "| option | default | |", "|---|---|---|"]
         declared = re.search(r"__doc__, (\w+)\)", path.read_text(encoding="utf-8"))
-        text += _rows(getattr(program_config, declared[1]) if declared else Config)
+        declared = getattr(program_config, declared[1]) if declared else Config
+        text += map(_row, config_flags.options(declared))
     return "\n".join(text)
 
 
-def _rows(declared, prefix=""):
-    for field in dataclasses.fields(declared):
-        if dataclasses.is_dataclass(field.default_factory):
-            yield from _rows(field.default_factory, f"{prefix}{field.name}.")
-        else:
-            help, choices = field.metadata["help"], field.metadata["choices"]
-            one_of = f" One of: {', '.join(filter(None, choices))}." if choices else ""
-            help = re.sub(r"([_*])", r"\\\1", html.escape(help, quote=False))
-            yield f"| `--{prefix}{field.name}` | `{field.default!r}` | {help}{one_of} |"
+def _row(option) -> str:
+    name, field, hint = option
+    help, choices = field.metadata["help"], field.metadata["choices"]
+    one_of = f" One of: {', '.join(filter(None, choices))}." if choices else ""
+    help = re.sub(r"([_*])", r"\\\1", html.escape(help, quote=False))
+    return f"| `--{name}` | `{config_flags.to_text(field.default, hint) or ' '}` | {help}{one_of} |"
 
 
 def on_page_markdown(markdown, page, config, files):

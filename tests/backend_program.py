@@ -1,6 +1,8 @@
 """Run the core on the backend that KERAS_BACKEND names: weights and inputs from a file to a file.
 
 python backend_program.py GIVEN.npz OUT.npz
+
+Beside OUT.npz, the model's weights as Keras saves them: OUT.weights.h5.
 """
 
 import sys
@@ -28,6 +30,7 @@ def main(given_path, out_path):
         out |= {f"{name}/{k}": x for k, x in enumerate(flat(layer(*make_inputs(name))))}
     model = build_model(MODEL)
     model.set_weights([given[f"weight/{k}"] for k in range(len(model.weights))])
+    model.save_weights(Path(out_path).with_suffix(".weights.h5"))
     frames, noise = given["frames"], [given["noise/0"], given["noise/1"]]
     out |= run_model(model, frames, noise)
     gradients = gradients_of(model, lambda: sum(model.training_terms(frames, noise)[0].values()))

@@ -51,9 +51,8 @@ def results(tmp_path_factory):
         weights = moved(layer.get_weights(), rng)
         given |= {f"{name}/{k}": weight for k, weight in enumerate(weights)}
     np.savez(folder / "given.npz", **given)
-    return {
-        backend: run(backend, folder / "given.npz", folder) for backend in ("tensorflow", "jax")
-    }
+    found = {b: run(b, folder / "given.npz", folder) for b in ("tensorflow", "jax")}
+    return found | {"given": given, "folder": folder}
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -73,6 +72,13 @@ def test_equal_terms_predictions_and_rollouts(results):
         if not name.startswith("gradient"):
             bound = 3e-5 * max(1.0, np.abs(value).max())
             np.testing.assert_allclose(found[name], value, atol=bound, rtol=0, err_msg=name)
+
+
+def test_weights_saved_under_jax_load_under_tensorflow(results):
+    model = build_model(MODEL, seed=1)
+    model.load_weights(results["folder"] / "jax.weights.h5")
+    for k, weight in enumerate(model.get_weights()):
+        np.testing.assert_array_equal(weight, results["given"][f"weight/{k}"])
 
 
 def test_equal_gradients(results):

@@ -23,11 +23,10 @@ def record(seed, fvd):
         "spread": {"mean": 0.25}, "reconstruction": 12.5, "kl": None,
         "levels": {"8": {"nats": 0.5, "active": 3, "channels": 16}},
     }  # fmt: skip
-    runs = {name: {"parameters": 1200, "figures": figures} for name in compare.RUNS}
-    for name in compare.LEARN:
+    runs = {name: {"parameters": 1200, "figures": figures} for name in compare.FAMILIES}
+    for name in filter(compare.learns, runs):
         runs[name] |= {"steps": [1, 2], "losses": [8.0, fvd], "frames_per_second": 30.0}
-    asked = {"dataset": "smmnist", "steps": 2, "optimizer": "adam", "seed": seed}
-    asked |= {"videos": 4, "samples": 1}
+    asked = {"study": "smmnist", "steps": 2, "seed": seed, "videos": 4, "samples": 1}
     return {"asked": asked, "machine": "some", "runs": runs}
 
 
@@ -56,3 +55,14 @@ def test_the_table_is_of_all_seeds_and_stands_between_its_marks(docs):
 def test_a_record_of_other_sizes_is_refused(docs):
     with pytest.raises(reproduce.UserError, match="another --docs"):
         reproduce.main([*SMALL, "--steps=3", f"--docs={docs}"])
+
+
+def test_a_page_without_a_place_for_the_table_is_refused(docs):
+    (docs / "results.md").write_text("no marks")
+    with pytest.raises(reproduce.UserError, match="no place for the study"):
+        reproduce.main([*SMALL, f"--docs={docs}"])
+
+
+def test_every_study_has_names_for_its_runs():
+    for study in compare.STUDIES.values():
+        assert set(study.runs) <= set(reproduce.NAMES)

@@ -253,7 +253,9 @@ class TrainConfig:
     )
     epoch_videos: int = option(10_000, "Videos of an epoch, for scale_learning_rate.")
     schedule: str = option(
-        "constant", "Learning rate after the warm-up; cosine: falls to 0.", ("constant", "cosine")
+        "constant",
+        "Learning rate after the warm-up; cosine: falls to 0; step: from half-way on a tenth.",
+        ("constant", "cosine", "step"),
     )
     adam_epsilon: float = option(1e-8, "Epsilon of Adam.")
     adam_beta_2: float = option(
@@ -273,7 +275,9 @@ class TrainConfig:
         False, "Compute the decoder's activations again for the gradient, to save memory."
     )
     average_decay: float = option(
-        0.0, "Decay of the moving averages of the weights, used for validation; 0: none."
+        0.0,
+        "Decay of the moving averages of the weights, which all but training uses where there "
+        "are any; 0: none.",
     )
     precision: str = option(
         "float32",

@@ -61,10 +61,11 @@ class _AutoParser(flags.BooleanParser):
 
 class _CommaSerializer(flags.ArgumentSerializer):
     def serialize(self, value):
-        return _to_text(value)
+        return to_text(value)
 
 
-def _to_text(value, hint=None) -> str:
+def to_text(value, hint=None) -> str:
+    """A value as it is written behind its flag, of an option of the type `hint`."""
     if value is None and bool in typing.get_args(hint):
         return "auto"
     if isinstance(value, tuple):
@@ -157,9 +158,9 @@ def help_text(config_class: type) -> str:
     lines = ["  --flagfile=PATH\n      Read flags from a file, one a line."]
     for name, spec, hint in options(config_class):
         choices = spec.metadata.get("choices")
-        allowed = f" One of {', '.join(choices)}." if choices else ""
+        allowed = f" One of {', '.join(filter(None, choices))}." if choices else ""
         text = spec.metadata.get("help", "")
-        lines.append(f"  --{name}={_to_text(spec.default, hint)}\n      {text}{allowed}")
+        lines.append(f"  --{name}={to_text(spec.default, hint)}\n      {text}{allowed}")
     return "\n".join(lines)
 
 
@@ -180,7 +181,8 @@ def parse_changes(arguments: Sequence[str], config_class: type) -> dict[str, Any
     except flags.UnrecognizedFlagError as error:
         raise FlagError(_unknown(f"unknown flag --{error.flagname}", flag_values)) from None
     except (flags.Error, ValueError) as error:  # the latter of --noflag=value
-        raise FlagError(" ".join(str(error).split())) from None
+        # An empty choice is the default, not one to be offered.
+        raise FlagError(" ".join(str(error).split()).replace("<|", "<")) from None
     if leftover:
         raise FlagError(_unknown(f"unexpected argument {leftover[0]}", flag_values))
     names = [name for name, _, _ in options(config_class)]
@@ -243,7 +245,7 @@ def to_flagfile(config, exclude: Sequence[str] = ()) -> str:
         value = _get(config, name)
         if name in exclude:
             continue
-        lines += [f"# {spec.metadata.get('help', '')}", f"--{name}={_to_text(value, hint)}"]
+        lines += [f"# {spec.metadata.get('help', '')}", f"--{name}={to_text(value, hint)}"]
     return "\n".join(lines) + "\n"
 
 

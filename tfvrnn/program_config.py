@@ -34,7 +34,9 @@ class SampleConfig:
 
     run_dir: str = option("", "Run folder of the model.")
     pretrained: str = pretrained_option()
-    out: str = option("samples.gif", "Animated GIF to write.")
+    out: str = option(
+        "", "Animated GIF to write. Default: in samples/ of the run; of a pretrained one, here."
+    )
     contexts: int = option(4, "Test videos whose contexts are continued, a row each.")
     samples: int = option(3, "Futures drawn of each context.")
     horizon: int | None = option(None, "Frames to predict; none: as in training.")
@@ -43,11 +45,15 @@ class SampleConfig:
 
     def __post_init__(self):
         check_fields(self)
+        if self.pretrained and not self.out:
+            object.__setattr__(self, "out", "samples.gif")
         take_pretrained(self)
         require_at_least(self, 1, "contexts", "samples", "horizon", "scale")
         require_at_least(self, 0, "seed")
         require(self.run_dir != "", "`run_dir` must name a run folder.", repr(self.run_dir))
-        require(self.out.endswith(".gif"), "`out` must end in .gif.", repr(self.out))
+        require(
+            not self.out or self.out.endswith(".gif"), "`out` must end in .gif.", repr(self.out)
+        )
         check_seeds(self.seed, self.contexts * self.samples)
 
 
@@ -103,7 +109,7 @@ class PrepareConfig:
     channels: int = option(3, "Channels of a frame: 1 (grey) or 3 (colour).")
     clip_frames: int = option(30, "video_folder: length of the clips that videos are cut into.")
     frame_rate: float = option(0.0, "video_folder: frames per second that are taken; 0: all.")
-    stride: int = option(1, "video_folder: every so manieth of them.")
+    stride: int = option(1, "video_folder: every n-th of them.")
     whole: bool = option(
         False, "video_folder: the whole picture, with black borders, not its centre square."
     )

@@ -39,6 +39,7 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
         self.weights = self.path / "weights.npz"
         self.tensorboard = self.path / "tensorboard"
+        self.samples = self.path / "samples"
 
     def exists(self) -> bool:
         """Whether a run was begun here."""

@@ -3,9 +3,10 @@ import tarfile
 import numpy as np
 import pytest
 import tensorflow as tf
+from dataset_tools import all_of
 
 from tfvrnn.config import DataConfig, ModelConfig, UserError
-from tfvrnn.data import bair, make_dataset, records
+from tfvrnn.data import bair, make_dataset
 from tfvrnn.data.record_writer import Skipped
 
 
@@ -43,13 +44,13 @@ def test_bair_from_its_original_records(tmp_path, packed):
     assert prepared.videos == {"train": 20, "test": 2}
     assert prepared.skipped[0] == Skipped("train", "20 videos, the dataset has 43264")
     data = DataConfig("bair", str(tmp_path / "data"), horizon=10, batch_size=1)
-    test = records.as_numpy(make_dataset(data, ModelConfig(), "test"))
+    test = all_of(make_dataset(data, ModelConfig(), "test"))
     assert test.shape == (2, 12, 64, 64, 3)
     assert sorted(test[:, 0, 0, 0, 0]) == [200, 210]
     train = make_dataset(data, ModelConfig(), "train").unbatch().take(120)
     firsts = [clip[0, 0, 0, 0] for clip in train.as_numpy_iterator()]
     assert {first % 8 for first in firsts} == set(range(8)) and len(set(firsts)) > 40
-    assert len(records.as_numpy(make_dataset(data, ModelConfig(), "validation"))) == 1
+    assert len(all_of(make_dataset(data, ModelConfig(), "validation"))) == 1
 
 
 def junk_records(folder):

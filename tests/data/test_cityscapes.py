@@ -2,10 +2,11 @@ import zipfile
 
 import numpy as np
 import pytest
+from dataset_tools import all_of
 from PIL import Image
 
 from tfvrnn.config import DataConfig, ModelConfig, UserError
-from tfvrnn.data import cityscapes, make_dataset, records
+from tfvrnn.data import cityscapes, make_dataset
 
 
 def picture(value):
@@ -51,7 +52,7 @@ def test_snippets_of_the_official_layout(archive, tmp_path, packed):
     assert reasons["ulm_000003_000000"] == "29 frames, a snippet has 30"
     assert "is 64x32" in reasons["bonn_000005_000000"] and len(reasons) == 2
     data = DataConfig("cityscapes", str(tmp_path / "data"), horizon=28, batch_size=1)
-    test = records.as_numpy(make_dataset(data, ModelConfig(), "test"))
+    test = all_of(make_dataset(data, ModelConfig(), "test"))
     assert test.shape == (1, 30, 64, 64, 3)
     # The white borders are gone, to the last column.
     np.testing.assert_array_equal(test[0], np.broadcast_to(test[0, :, :1, :1], test[0].shape))

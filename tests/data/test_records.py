@@ -1,4 +1,5 @@
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -176,8 +177,6 @@ def test_records_that_are_cut_off_are_one_line(tmp_path):
     data = DataConfig("video_folder", str(tmp_path), horizon=2, batch_size=4)
     with pytest.raises(UserError, match="video_folder cannot be read"):
         list(read(make_dataset(data, MODEL, "test"), data))
-    with pytest.raises(UserError, match="cannot be read"):
-        records.check_readable(path, 5)
 
 
 def test_a_folder_without_metadata_is_not_taken_for_a_dataset(tmp_path):
@@ -250,7 +249,7 @@ def test_other_options_two_at_once_and_nothing_are_refused(tmp_path):
         start(make=another)
     with pytest.raises(UserError, match=r"not one video for train \(a: short\)"):
         start(make=lambda work: iter([Skipped("a", "short")]))
-    record_writer.remove_incomplete(tmp_path / "x")
+    shutil.rmtree(tmp_path / "x")
     start()
     with pytest.raises(UserError, match="with other options"):
         start({"side": 9})

@@ -4,11 +4,12 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+from dataset_tools import all_of
 from PIL import Image
 
 from tfvrnn import media
 from tfvrnn.config import DataConfig, ModelConfig, UserError
-from tfvrnn.data import make_dataset, records, video_folder
+from tfvrnn.data import make_dataset, video_folder
 
 MODEL = ModelConfig(image_size=16, width=8, groups=2, latent_resolutions=(1,))
 
@@ -171,7 +172,7 @@ def test_wrong_channels_are_refused(videos, tmp_path):
     data = DataConfig("video_folder", str(tmp_path / "data"), horizon=2)
     with pytest.raises(UserError, match="--size=16 --channels=1"):
         make_dataset(data, dataclasses.replace(MODEL, channels=1), "train")
-    assert len(records.as_numpy(make_dataset(data, MODEL, "test"))) == 4
+    assert len(all_of(make_dataset(data, MODEL, "test"))) == 4
 
 
 def write_timed(path, seconds, size=16):

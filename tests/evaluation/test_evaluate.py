@@ -76,6 +76,22 @@ def run(small_run, tmp_path):
     return shutil.copytree(small_run, tmp_path / "run")
 
 
+def check_measure(found, values_VST):
+    """Best, mean and worst of the samples, by their mean over time; the curve over time."""
+    over_time = values_VST.mean(axis=2)
+    expected = {
+        "best": over_time.max(axis=1).mean(),
+        "mean": over_time.mean(),
+        "worst": over_time.min(axis=1).mean(),
+    }
+    # A pixel between two grey levels may be rounded either way, by the rows sampled at once: it
+    # moves a similarity, whose scale is 1 however small its value is, by about a millionth.
+    for kind, value in expected.items():
+        np.testing.assert_allclose(found[kind]["mean"], value, rtol=1e-4, atol=1e-5)
+    curve = values_VST.mean(axis=(0, 1))
+    np.testing.assert_allclose(found["mean"]["curve"], curve, rtol=1e-4, atol=1e-5)
+
+
 def test_the_figures_are_those_of_the_rule(run, monkeypatch):
     monkeypatch.setattr(measures, "ROWS_AT_ONCE", 4)  # two samples at a time, then one
     result = evaluate_run(run, CHANGES)
@@ -92,19 +108,7 @@ def test_the_figures_are_those_of_the_rule(run, monkeypatch):
         ("psnr", np.minimum(metrics.psnr(frames, same), 100)),
         ("ssim", metrics.ssim(frames, same, "uniform").numpy()),
     ):
-        over_time = values.mean(axis=2)
-        expected = {
-            "best": over_time.max(axis=1).mean(),
-            "mean": over_time.mean(),
-            "worst": over_time.min(axis=1).mean(),
-        }
-        # A pixel between two grey levels may be rounded either way, by the rows sampled at once: it
-        # moves a similarity, whose scale is 1 however small its value is, by about a millionth.
-        for kind, value in expected.items():
-            found = figures[name][kind]["mean"]
-            np.testing.assert_allclose(found, value, rtol=1e-4, atol=1e-5)
-        curve = values.mean(axis=(0, 1))
-        np.testing.assert_allclose(figures[name]["mean"]["curve"], curve, rtol=1e-4, atol=1e-5)
+        check_measure(figures[name], values)
     spread = (futures / 255.0).std(axis=1).mean(axis=(2, 3, 4))
     np.testing.assert_allclose(figures["spread"]["curve"], spread.mean(0), rtol=1e-3, atol=1e-6)
     clips = np.concatenate([np.repeat(context[:, None], 3, 1), futures], axis=2)

@@ -19,7 +19,7 @@ def measured(**changes):
 
 
 def test_best_mean_and_worst_of_the_samples():
-    figures = summarize(measured())
+    figures = summarize(measured(), 2)
     best, worst = figures["ssim"]["best"], figures["ssim"]["worst"]
     assert best == {"mean": 5.0, "deviation": 1.0, "curve": [4.5, 5.5]}
     assert worst["curve"] == [0.5, 1.5]
@@ -28,10 +28,11 @@ def test_best_mean_and_worst_of_the_samples():
 
 
 def test_nats_are_by_frame_and_channels_in_use_are_counted():
-    figures = summarize(measured())
+    figures = summarize(measured(), 2)
     assert figures["reconstruction"] == 10.0 and figures["kl"] == 3.0
     assert figures["levels"]["1"] == {"nats": 3.0, "active": 1, "channels": 2}
     assert figures["levels"]["4"] == {"nats": 0.0, "active": 0, "channels": 3}
+    assert summarize(measured(), 4)["levels"]["1"]["nats"] == 1.5  # context frames counted, too
     assert figures["spread"] == {"mean": 2.5, "curve": [2.0, 3.0]}
     assert figures["fvd"] is figures["kvd"] is figures["fvd_infinity"] is None
 
@@ -39,7 +40,7 @@ def test_nats_are_by_frame_and_channels_in_use_are_counted():
 def test_distances_are_repeated_over_the_samples(rng):
     real = rng.normal(size=(40, 3))
     generated = np.stack([real, real + 2.0], axis=1)
-    figures = summarize(measured(real=real, generated=generated))
+    figures = summarize(measured(real=real, generated=generated), 2)
     np.testing.assert_allclose(figures["fvd"]["values"], [0, 12], atol=1e-3)
     np.testing.assert_allclose(figures["fvd"]["mean"], 6, atol=1e-3)
     np.testing.assert_allclose(figures["fvd"]["deviation"], 6, atol=1e-3)

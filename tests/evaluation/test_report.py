@@ -32,7 +32,7 @@ def result(name, **measured):
     }  # fmt: skip
     shown = rng.integers(0, 256, (1, 4, 7, 8, 8, 1), np.uint8)
     notes = ["LPIPS is not measured: <no network>"]
-    return Result(name, Path("x.json"), protocol, summarize(measured), notes, shown)
+    return Result(name, Path("x.json"), protocol, summarize(measured, 5), notes, shown)
 
 
 class Page(HTMLParser):

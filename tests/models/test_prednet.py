@@ -131,3 +131,8 @@ def test_number_of_parameters_and_the_copys_error(frames):
     np.testing.assert_allclose(
         model.reconstruction_term(frames[:, 2:], copied), expected, rtol=1e-5
     )
+    second_phase = PredNet(SHAPE, FIRST, stacks=STACKS, extrapolate=True)
+    np.testing.assert_allclose(
+        second_phase.reconstruction_term(frames[:, 2:], copied), 2 * expected, rtol=1e-5
+    )
+    assert model.counted_frames(7) == 1  # a mean over time

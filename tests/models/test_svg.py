@@ -199,6 +199,7 @@ def test_terms_count_context_steps_and_sum_latent_kl(model, frames, noise):
     assert set(terms) == {"reconstruction", "kl_1"} and predictions.shape[1] == STEPS - FIRST
     kl = model.latent_kl(frames, noise)[1]
     assert kl.shape == (2, STEPS - 1, 1, 1, LATENTS)
+    assert model.counted_frames(STEPS - FIRST) == STEPS - 1
     np.testing.assert_allclose(terms["kl_1"], np.sum(kl, axis=(1, 2, 3, 4)), rtol=1e-5)
     # Steps 2..T: the context's own are what the predictions' leave.
     squares = np.square(predictions - frames[:, FIRST:]).mean(axis=(2, 3, 4)).sum(axis=1)

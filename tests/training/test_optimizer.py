@@ -117,6 +117,13 @@ def test_warm_up_and_cosine():
     assert float(WarmupSchedule(2.0)(10**6)) == 2.0
 
 
+def test_a_tenth_from_half_of_the_steps():
+    schedule = make_schedule(TrainConfig(steps=10, learning_rate=1e-3, schedule="step"), 16)
+    rates = [float(schedule(step)) for step in (0, 4, 5, 9)]
+    np.testing.assert_allclose(rates, [1e-3, 1e-3, 1e-4, 1e-4], rtol=1e-6)
+    assert WarmupSchedule(**schedule.get_config())(5) == schedule(5)
+
+
 def test_ramp():
     assert [float(ramp(step, 4)) for step in (0, 1, 3, 9)] == [0.25, 0.5, 1.0, 1.0]
     assert float(ramp(0, 0)) == 1.0

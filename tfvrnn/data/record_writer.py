@@ -7,7 +7,6 @@ for a dataset. What an interrupted preparation finished is not done again.
 import errno
 import json
 import re
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -204,8 +203,3 @@ def _finish(aside, final, features, paths, description) -> Prepared:
         _report(final / name).unlink()
     (final / LOCK).unlink()
     return Prepared(final, videos, skipped)
-
-
-def remove_incomplete(folder: Path) -> None:
-    """Forget what an interrupted preparation wrote."""
-    shutil.rmtree(folder / f".incomplete-{VERSION}", ignore_errors=True)

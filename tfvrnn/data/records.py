@@ -6,7 +6,6 @@ chosen, so that frames outside it are never decoded.
 
 import contextlib
 import itertools
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -222,18 +221,3 @@ def _permutation(seed: int, epoch, count, part=0):
     key = tf.stack([tf.cast(seed, tf.int64), tf.cast(epoch, tf.int64)])
     key = tf.random.experimental.stateless_fold_in(key, tf.cast(part, tf.int64), alg="philox")
     return tf.argsort(tf.random.stateless_uniform((count,), key, alg="philox"))
-
-
-def check_readable(path: str | Path, count: int) -> None:
-    """Raise UserError where a file of records is cut off or has other than `count` records."""
-    try:
-        found = sum(1 for _ in tf.data.TFRecordDataset(str(path)))
-    except tf.errors.OpError as error:
-        raise UserError(f"{path} cannot be read: {error.message}") from None
-    if found != count:
-        raise UserError(f"{path} has {found} records, not {count}")
-
-
-def as_numpy(dataset) -> np.ndarray:
-    """All videos of a finite dataset of batches, for tests and pictures."""
-    return np.concatenate(list(dataset.as_numpy_iterator()))

@@ -49,7 +49,7 @@ def prepare(
         size: side of the square frames. channels: 1 or 3.
         clip_frames: length of the clips that videos are cut into, without overlap.
         frame_rate: frames per second that are taken; 0: all.
-        stride: every so manieth of them.
+        stride: every n-th of them.
         whole: fit the whole picture in, with black borders, instead of the centre square.
         test_fraction: of the videos, where the folders do not say.
 

@@ -120,9 +120,10 @@ def _evaluate(plan: Plan, anew) -> Result:
         print(note, file=sys.stderr)
     with _parts(path, plan.protocol) as folder:
         measured, seconds = _measure(plan, folder)
+        counted = plan.model.counted_frames(plan.protocol["settings"]["horizon"])
         content = {
             "protocol": plan.protocol,
-            "figures": summarize(measured),
+            "figures": summarize(measured, counted),
             "notes": plan.notes,
             "seconds": seconds,
         }

@@ -9,18 +9,19 @@ LOWER_IS_BETTER = {"lpips"}
 FRAME_MEASURES = ("ssim", "psnr", "lpips")
 
 
-def summarize(measured: dict[str, np.ndarray], seed: int = 0) -> dict:
+def summarize(measured: dict[str, np.ndarray], counted_frames: int, seed: int = 0) -> dict:
     """The figures.
 
     Args:
         measured: what `Measures` gives, of all videos.
+        counted_frames: as `VideoPredictor.counted_frames`, of the horizon.
         seed: of the subsets of FVD-infinity.
 
     Returns:
         ssim, psnr, lpips: each {best, mean, worst}: {mean, deviation (over videos), curve (by
         time step)}; best and worst of the samples by their mean over time. fvd, kvd,
         fvd_infinity: {mean, deviation (over repeats), values, videos}. spread: {mean, curve};
-        reconstruction, kl: of the model's own loss, a frame, for VRNNs in nats;
+        reconstruction, kl: of the model's own loss, a frame, the KL in nats;
         levels: {resolution: {nats (a frame), active, channels}}.
         None for what was not measured.
     """
@@ -31,10 +32,9 @@ def summarize(measured: dict[str, np.ndarray], seed: int = 0) -> dict:
     figures |= _distances(measured, seed)
     spread = measured["spread"].mean(axis=0)
     figures["spread"] = {"mean": float(spread.mean()), "curve": _list(spread)}
-    frames = measured["spread"].shape[1]
     levels = sorted(int(n.removeprefix("kl_")) for n in measured if n.startswith("kl_"))
-    nats = {level: float(measured[f"kl_{level}"].mean() / frames) for level in levels}
-    figures["reconstruction"] = float(measured["reconstruction"].mean() / frames)
+    nats = {level: float(measured[f"kl_{level}"].mean() / counted_frames) for level in levels}
+    figures["reconstruction"] = float(measured["reconstruction"].mean() / counted_frames)
     figures["kl"] = sum(nats.values())
     figures["levels"] = {str(r): _level(nats[r], measured.get(f"channels_{r}")) for r in levels}
     return figures

@@ -113,6 +113,8 @@ class PredNet(VideoPredictor):
         stacks: channels of the three layers above the image.
     """
 
+    mean_over_pixels = True
+
     def __init__(
         self,
         image_shape,
@@ -161,11 +163,15 @@ class PredNet(VideoPredictor):
             loss = sum(errors[1:]) / max(1, steps - 1)
         return {"reconstruction": loss}, predictions[:, first:]
 
+    def counted_frames(self, steps):
+        return 1
+
     def reconstruction_term(self, frames, predictions):
         """Its error at the image, as if these predictions had been its own."""
         differences = ops.abs(ops.cast(frames, "float32") - ops.cast(predictions, "float32"))
-        # Of the two halves of E one is zero.
-        return ops.mean(differences, axis=(1, 2, 3, 4)) / 2.0
+        error = ops.mean(differences, axis=(1, 2, 3, 4))
+        # The first phase has the mean over both halves of E, of which one is zero.
+        return error if self.extrapolate else error / 2.0
 
     def latent_kl(self, frames, noise):
         return {}

@@ -118,6 +118,7 @@ class SVG(VideoPredictor):
     """
 
     latent_resolutions = (1,)
+    mean_over_pixels = True
 
     def __init__(
         self, image_shape, context_frames, encoder="dcgan", latents=10, learned_prior=True, **kwargs
@@ -145,6 +146,9 @@ class SVG(VideoPredictor):
 
     def noise_shapes(self, batch, steps):
         return [(batch, self.context_draws + steps, 1, 1, self.latents)]
+
+    def counted_frames(self, steps):
+        return self.context_draws + steps
 
     # Training: all frames at once.
 

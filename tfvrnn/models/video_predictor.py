@@ -22,12 +22,15 @@ class VideoPredictor(keras.Model):
         image_shape: (H, W, C).
         context_draws: int, how many of the noise's steps are drawn during the context.
         latent_resolutions: tuple of int, the levels' resolutions; () if deterministic.
+        mean_over_pixels: bool, whether the reconstruction term is a mean error of a pixel; else it
+            is in nats, summed over the pixels.
     """
 
     context_frames: int
     image_shape: tuple[int, int, int]
     context_draws: int = 0
     latent_resolutions: tuple[int, ...] = ()
+    mean_over_pixels: bool = False
 
     def noise_shapes(self, batch: int, steps: int) -> list[tuple[int, ...]]:
         """Shapes of the noise for `steps` predicted frames: `[B, steps, r, r, Z]` per level.
@@ -51,6 +54,13 @@ class VideoPredictor(keras.Model):
         """
         raise NotImplementedError
 
+    def counted_frames(self, steps: int) -> int:
+        """How many frames the terms are summed over, of a video with `steps` predicted ones.
+
+        More than those where context steps count as well; one where the sum is a mean over time.
+        """
+        return steps
+
     def reconstruction_term(self, frames, predictions):
         """The reconstruction term that given predictions would have, float32 `[B]`.
 
@@ -60,7 +70,10 @@ class VideoPredictor(keras.Model):
         raise NotImplementedError
 
     def latent_kl(self, frames, noise) -> dict[int, Any]:
-        """What `training_terms` sums: {resolution: float32 `[B, T - n_ctx, r, r, Z]`}, nats."""
+        """What `training_terms` sums: {resolution: float32 `[B, T - n_ctx, r, r, Z]`}, nats.
+
+        `context_draws` further steps stand in front, as in the noise.
+        """
         raise NotImplementedError
 
     def channel_nats(self, frames, noise) -> dict[int, Any]:

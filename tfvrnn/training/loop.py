@@ -136,7 +136,7 @@ class Chores:
             bar.set_postfix_str("validating")
             findings = self.validation()
             with writing(self.folder):
-                self.found = record(findings, self.summaries, step)
+                self.found = record(findings, self.summaries, step, self.model)
             log.restart_clock()
         if step % settings.checkpoint_every == 0 or last or stopping:
             self.checkpoints.save()
@@ -182,19 +182,25 @@ def check_finite(metrics: dict, step: int, folder: RunFolder) -> None:
             )
 
 
-def record(findings: Findings, summaries: Summaries, step: int) -> dict[str, float]:
+def record(findings: Findings, summaries: Summaries, step: int, model) -> dict[str, float]:
     """Write and print what a validation found; returns the scalars."""
     scalars, videos = findings
     summaries.write_scalars(summaries.validation, step, scalars)
     if videos:
         summaries.write_pictures(step, videos)
     summaries.flush()
-    tqdm.write(
-        f"step {step}: validation negative ELBO {scalars['negative_elbo']:.4g} "
-        f"= reconstruction {scalars['reconstruction']:.4g} + KL {scalars['kl']:.2f} nats "
-        f"(copying the last frame: reconstruction {scalars['copy_last']:.4g})"
-    )
+    tqdm.write(f"step {step}: validation {describe(scalars, model)}")
     return scalars
+
+
+def describe(scalars: dict[str, float], model) -> str:
+    """A validation in one line: a sum of nats where the reconstruction term is in nats, too."""
+    text, kl = f"reconstruction {scalars['reconstruction']:.4g}", f"KL {scalars['kl']:.2f} nats"
+    if not model.mean_over_pixels:
+        text = f"negative ELBO {scalars['negative_elbo']:.4g} = {text} + {kl}"
+    elif model.latent_resolutions:
+        text = f"{text}, {kl}"
+    return f"{text} (copying the last frame: reconstruction {scalars['copy_last']:.4g})"
 
 
 class Log:

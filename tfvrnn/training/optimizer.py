@@ -10,23 +10,26 @@ from tfvrnn.config import TrainConfig
 
 
 class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
-    """Learning rate of a step: linear warm-up from 0, then constant or a cosine to 0.
+    """Learning rate of a step: linear warm-up from 0, then constant, a cosine to 0, or a drop.
 
     Step 0 of a warm-up over n steps takes 1/n of the rate; the last of `steps` steps of a
     cosine takes almost 0.
 
-    Source: Loshchilov and Hutter, "SGDR", 2017, for the cosine; deviations: no restarts.
+    Source: Loshchilov and Hutter, "SGDR", 2017, for the cosine, without restarts; the drop to a
+    tenth is PredNet's, Lotter et al. 2016.
 
     Args:
         learning_rate: float, after the warm-up.
         warmup_steps: int.
-        cosine_steps: int, steps of the whole run; 0 stays constant.
+        cosine_steps: int, steps of the whole run; 0: no cosine.
+        drop_step: int, from which on the rate is a tenth; 0: no drop.
     """
 
-    def __init__(self, learning_rate, warmup_steps=0, cosine_steps=0):
+    def __init__(self, learning_rate, warmup_steps=0, cosine_steps=0, drop_step=0):
         self.learning_rate = learning_rate
         self.warmup_steps = warmup_steps
         self.cosine_steps = cosine_steps
+        self.drop_step = drop_step
 
     def __call__(self, step):
         step = tf.cast(step, tf.float32)
@@ -35,6 +38,8 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
             length = max(1, self.cosine_steps - self.warmup_steps)
             progress = tf.clip_by_value((step - self.warmup_steps) / length, 0.0, 1.0)
             rate *= 0.5 * (1.0 + tf.cos(math.pi * progress))
+        if self.drop_step:
+            rate *= tf.where(step < self.drop_step, 1.0, 0.1)
         return rate * ramp(step, self.warmup_steps)
 
     def get_config(self):
@@ -42,6 +47,7 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
             "learning_rate": self.learning_rate,
             "warmup_steps": self.warmup_steps,
             "cosine_steps": self.cosine_steps,
+            "drop_step": self.drop_step,
         }
 
 
@@ -153,7 +159,9 @@ def make_schedule(config: TrainConfig, batch_size: int) -> WarmupSchedule:
     if config.scale_learning_rate:
         rate *= batch_size / 16
         warmup = warmup or math.ceil(5 * config.epoch_videos / batch_size)
-    return WarmupSchedule(rate, warmup, config.steps if config.schedule == "cosine" else 0)
+    cosine = config.steps if config.schedule == "cosine" else 0
+    drop = config.steps // 2 if config.schedule == "step" else 0
+    return WarmupSchedule(rate, warmup, cosine, drop)
 
 
 def make_optimizer(config: TrainConfig, batch_size: int = 16) -> keras.optimizers.Optimizer:

@@ -140,11 +140,12 @@ def _make_gradients(model, optimizer, portions: int) -> Callable:
 
 
 def per_unit(terms: dict[str, float], model: VideoPredictor, horizon: int) -> dict[str, float]:
-    """Reconstruction and KL a predicted frame, and a dimension of the frame or of the latents."""
-    pixels = math.prod(model.image_shape)
+    """Reconstruction and KL a counted frame, and a dimension of the frame or of the latents."""
+    frames = model.counted_frames(horizon)
+    pixels = 1 if model.mean_over_pixels else math.prod(model.image_shape)
     latents = sum(math.prod(shape) for shape in model.noise_shapes(1, 1))
     units = {}
     for name, dimensions in (("reconstruction", pixels), ("kl", latents)):
-        units[f"{name}_per_frame"] = terms[name] / horizon
-        units[f"{name}_per_dimension"] = terms[name] / (horizon * max(1, dimensions))
+        units[f"{name}_per_frame"] = terms[name] / frames
+        units[f"{name}_per_dimension"] = terms[name] / (frames * max(1, dimensions))
     return units

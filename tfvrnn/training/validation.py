@@ -23,7 +23,8 @@ class Findings(NamedTuple):
 
     scalars: means over the videos, nats a video: negative_elbo, reconstruction, kl,
         kl_<resolution>; copy_last, the reconstruction term of repeating the last context
-        frame; active_channels_<resolution>, the latent channels in use.
+        frame, for as many frames as the terms count; active_channels_<resolution>, the latent
+        channels in use.
     videos: {name: uint8 `[pictures, T, H, W, C]`}, context first.
     """
 
@@ -75,7 +76,11 @@ class Validation:
         terms, predictions = model.training_terms(to_float(frames), self._noise(frames, number))
         last = to_float(frames[:, model.context_frames - 1 : model.context_frames])
         copied = model.reconstruction_term(future, tf.broadcast_to(last, tf.shape(future)))
-        terms = loss_terms(terms, beta=1.0) | {"copy_last": tf.reduce_mean(copied)}
+        terms = loss_terms(terms, beta=1.0)
+        counted = model.counted_frames(self.config.data.horizon)
+        # SVG's own terms count context frames, which copying does not predict.
+        share = counted / min(counted, self.config.data.horizon)
+        terms["copy_last"] = share * tf.reduce_mean(copied)
         del terms["loss"]
         return terms, predictions
 
