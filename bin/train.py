@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> None:
     if outcome.stopped:
         print(f"  {python} bin/train.py --train.run_dir={run_dir}    # goes on")
     print(f"  {python} -m tensorboard.main --logdir {run_dir}")
-    print(f"  {python} bin/sample.py --run_dir={run_dir} --out=samples.gif")
+    print(f"  {python} bin/sample.py --run_dir={run_dir}")
     print(f"  {python} bin/evaluate.py --run_dir={run_dir} --flagfile=configs/eval/quick.flags")
     print(f"  {python} bin/export.py --run_dir={run_dir} --out=exports/{Path(run_dir).name}")
     if outcome.stopped:

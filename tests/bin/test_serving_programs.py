@@ -56,7 +56,7 @@ def test_a_pretrained_model_works_at_once(start, clip, tmp_path):
 def test_pretrained_is_one_that_there_is_and_stands_alone(start, name):
     assert_refused(
         start(name, "--pretrained=mnist"),
-        "flag --pretrained=mnist: value should be one of <|smmnist>",
+        "flag --pretrained=mnist: value should be one of <smmnist>",
     )
     both = start(name, "--pretrained=smmnist", "--run_dir=r")
     assert_refused(both, "only one of `run_dir` and `pretrained` may be given")

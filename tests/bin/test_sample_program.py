@@ -1,0 +1,38 @@
+import shutil
+
+import numpy as np
+import pytest
+from program_tools import ROOT, assert_refused
+
+from tfvrnn import files
+from tfvrnn.config import Config, DataConfig, ModelConfig
+from tfvrnn.run_folder import RunFolder
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run that copies the last frame of six simulated test videos."""
+    shutil.copytree(ROOT / "tests" / "data" / "prepared", tmp_path / "data")
+    folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    data = DataConfig("sim_push", data_dir=str(tmp_path / "data"), horizon=2)
+    folder.write_config(Config(model=ModelConfig(family="copy_last"), data=data))
+    files.write_arrays(folder.weights, {"step": np.int64(1)})
+    return folder.path
+
+
+def test_without_out_it_draws_into_the_run(start, run):
+    code, out, _ = start("sample.py", f"--run_dir={run}", "--contexts=6", "--samples=1")
+    assert code == 0 and out.startswith(f"{run}/samples/samples.gif: 6 test videos")
+    assert (run / "samples" / "samples.gif").read_bytes().startswith(b"GIF")
+
+
+def test_more_contexts_than_there_are_videos_are_refused(start, run):
+    result = start("sample.py", f"--run_dir={run}", "--contexts=7")
+    assert_refused(result, "the test split has 6 videos; --contexts is 7")
+
+
+def test_records_that_are_cut_off_are_one_line(start, run):
+    path = next(run.parent.rglob("*-test.tfrecord-*"))
+    path.write_bytes(path.read_bytes()[:-100_000])
+    assert_refused(start("sample.py", f"--run_dir={run}", "--contexts=6"), "cannot be read")
