@@ -33,6 +33,7 @@ SMALLER = {  # further options, which replace those of the page
     "benchmarks/compare.py": "--steps=2 --videos=4 --samples=1",
     "benchmarks/reproduce.py": "--studies=smmnist --seeds=1 --steps=2 --videos=4 --docs=",
     "benchmarks/metrics.py": "--videos=2",
+    "benchmarks/shapes.py": "--contexts=2 --samples=1",
     "benchmarks/data.py": MODEL,
     "benchmarks/soak.py": "--seconds=5",
     "benchmarks/accelerator.py": f"{MODEL} --model.image_size=16 --modes=float32",

@@ -1,0 +1,52 @@
+"""How well moving digits keep their shape while they move: one figure a predicted frame.
+
+    python benchmarks/shapes.py --run_dir=RUN | --pretrained=smmnist [--contexts=64 --samples=3]
+
+The correlation of a sampled frame with the true frame at the best shift (circular, any), which
+where the digit went does not change; mean over test videos and their samples. Of a run of smmnist
+with one digit. Prints JSON.
+"""
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+
+from tfvrnn import config_flags, media, program
+from tfvrnn.program_config import SampleConfig
+
+
+def main(arguments):
+    given = {"contexts": 64, "samples": 3} | config_flags.parse_changes(arguments, SampleConfig)
+    wanted = SampleConfig(**given)
+
+    from tfvrnn.data import make_dataset, read
+    from tfvrnn.run_folder import load_run
+    from tfvrnn.sampling import sample_videos
+
+    config, model, step = load_run(wanted.run_dir)
+    horizon = wanted.horizon or config.data.horizon
+    data = dataclasses.replace(config.data, batch_size=wanted.contexts, horizon=horizon)
+    videos = next(read(make_dataset(data, config.model, "test"), data)).numpy()
+    context, truth = np.split(videos, [model.context_frames], axis=1)
+    seeds = wanted.seed + np.arange(wanted.contexts * wanted.samples)
+    futures = sample_videos(model, context, horizon, seeds.reshape(wanted.contexts, -1)).numpy()
+    futures = media.to_uint8(futures)
+    likeness = best_correlation(futures[..., 0] / 255, truth[:, None, ..., 0] / 255)
+    print(json.dumps({"step": step, "shape": likeness.mean(axis=(0, 1)).round(2).tolist()}))
+
+
+def best_correlation(a, b):
+    """Correlation of pictures `[..., H, W]` at the shift where it is largest."""
+    a, b = (x - x.mean(axis=(-2, -1), keepdims=True) for x in (a, b))
+    products = np.fft.ifft2(np.fft.fft2(a) * np.conj(np.fft.fft2(b))).real.max(axis=(-2, -1))
+    sizes = np.sqrt(np.square(a).sum(axis=(-2, -1)) * np.square(b).sum(axis=(-2, -1)))
+    return products / np.maximum(sizes, 1e-9)
+
+
+if __name__ == "__main__":
+    program.run(main, __doc__, SampleConfig)
