@@ -104,7 +104,7 @@ STUDIES = {
             "vrnn_flat": [*VRNN, *MUON, FLAT],
             "vrnn": [*VRNN, *MUON],
         },
-        2000,
+        1500,
         28,
         1,
     ),
