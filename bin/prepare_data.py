@@ -20,7 +20,6 @@ from tfvrnn import config_flags, program
 from tfvrnn.program_config import PrepareConfig
 
 SOME_SKIPPED = 1
-INTERRUPTED = 130
 
 
 def main(arguments: list[str]) -> None:
@@ -32,10 +31,11 @@ def main(arguments: list[str]) -> None:
         prepared = prepare(wanted.dataset, dataclasses.asdict(wanted))
     except KeyboardInterrupt:
         print("stopped: the same command goes on", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        sys.exit(program.INTERRUPTED)
     counts = ", ".join(f"{split} {count}" for split, count in prepared.videos.items())
     print(f"{prepared.folder}: {counts}")
-    print(f"train on it with --data.dataset={wanted.dataset} --data.data_dir={wanted.data_dir}")
+    data = f"--data.dataset={wanted.dataset} --data.data_dir={wanted.data_dir}"
+    print(f"train with {data} --model.image_size={wanted.size} --model.channels={wanted.channels}")
     for name, reason in prepared.skipped:
         print(f"left out: {name}: {reason}", file=sys.stderr)
     if prepared.skipped:

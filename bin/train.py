@@ -13,9 +13,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tfvrnn import program, run_folder
+from tfvrnn.config import UserError
 
 
 def main(arguments: list[str]) -> None:
+    if not arguments:
+        raise UserError("what to train? --flagfile=configs/quickstart.flags; --help lists options")
     config, resumes = run_folder.resolve_run(arguments)
     run_dir = config.train.run_dir
     print(f"{'resuming' if resumes else 'new run'}: {run_dir}")

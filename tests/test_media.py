@@ -138,3 +138,11 @@ def test_damaged_videos_are_told_of_or_read(tmp_path, ending, rng):
             media.read_video(path)
         except media.VideoError as error:
             assert str(path) in str(error)
+
+
+def test_frames_between_0_and_1_are_written_like_bytes(tmp_path):
+    video = moving_square()
+    for name, frames in (("a.mp4", video), ("b.mp4", (video / 255).astype(np.float32))):
+        media.write_video(tmp_path / name, frames, 8.0)
+    one, other = (media.read_video(tmp_path / name) for name in ("a.mp4", "b.mp4"))
+    np.testing.assert_array_equal(one, other)

@@ -4,7 +4,7 @@ import pytest
 from tfvrnn import files, program_config
 from tfvrnn.config import Config, ModelConfig, UserError
 from tfvrnn.models import build_model
-from tfvrnn.run_folder import RunFolder, keep_weights, load_run, resolve_run
+from tfvrnn.run_folder import RunFolder, keep_weights, load_pretrained, load_run, resolve_run
 from tfvrnn.training.checkpoint import Checkpoints
 from tfvrnn.training.optimizer import MovingAverages, make_optimizer
 
@@ -89,3 +89,10 @@ def test_what_is_shipped_is_whole_and_small(name):
     assert all(np.isfinite(weight).all() for weight in model.get_weights())
     assert sum(path.stat().st_size for path in folder.iterdir()) < 16e6
     assert (folder / "README.md").is_file()
+
+
+def test_a_pretrained_model_is_loaded_by_its_name():
+    config, model, step = load_pretrained("smmnist")
+    assert step == config.train.steps and model.image_shape == (32, 32, 1)
+    with pytest.raises(UserError, match=r"must be one of smmnist. Received: 'mnist'"):
+        load_pretrained("mnist")

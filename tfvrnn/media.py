@@ -254,8 +254,11 @@ def _bordered(video: np.ndarray, colour, thickness: int = 2) -> np.ndarray:
 
 
 def write_video(path: str | Path, video: np.ndarray, frames_per_second: float) -> None:
-    """Write uint8 `[T, H, W, C]` as the path's ending says: .gif, .mp4 (H.264) or .webm (VP9)."""
-    path = Path(path)
+    """Write `[T, H, W, C]`, uint8 or in [0, 1], as the path's ending says.
+
+    .gif, .mp4 (H.264) or .webm (VP9).
+    """
+    path, video = Path(path), to_uint8(video)
     if path.suffix == ".gif":
         path.write_bytes(to_gif(video, frames_per_second))
         return

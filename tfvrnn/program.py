@@ -10,6 +10,7 @@ from tfvrnn import config_flags
 from tfvrnn.config import Config, UserError
 
 USER_MISTAKE = 2
+INTERRUPTED = 130  # 128 + SIGINT
 STOPPED = 143  # 128 + SIGTERM, as of a program that a scheduler stopped and should start again
 
 
@@ -17,7 +18,8 @@ def run(main: Callable[[list[str]], None], description: str, options: type = Con
     """Run a program on the command line's arguments and exit.
 
     `--help` prints the description and every flag of the dataclass `options`. A mistake of the
-    user is one line on standard error and exit code 2; a fault of ours keeps its traceback.
+    user is one line on standard error and exit code 2, Ctrl-C one line and 130; a fault of ours
+    keeps its traceback.
     """
     arguments = sys.argv[1:]
     if any(argument.lstrip("-") in config_flags.HELP_FLAGS for argument in arguments):
@@ -29,6 +31,9 @@ def run(main: Callable[[list[str]], None], description: str, options: type = Con
     except (UserError, config_flags.FlagError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(USER_MISTAKE)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
     sys.exit(0)
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from tfvrnn import config_flags, files
-from tfvrnn.config import Config, UserError, require_prepared
+from tfvrnn.config import Config, UserError, require, require_prepared
+from tfvrnn.program_config import PRETRAINED, PRETRAINED_FOLDER
 
 # A run folder can be moved, so it does not say where it is.
 NOT_WRITTEN = ("train.run_dir",)
@@ -192,6 +193,16 @@ def load_run(run_dir: str | Path, precision: str = "float32"):
     if restore_newest(folder.checkpoints, restore) is None:
         raise UserError(f"no whole checkpoint in {folder.checkpoints}")
     return config, model, int(step)
+
+
+def load_pretrained(name: str):
+    """A model that comes with the package, as `load_run`: (Config, model, step).
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    require(name in PRETRAINED, f"`name` must be one of {', '.join(PRETRAINED)}.", repr(name))
+    return load_run(PRETRAINED_FOLDER / name)
 
 
 def keep_weights(run_dir: str | Path, folder: str | Path) -> Path:

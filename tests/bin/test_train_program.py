@@ -69,6 +69,21 @@ def test_a_wrong_option_is_refused(train, tmp_path, arguments, message):
     assert_refused(train(*arguments, "--train.run_dir=run"), tmp_path, message)
 
 
+def test_without_a_word_it_asks_what_to_train(train, tmp_path):
+    assert_refused(train(), tmp_path, "what to train? --flagfile=configs/quickstart.flags")
+
+
+def test_an_interrupt_is_one_line(monkeypatch, capsys):
+    def interrupted(arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sys.argv", ["train.py"])
+    with pytest.raises(SystemExit) as ended:
+        program.run(interrupted, "")
+    assert ended.value.code == program.INTERRUPTED == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
 def test_an_unwritable_run_folder_is_refused(train, tmp_path, monkeypatch):
     # Root may write everywhere, so the check itself is told no.
     monkeypatch.setattr(run_folder.os, "access", lambda *_: False)

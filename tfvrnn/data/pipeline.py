@@ -9,6 +9,7 @@ from tfvrnn.config import DataConfig, ModelConfig, UserError
 from tfvrnn.data import augment
 
 SPLITS = ("train", "validation", "test")
+PREFETCHED = 4  # batches
 
 
 def make_dataset(
@@ -62,7 +63,10 @@ def make_dataset(
     batches = videos.batch(size, drop_remainder=training)
     if data.service and training:
         batches = _served(batches, data.service)
-    return batches.prefetch(tf.data.AUTOTUNE)
+    # What runs at once is set; the tuner has nothing to do, and a run that ends may wait for it.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return batches.prefetch(PREFETCHED).with_options(options)
 
 
 def _part(items, batch: int, k: int, n: int) -> tf.data.Dataset:

@@ -161,8 +161,8 @@ def _check_sizes(config, model):
     there = int(make_dataset(data, config.model, config.eval.split).cardinality())
     if 0 <= there < config.eval.videos:
         raise UserError(
-            f"the {config.eval.split} split has {there} videos; "
-            f"--eval.videos is {config.eval.videos}"
+            f"the {config.eval.split} split has {there} videos; --eval.videos is "
+            f"{config.eval.videos}: at most --eval.videos={there}"
         )
 
 

@@ -102,7 +102,8 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-        raise UserError(f"cannot listen at {address(host, port)}: {reason}") from None
+        where = f"{address(host, port)}: {reason}; --port and --rest_port choose others"
+        raise UserError(f"cannot listen at {where}") from None
 
 
 def address(host: str, port: int) -> str:

@@ -117,7 +117,7 @@ class Checkpoints:
         run_folder.check_weights(path, self.model)
         optional = {n: part for n, part in self.optional.items() if run_folder.holds(path, n)}
         checkpoint = tf.train.Checkpoint(**self.parts, **optional)
-        checkpoint.read(str(path)).assert_existing_objects_matched()
+        checkpoint.read(str(path)).assert_existing_objects_matched().expect_partial()
         saved = tf.train.load_variable(str(path), "save_counter/.ATTRIBUTES/VARIABLE_VALUE")
         self.manager.checkpoint.save_counter.assign(saved)
         if self.averages and "averages" not in optional:

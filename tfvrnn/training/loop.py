@@ -2,8 +2,10 @@
 
 import contextlib
 import math
+import os
 import signal
 import statistics
+import sys
 import time
 from dataclasses import dataclass
 
@@ -161,7 +163,8 @@ def begin(config: Config, folder: RunFolder, model, checkpoints, chief: bool = T
         print(f"starting from the weights of {config.train.init_from}, step {step}")
     if chief:
         auto = " (auto)" if config.train.jit_compile is None else ""
-        print(f"XLA{auto}: {'on' if is_compiled(config) else 'off'}")
+        xla = "on" if is_compiled(config) else "off"
+        print(f"{model.count_params():,} parameters; XLA{auto}: {xla}")
         with writing(folder):
             folder.checkpoints.mkdir(parents=True, exist_ok=True)
             folder.write_config(config)
@@ -231,10 +234,9 @@ class Log:
         """The newest step, for the progress bar."""
         terms = self.newest
         levels = " ".join(f"{n}={v:z.2f}" for n, v in terms.items() if n.startswith("kl_"))
-        return (
-            f"loss={terms['loss']:.4g} reconstruction={terms['reconstruction']:.4g} "
-            f"{levels} beta={terms['beta']:.2g} {self.frames_per_second:.0f} frames/s"
-        )
+        # Short enough for a terminal of 80 columns.
+        losses = f"loss={terms['loss']:.4g} {levels}".strip()
+        return f"{losses} {self.frames_per_second:.0f} frames/s"
 
     def take(self) -> dict[str, float]:
         """Means since the last call; without the norms of gradients that were skipped."""
@@ -256,6 +258,7 @@ def progress_bar(step: int, steps: int, shown: bool = True) -> tqdm:
         unit="step",
         dynamic_ncols=True,
         smoothing=0.05,
+        mininterval=0.1 if sys.stderr.isatty() else 10,  # a file keeps every line
         disable=not shown,
     )
 
@@ -279,6 +282,8 @@ def stop_signals():
         if received and number == signal.SIGINT:
             raise KeyboardInterrupt  # asked twice: at once
         received.append(number)
+        # Not through Python's files, which the signal may have found in the middle of a line.
+        os.write(2, b"\nstopping: saves after the step in hand\n")
 
     previous = {s: signal.signal(s, note) for s in (signal.SIGTERM, signal.SIGINT)}
     try:
