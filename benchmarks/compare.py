@@ -15,7 +15,6 @@ Interrupted, the same command goes on. Prints the table and the losses, that of 
 the mean of the last 20; FOLDER/report.html has the rest.
 """
 
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tfvrnn import config_flags, program
 from tfvrnn.config import option, require_at_least
-from tfvrnn.program_config import PRETRAINED_FOLDER
+from tfvrnn.run_folder import copy_pretrained
 
 ROOT = Path(__file__).resolve().parents[1]
 AT_64 = [
@@ -170,7 +169,7 @@ def learns(name: str) -> bool:
 def train(name, study, wanted):
     folder, steps = Path(wanted.out) / name, wanted.steps or study.steps
     if name == PRETRAINED:
-        shutil.copytree(PRETRAINED_FOLDER / "smmnist", folder, dirs_exist_ok=True)
+        copy_pretrained("smmnist", folder)
         return
     run(
         "train.py",

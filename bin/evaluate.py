@@ -1,6 +1,7 @@
 """Measure trained runs: FVD, KVD, SSIM, PSNR, LPIPS, spread; a table, JSON and a report.
 
     python bin/evaluate.py --run_dir=RUN [--eval.samples=100 ...]
+    python bin/evaluate.py --pretrained=smmnist --flagfile=configs/eval/quick.flags
     python bin/evaluate.py --runs=A,B,C --flagfile=configs/eval/smmnist.flags --report=all.html
     python bin/evaluate.py --run_dir=RUN --protocol=RUN/evaluation/NAME.json
 
@@ -15,12 +16,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tfvrnn import config_flags, program
 from tfvrnn.program_config import EvaluateConfig
-from tfvrnn.run_folder import RunFolder
+from tfvrnn.run_folder import RunFolder, copy_pretrained
 
 
 def main(arguments: list[str]) -> None:
     given = config_flags.parse_changes(arguments, EvaluateConfig)
     wanted = config_flags.build(EvaluateConfig, given)
+    if wanted.pretrained:
+        copy_pretrained(wanted.pretrained, wanted.run_dir)
     for run_dir in wanted.run_dirs:
         RunFolder(run_dir).read_config()  # complains at once where there is no run
         RunFolder(run_dir).check_writable()

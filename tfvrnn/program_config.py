@@ -62,6 +62,11 @@ class EvaluateConfig:
     """What bin/evaluate.py measures, and where it reports."""
 
     run_dir: str = option("", "Run folder of the model.")
+    pretrained: str = option(
+        "",
+        "A model that comes with the package, in place of a run: measured in runs/pretrained_NAME.",
+        ("", *PRETRAINED),
+    )
     runs: str = option("", "Run folders of several models, with commas between: one report.")
     report: str = option(
         "", "HTML file to write. Default: report.html in the run's evaluation/, or in this folder."
@@ -71,11 +76,14 @@ class EvaluateConfig:
 
     def __post_init__(self):
         check_fields(self)
+        given = (self.run_dir, self.pretrained, self.runs)
         require(
-            bool(self.run_dir) != bool(self.runs),
-            "one of `run_dir` and `runs` must be given.",
-            f"{self.run_dir!r} and {self.runs!r}",
+            sum(map(bool, given)) == 1,
+            "one of `run_dir`, `pretrained` and `runs` must be given.",
+            ", ".join(map(repr, given)),
         )
+        if self.pretrained:
+            object.__setattr__(self, "run_dir", f"runs/pretrained_{self.pretrained}")
         require("" not in self.run_dirs, "`runs` must name run folders.", repr(self.runs))
         require(
             len({os.path.realpath(path) for path in self.run_dirs}) == len(self.run_dirs),

@@ -6,6 +6,7 @@ or folder at once.
 
 import datetime
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable
@@ -203,6 +204,12 @@ def load_pretrained(name: str):
     """
     require(name in PRETRAINED, f"`name` must be one of {', '.join(PRETRAINED)}.", repr(name))
     return load_run(PRETRAINED_FOLDER / name)
+
+
+def copy_pretrained(name: str, folder: str | Path) -> None:
+    """Copy a model that comes with the package to where results of it can be written."""
+    RunFolder(folder).check_writable()
+    shutil.copytree(PRETRAINED_FOLDER / name, folder, dirs_exist_ok=True)
 
 
 def keep_weights(run_dir: str | Path, folder: str | Path) -> Path:

@@ -6,6 +6,8 @@ import shutil
 import pytest
 from program_tools import assert_refused
 
+from tfvrnn import program_config
+
 QUICK = [
     "--eval.videos=2",
     "--eval.samples=2",
@@ -28,10 +30,18 @@ def test_a_run_and_then_two_are_evaluated(start, small_run, tmp_path):
     assert (tmp_path / "report.html").is_file()
 
 
+def test_a_pretrained_model_is_measured_in_a_folder_of_its_own(start, tmp_path):
+    code, out, _ = start("evaluate.py", "--pretrained=smmnist", *QUICK)
+    assert code == 0 and "pretrained_smmnist" in out
+    assert list((tmp_path / "runs" / "pretrained_smmnist" / "evaluation").glob("*.json"))
+    assert not (program_config.PRETRAINED_FOLDER / "smmnist" / "evaluation").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "one of `run_dir` and `runs`"),
+        ([], "one of `run_dir`, `pretrained` and `runs`"),
+        (["--run_dir=RUN", "--pretrained=smmnist"], "one of `run_dir`, `pretrained` and `runs`"),
         (["--run_dir=none"], "no run in none"),
         (["--runs=a,,b"], "must name run folders"),
         (["--runs=a,a"], "must differ"),
