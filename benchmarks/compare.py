@@ -8,7 +8,8 @@ smmnist, sim_push: every family at 64x64, as SVG takes no other size; VRNN with 
     optimizer and learning rate of its authors but the VRNN, whose rate is the quickstart's.
     smmnist: one moving digit, 10 -> 10 frames, tested 10 -> 20; sim_push, which must be prepared:
     2 -> 10 frames, tested 2 -> 28.
-sim_push_long: VRNN with and without hierarchy for more steps, by the quickstart's Muon.
+smmnist_long, sim_push_long: VRNN with and without hierarchy for more steps, by the quickstart's
+    Muon; smmnist_long with the quickstart's levels, 1x1 and 8x8.
 quickstart: the quickstart at 32x32, the others at its size, the weights in the package.
 
 Interrupted, the same command goes on. Prints the table and the losses, that of the first step and
@@ -96,6 +97,17 @@ class Study:
 STUDIES = {
     "smmnist": Study(SMMNIST, FAMILIES, 600, 20, 3),
     "sim_push": Study(SIM_PUSH, FAMILIES, 600, 28, 3),
+    "smmnist_long": Study(
+        SMMNIST,
+        {
+            "copy_last": COPY_LAST,
+            "vrnn_flat": [*VRNN, *MUON, FLAT],
+            "vrnn": [*VRNN, *MUON, "--model.latent_resolutions=1,8"],
+        },
+        1500,
+        20,
+        1,
+    ),
     "sim_push_long": Study(
         SIM_PUSH,
         {
