@@ -191,6 +191,8 @@ def parse_changes(arguments: Sequence[str], config_class: type) -> dict[str, Any
 
 def _unknown(what: str, flag_values) -> str:
     word = what.split()[-1].lstrip("-").split("=")[0]
+    if word.endswith(".flags"):
+        return f"{what}; a file of flags is given as --flagfile={word}"
     known = list(flag_values)
     # The last part alone decides where the part before the dot is missing.
     by_tail = {name.rpartition(".")[2]: name for name in known}

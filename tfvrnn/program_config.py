@@ -28,6 +28,12 @@ def take_pretrained(config) -> None:
         object.__setattr__(config, "pretrained", "")
 
 
+def require_model(config) -> None:
+    """Raise UserError where neither `run_dir` nor `pretrained` was given."""
+    rule = "`run_dir` must name a run folder, or `pretrained` a model of the package."
+    require(config.run_dir != "", rule, repr(config.run_dir))
+
+
 @dataclass(frozen=True)
 class SampleConfig:
     """What bin/sample.py draws."""
@@ -50,7 +56,7 @@ class SampleConfig:
         take_pretrained(self)
         require_at_least(self, 1, "contexts", "samples", "horizon", "scale")
         require_at_least(self, 0, "seed")
-        require(self.run_dir != "", "`run_dir` must name a run folder.", repr(self.run_dir))
+        require_model(self)
         require(
             not self.out or self.out.endswith(".gif"), "`out` must end in .gif.", repr(self.out)
         )
@@ -180,7 +186,7 @@ class ExportConfig:
         check_fields(self)
         take_pretrained(self)
         require_at_least(self, 1, "horizon", "samples", "version", "max_batch")
-        require(self.run_dir != "", "`run_dir` must name a run folder.", repr(self.run_dir))
+        require_model(self)
         require(self.out != "", "`out` must name a folder.", repr(self.out))
         require(self.max_batch <= 1024, "`max_batch` must be at most 1024.", self.max_batch)
         check_name(self.name)
@@ -259,6 +265,8 @@ class PredictConfig:
             repr(self.out),
         )
         require(1 <= self.frame_rate <= 240, "`frame_rate` must lie in 1 to 240.", self.frame_rate)
+        rule = "`server` must be HOST:PORT of gRPC, as localhost:8500, without a scheme."
+        require("/" not in self.server, rule, repr(self.server))
         require(self.timeout > 0, "`timeout` must be positive.", self.timeout)
         check_seeds(self.seed, self.samples)
 

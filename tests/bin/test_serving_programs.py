@@ -85,6 +85,8 @@ def test_serve_answers_until_it_is_told_to_stop(start, small_run, clip, tmp_path
 
 def test_export_refuses(start, tmp_path, small_run):
     assert_refused(start("export.py", "--out=base"), "`run_dir` must name a run folder")
+    result = start("predict.py", "--server=http://localhost:8500", "--video=x.mp4")
+    assert_refused(result, "`server` must be HOST:PORT of gRPC")
     assert_refused(start("export.py", "--run_dir=r", "--out=base"), "no run in r")
     assert_refused(start("export.py", "--run_dir=r"), "`out` must name a folder")
     wrong = start("export.py", "--run_dir=r", "--out=b", "--horizon=0")
