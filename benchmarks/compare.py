@@ -114,6 +114,7 @@ STUDIES = {
             "copy_last": COPY_LAST,
             "vrnn_flat": [*VRNN, *MUON, FLAT],
             "vrnn": [*VRNN, *MUON],
+            "vrnn_coarse": [*VRNN, *MUON, "--model.latent_resolutions=1,8"],
         },
         1500,
         28,

@@ -31,6 +31,7 @@ NAMES = {
     "svg_lp": "SVG-LP",
     "vrnn_flat": "VRNN, no hierarchy",
     "vrnn": "VRNN",
+    "vrnn_coarse": "VRNN, latents at 1x1, 8x8",
     "pretrained": "VRNN, the shipped weights",
 }
 COLUMNS = {  # heading: (path in the figures, format)
