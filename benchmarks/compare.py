@@ -95,8 +95,8 @@ class Study:
 
 
 STUDIES = {
-    "smmnist": Study(SMMNIST, FAMILIES, 600, 20, 3),
-    "sim_push": Study(SIM_PUSH, FAMILIES, 600, 28, 3),
+    "smmnist": Study(SMMNIST, FAMILIES, steps=600, horizon=20, seeds=3),
+    "sim_push": Study(SIM_PUSH, FAMILIES, steps=600, horizon=28, seeds=3),
     "smmnist_long": Study(
         SMMNIST,
         {
@@ -104,9 +104,9 @@ STUDIES = {
             "vrnn_flat": [*VRNN, *MUON, FLAT],
             "vrnn": [*VRNN, *MUON, "--model.latent_resolutions=1,8"],
         },
-        1500,
-        20,
-        1,
+        steps=1500,
+        horizon=20,
+        seeds=1,
     ),
     "sim_push_long": Study(
         SIM_PUSH,
@@ -116,9 +116,9 @@ STUDIES = {
             "vrnn": [*VRNN, *MUON],
             "vrnn_coarse": [*VRNN, *MUON, "--model.latent_resolutions=1,8"],
         },
-        1500,
-        28,
-        1,
+        steps=1500,
+        horizon=28,
+        seeds=1,
     ),
     "quickstart": Study(
         [f"--flagfile={ROOT / 'configs' / 'quickstart.flags'}"],
@@ -129,9 +129,9 @@ STUDIES = {
             "vrnn": [],
             PRETRAINED: [],
         },
-        3000,
-        12,
-        1,
+        steps=3000,
+        horizon=12,
+        seeds=1,
     ),
 }
 

@@ -24,14 +24,14 @@ def main(arguments):
     given = {"contexts": 64, "samples": 3} | config_flags.parse_changes(arguments, SampleConfig)
     wanted = SampleConfig(**given)
 
-    from tfvrnn.data import make_dataset, read
+    from tfvrnn.data import first_videos
     from tfvrnn.run_folder import load_run
     from tfvrnn.sampling import sample_videos
 
     config, model, step = load_run(wanted.run_dir)
     horizon = wanted.horizon or config.data.horizon
-    data = dataclasses.replace(config.data, batch_size=wanted.contexts, horizon=horizon)
-    videos = next(read(make_dataset(data, config.model, "test"), data)).numpy()
+    data = dataclasses.replace(config.data, horizon=horizon)
+    videos = first_videos(data, config.model, "test", wanted.contexts)
     context, truth = np.split(videos, [model.context_frames], axis=1)
     seeds = wanted.seed + np.arange(wanted.contexts * wanted.samples)
     futures = sample_videos(model, context, horizon, seeds.reshape(wanted.contexts, -1)).numpy()

@@ -13,7 +13,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tfvrnn import config_flags, program
-from tfvrnn.config import UserError
 from tfvrnn.program_config import SampleConfig
 from tfvrnn.run_folder import RunFolder
 
@@ -30,17 +29,15 @@ def main(arguments: list[str]) -> None:
     import numpy as np
 
     from tfvrnn import media
-    from tfvrnn.data import make_dataset, read
+    from tfvrnn.data import first_videos
     from tfvrnn.run_folder import load_run
     from tfvrnn.sampling import sample_videos
 
     program.divide_cores()
     config, model, step = load_run(wanted.run_dir)
     horizon = wanted.horizon or config.data.horizon
-    data = dataclasses.replace(config.data, batch_size=wanted.contexts, horizon=horizon)
-    truth = next(read(make_dataset(data, config.model, "test"), data)).numpy()
-    if len(truth) < wanted.contexts:
-        raise UserError(f"the test split has {len(truth)} videos; --contexts is {wanted.contexts}")
+    data = dataclasses.replace(config.data, horizon=horizon)
+    truth = first_videos(data, config.model, "test", wanted.contexts)
     context = truth[:, : model.context_frames]
     seeds = wanted.seed + np.arange(wanted.contexts * wanted.samples)
     samples = sample_videos(model, context, horizon, seeds.reshape(wanted.contexts, -1)).numpy()

@@ -29,7 +29,7 @@ def test_without_out_it_draws_into_the_run(start, run):
 
 def test_more_contexts_than_there_are_videos_are_refused(start, run):
     result = start("sample.py", f"--run_dir={run}", "--contexts=7")
-    assert_refused(result, "the test split has 6 videos; --contexts is 7")
+    assert_refused(result, "the test split has 6 videos, not 7")
 
 
 def test_records_that_are_cut_off_are_one_line(start, run):

@@ -1,11 +1,16 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tfvrnn.data import make_dataset
-from tfvrnn.models import build_model
+from tfvrnn.models import SVG, VRNN, PredNet, build_model
+from tfvrnn.training.loop import describe
 from tfvrnn.training.optimizer import MovingAverages
 from tfvrnn.training.validation import Validation
+
+FAMILIES = {"vrnn": VRNN, "svg": SVG, "prednet": PredNet}
 
 
 @pytest.fixture
@@ -31,6 +36,37 @@ def test_scalars_are_means_over_the_videos_and_the_same_every_time(made):
     future, last = videos[:, 2:], np.repeat(videos[:, 1:2], config.data.horizon, axis=1)
     copied = np.mean(model.reconstruction_term(future, last))
     assert scalars["copy_last"] == pytest.approx(copied, rel=1e-4)
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_copying_is_of_as_many_frames_as_the_terms_count(made, monkeypatch):
+    config, model, validation = made
+    plain = validation().scalars
+    horizon = config.data.horizon
+    monkeypatch.setattr(model, "counted_frames", lambda steps: steps + 3)  # as SVG's context
+    found = validation().scalars
+    share = (horizon + 3) / horizon
+    assert found["copy_last"] == pytest.approx(share * plain["copy_last"], rel=1e-5)
+    assert found["reconstruction_per_frame"] == pytest.approx(
+        plain["reconstruction_per_frame"] / share, rel=1e-5
+    )
+    monkeypatch.setattr(model, "counted_frames", lambda steps: 1)  # a mean, as PredNet's
+    assert validation().scalars["copy_last"] == pytest.approx(plain["copy_last"], rel=1e-5)
+
+
+def test_a_sum_is_told_where_all_of_it_is_in_nats():
+    scalars = {"reconstruction": 2.0, "kl": 1.0, "negative_elbo": 3.0, "copy_last": 9.0}
+    copying = "(copying the last frame: reconstruction 9)"
+    for family, expected in (
+        ("vrnn", "negative ELBO 3 = reconstruction 2 + KL 1.00 nats"),
+        ("svg", "reconstruction 2, KL 1.00 nats"),
+        ("prednet", "reconstruction 2"),
+    ):
+        model = SimpleNamespace(
+            mean_over_pixels=FAMILIES[family].mean_over_pixels,
+            latent_resolutions=() if family == "prednet" else (1,),
+        )
+        assert describe(scalars, model) == f"{expected} {copying}"
 
 
 @pytest.mark.usefixtures("eagerly")

@@ -1,5 +1,5 @@
 """The datasets: videos as uint8 frames, batched."""
 
-from tfvrnn.data.pipeline import SPLITS, make_dataset, read
+from tfvrnn.data.pipeline import SPLITS, first_videos, make_dataset, read
 
-__all__ = ["SPLITS", "make_dataset", "read"]
+__all__ = ["SPLITS", "first_videos", "make_dataset", "read"]

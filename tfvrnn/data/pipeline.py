@@ -1,8 +1,10 @@
 """One path from a dataset's name to batches of frames."""
 
+import dataclasses
 import importlib
 from collections.abc import Iterator
 
+import numpy as np
 import tensorflow as tf
 
 from tfvrnn.config import DataConfig, ModelConfig, UserError
@@ -67,6 +69,19 @@ def make_dataset(
     options = tf.data.Options()
     options.autotune.enabled = False
     return batches.prefetch(PREFETCHED).with_options(options)
+
+
+def first_videos(data: DataConfig, model: ModelConfig, split: str, count: int) -> np.ndarray:
+    """The first videos of a split, uint8 `[count, T, H, W, C]`.
+
+    Raises:
+        UserError: it has fewer, or they cannot be read; see `make_dataset` for others.
+    """
+    data = dataclasses.replace(data, batch_size=count)
+    videos = next(read(make_dataset(data, model, split), data)).numpy()
+    if len(videos) < count:
+        raise UserError(f"the {split} split has {len(videos)} videos, not {count}")
+    return videos
 
 
 def _part(items, batch: int, k: int, n: int) -> tf.data.Dataset:
