@@ -27,11 +27,10 @@ def main(arguments: list[str]) -> None:
     for run_dir in wanted.run_dirs:
         RunFolder(run_dir).read_config()  # complains at once where there is no run
         RunFolder(run_dir).check_writable()
-    report = wanted.report
-    if not report and wanted.run_dir:
+    if wanted.report or not wanted.run_dir:
+        report = program.output(wanted.report or "report.html")
+    else:  # in a folder that the evaluation makes
         report = RunFolder(wanted.run_dir).path / "evaluation" / "report.html"
-        report.parent.mkdir(exist_ok=True)
-    report = program.output(report or "report.html")
     changes = {n.removeprefix("eval."): v for n, v in given.items() if n.startswith("eval.")}
     try:
         evaluate(wanted, changes, report)

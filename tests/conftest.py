@@ -55,7 +55,10 @@ def rng():
 
 @pytest.fixture(scope="session")
 def small_run(tmp_path_factory):
-    """A run folder as training leaves it, with moving averages that are not the weights."""
+    """A run folder as training leaves it, with moving averages that are not the weights.
+
+    Many tests share it: what would write into it copies it first.
+    """
     from tfvrnn.config import Config, DataConfig, ModelConfig, TrainConfig
     from tfvrnn.models import build_model
     from tfvrnn.run_folder import RunFolder
@@ -79,7 +82,9 @@ def small_run(tmp_path_factory):
     checkpoints.advance(4)
     checkpoints.save()
     RunFolder(folder).write_config(config)
-    return folder
+    files = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    yield folder
+    assert files == {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
 @pytest.fixture

@@ -57,6 +57,7 @@ def test_a_pretrained_model_is_measured_in_a_folder_of_its_own(start, tmp_path):
 def test_evaluate_refuses(start, small_run, arguments, message):
     arguments = [argument.replace("RUN", str(small_run)) for argument in arguments]
     assert_refused(start("evaluate.py", *arguments), message)
+    assert not (small_run / "evaluation").exists()
 
 
 def test_fetch_weights_refuses(start, tmp_path):
