@@ -1,3 +1,5 @@
+import gc
+
 import numpy as np
 import pytest
 
@@ -60,6 +62,20 @@ def test_training_can_begin_from_kept_weights_but_not_go_on_there(kept, tmp_path
     assert config.train.init_from == str(kept) and not resumes
     with pytest.raises(UserError, match=f"begin a new run with --train.init_from={kept}"):
         resolve_run([f"--train.run_dir={kept}"])
+
+
+@pytest.mark.parametrize("averaged", [False, True])
+def test_going_on_raises_no_alarm(small_run, averaged, caplog):
+    # TensorFlow warns of values that were not restored when what restores is forgotten.
+    config, model, _ = load_run(small_run)
+    optimizer = make_optimizer(config.train)
+    optimizer.build(model.trainable_variables)
+    averages = MovingAverages(model, 0.5) if averaged else None
+    gc.collect()
+    caplog.clear()
+    assert Checkpoints(RunFolder(small_run), model, optimizer, averages).restore()
+    gc.collect()
+    assert not caplog.records
 
 
 def test_a_run_goes_on_with_the_optimizer_that_it_began_with(small_run):

@@ -240,17 +240,26 @@ def side_by_side(context: np.ndarray, futures: np.ndarray, scale: int) -> np.nda
     Returns:
         uint8 `[n_ctx + horizon, height, width, 3]`.
     """
-    given = _bordered(enlarge(context, scale), GREEN)
-    videos = [np.concatenate([given, _bordered(enlarge(f, scale), RED)]) for f in futures]
-    return grid([videos])
+    videos = [enlarge(np.concatenate([context, future]), scale) for future in futures]
+    return grid([[bordered(video, len(context)) for video in videos]])
 
 
-def _bordered(video: np.ndarray, colour, thickness: int = 2) -> np.ndarray:
+def bordered(video: np.ndarray, given: int, thickness: int = 2) -> np.ndarray:
+    """A video whose frames say what they are: green borders are given, red ones predicted.
+
+    Args:
+        video: uint8 `[T, H, W, C]`.
+        given: how many of its first frames are given.
+        thickness: pixels.
+
+    Returns:
+        uint8 `[T, H + 2 thickness, W + 2 thickness, 3]`.
+    """
     frames, height, width, _ = video.shape
-    shape = (frames, height + 2 * thickness, width + 2 * thickness, 3)
-    bordered = np.broadcast_to(np.array(colour, np.uint8), shape).copy()
-    bordered[:, thickness:-thickness, thickness:-thickness] = video
-    return bordered
+    found = np.empty((frames, height + 2 * thickness, width + 2 * thickness, 3), np.uint8)
+    found[:given], found[given:] = GREEN, RED
+    found[:, thickness:-thickness, thickness:-thickness] = video
+    return found
 
 
 def write_video(path: str | Path, video: np.ndarray, frames_per_second: float) -> None:

@@ -1,11 +1,15 @@
+import base64
 import dataclasses
+import io
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from tfvrnn import media
 from tfvrnn.config import UserError
 from tfvrnn.evaluation import Result, table, write_report
 from tfvrnn.evaluation.figures import summarize
@@ -60,6 +64,10 @@ def test_a_report_is_one_file_with_everything_in_it(tmp_path):
     assert "second &amp; last" in text and "second & last" not in text
     assert "&lt;no network&gt;" in text and "not measured" in text
     assert re.search(r"<td>1,234,567</td>", text)
+    strips = [source for source in pictures if source.startswith("data:image/png")]
+    strip = Image.open(io.BytesIO(base64.b64decode(strips[0].partition(",")[2])))
+    middles = [round((time + 0.5) * strip.width / 7) for time in range(7)]
+    assert [strip.getpixel((x, 0)) for x in middles] == [media.GREEN] * 2 + [media.RED] * 5
 
 
 def test_runs_measured_unlike_are_not_put_side_by_side(tmp_path):

@@ -119,6 +119,8 @@ def test_hparams_and_configuration_are_written(run):
     assert {"_hparams_/experiment", "_hparams_/session_start_info"} <= set(
         validation.Tags()["tensors"]
     )
+    start = validation.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    assert str(run[0]).encode() in start  # the name of the run, for the table of trials
     text = events(run[0], "train").Tensors("configuration")[0]
     assert b"--model.width=8" in text.tensor_proto.string_val[0]
 

@@ -193,14 +193,16 @@ def _examples(result):
     pieces = [f"<h2>{html.escape(result.name)}: futures</h2>"]
     for number, videos in enumerate(result.shown):
         scaled = media.enlarge(videos, max(1, round(FRAME_SIDE / videos.shape[-2])))
+        scaled = [media.bordered(video, context) for video in scaled]
         frames = videos.shape[1]
         times = np.unique(np.linspace(0, frames - 1, FRAMES_IN_STRIP).round().astype(int))
-        caption = f"Video {number}. Context: frames 1 to {context}; shown: {_numbers(times + 1)}."
+        caption = f"Video {number}. Green: frames 1 to {context}, given; red: to be predicted. "
+        caption += f"Shown: {_numbers(times + 1)}."
         rows = "".join(
             f"<tr><td>{label}</td><td>{_picture(media.strip([video[times]]))}</td></tr>"
             for label, video in zip(labels, scaled)
         )
-        moving = _image(media.to_gif(media.grid([list(scaled)])), "gif", ", ".join(labels))
+        moving = _image(media.to_gif(media.grid([scaled])), "gif", ", ".join(labels))
         pieces.append(
             f"<figure><table class='strip'>{rows}</table>{moving}"
             f"<figcaption>{caption} Moving: {', '.join(labels)}.</figcaption></figure>"

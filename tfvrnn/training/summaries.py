@@ -32,7 +32,7 @@ class Summaries:
                     for name in ("negative_elbo", "reconstruction", "kl")
                 ],
             )
-            hparams.hparams(_hparams(config))
+            hparams.hparams(_hparams(config), trial_id=str(folder.path))
 
     def write_scalars(self, writer, step: int, scalars: dict[str, float]) -> None:
         """Write scalars, the parts of the ELBO and the rest in groups of their own."""
