@@ -4,6 +4,7 @@ As config.py does for a run: a frozen dataclass per program is the only declarat
 """
 
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -266,7 +267,8 @@ class PredictConfig:
         )
         require(1 <= self.frame_rate <= 240, "`frame_rate` must lie in 1 to 240.", self.frame_rate)
         rule = "`server` must be HOST:PORT of gRPC, as localhost:8500, without a scheme."
-        require("/" not in self.server, rule, repr(self.server))
+        server = re.fullmatch(r"[^/]+:\d+|", self.server)
+        require(server is not None, rule, repr(self.server))
         require(self.timeout > 0, "`timeout` must be positive.", self.timeout)
         check_seeds(self.seed, self.samples)
 

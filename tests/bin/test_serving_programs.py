@@ -75,7 +75,7 @@ def test_serve_answers_until_it_is_told_to_stop(start, small_run, clip, tmp_path
         code, *_ = start("predict.py", server, f"--video={clip}", "--samples=3")
         assert code == 0 and len(media.read_video("prediction.gif")) == 4
         result = start("predict.py", server, f"--video={clip}", "--name=other")
-        assert_refused(result, "does not answer: NOT_FOUND")
+        assert_refused(result, "refuses: NOT_FOUND")
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
     finally:
@@ -85,8 +85,6 @@ def test_serve_answers_until_it_is_told_to_stop(start, small_run, clip, tmp_path
 
 def test_export_refuses(start, tmp_path, small_run):
     assert_refused(start("export.py", "--out=base"), "`run_dir` must name a run folder")
-    result = start("predict.py", "--server=http://localhost:8500", "--video=x.mp4")
-    assert_refused(result, "`server` must be HOST:PORT of gRPC")
     assert_refused(start("export.py", "--run_dir=r", "--out=base"), "no run in r")
     assert_refused(start("export.py", "--run_dir=r"), "`out` must name a folder")
     wrong = start("export.py", "--run_dir=r", "--out=b", "--horizon=0")
@@ -128,7 +126,10 @@ def test_predict_refuses(start, tmp_path, clip):
     assert_refused(result, "`frame_rate` must lie in 1 to 240")
     result = start("predict.py", given, "--server=127.0.0.1:1", "--timeout=0.5")
     code, _, text = result
-    assert code == 2 and "127.0.0.1:1 does not answer: " in text
+    assert code == 2 and "127.0.0.1:1 does not answer gRPC: " in text
+    for server in ("http://localhost:8500", "localhost", "localhost:"):
+        result = start("predict.py", given, f"--server={server}")
+        assert_refused(result, "`server` must be HOST:PORT of gRPC")
     (tmp_path / "e" / "1").mkdir(parents=True)
     result = start("predict.py", given, "--export=e")
     assert_refused(result, "e/1 holds no sampler")

@@ -120,6 +120,13 @@ def test_a_body_of_texts_takes_no_more_memory_than_its_own(server):
     assert psutil.Process().memory_info().rss - before < 50e6
 
 
+def test_bytes_that_are_no_http_are_refused_in_silence(server, caplog):
+    with socket.create_connection(("127.0.0.1", server.rest_port), timeout=60) as client:
+        client.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(64))  # what gRPC begins with
+        assert client.recv(64).startswith(b"HTTP/1.0 400 ")
+    assert not caplog.records
+
+
 def test_a_body_that_cannot_be_unpacked_is_refused(server):
     connection = http_connection(server)
     connection.request(

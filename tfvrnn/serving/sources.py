@@ -22,6 +22,7 @@ from tfvrnn.serving.export import versions
 from tfvrnn.serving.servable import DEFAULT_SIGNATURE, read_signature_defs
 
 ROWS_IN_FLIGHT = 8
+NO_ANSWER = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
 @dataclass
@@ -124,8 +125,9 @@ def _refusals_of(call: Callable, server: str) -> Callable:
         try:
             return call(*arguments)
         except grpc.RpcError as error:
+            verdict = "does not answer gRPC" if error.code() in NO_ANSWER else "refuses"
             reason = f"{error.code().name}: {error.details()}"
-            raise UserError(f"{server} does not answer: {reason}") from None
+            raise UserError(f"{server} {verdict}: {reason}") from None
 
     return asked
 
