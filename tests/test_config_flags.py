@@ -117,6 +117,7 @@ def test_what_cannot_be_parsed_is_one_clear_line(arguments, message):
         ("model.width=3\n", "line 1: not a flag: model.width=3"),
         ("--train.steps=5\n-train.steps=5\n", "line 2: not a flag"),
         ("--flagfile={path}\n", "includes itself"),
+        ("--flagfile=../{path.parent.name}/wrong.flags\n", "includes itself"),
         ("--train.stepz=5\n", "unknown flag --train.stepz"),
     ],
 )

@@ -43,6 +43,14 @@ def test_building_ahead_makes_the_weights_of_the_first_call(name):
 
 
 @each
+def test_no_two_weights_begin_alike(name):
+    # As those of one initializer do: it gives the same values each time.
+    weights = [np.ravel(weight) for weight in make(name).weights if np.std(weight)]
+    beginnings = {tuple(weight[:3]) for weight in weights}
+    assert len(beginnings) == len(weights)
+
+
+@each
 def test_config_round_trip_keeps_the_function(name):
     layer = make(name)
     copy = type(layer).from_config(layer.get_config())

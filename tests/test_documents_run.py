@@ -24,7 +24,8 @@ from tfvrnn import media
 pytestmark = pytest.mark.slow
 
 MODEL = "--model.width=8 --model.groups=2 --data.batch_size=2"
-SMALLER = {  # further options, which replace those of the page
+SMALLER = {  # further options, which replace those of the page; the first that fits
+    "bin/evaluate.py --protocol": "",
     "bin/train.py": f"{MODEL} --train.validation_videos=2 --train.average_decay=0.5",
     "bin/sample.py": "--contexts=1 --samples=1",
     "bin/evaluate.py": "--eval.videos=4 --eval.samples=2 --eval.fvd_repeats=1 --eval.horizon=9",

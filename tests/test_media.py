@@ -1,4 +1,5 @@
 import io
+import os
 
 import numpy as np
 import pytest
@@ -72,6 +73,33 @@ def test_a_folder_of_images_is_a_video_in_the_order_of_names(tmp_path):
         Image.fromarray(frame).save(tmp_path / name)
     (tmp_path / "notes.txt").write_text("not a frame")
     np.testing.assert_array_equal(media.read_video(tmp_path), video[[2, 0, 1]])
+
+
+def test_images_of_16_bits_are_scaled(tmp_path):
+    values = np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8)
+    Image.fromarray(values).save(tmp_path / "0.png")
+    expected = np.round(values / 257)[None, :, :, None].repeat(3, axis=-1)
+    np.testing.assert_array_equal(media.read_video(tmp_path), expected)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.mp4")
+    with pytest.raises(media.VideoError, match="neither a file nor a folder"):
+        media.read_video(tmp_path / "a.mp4")
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(media.VideoError, match="no frames"):
+        media.read_video(tmp_path)
+
+
+@pytest.mark.parametrize("rate", [5, 8, 30, 50])
+def test_a_gif_lasts_as_long_as_its_frames(rate):
+    animation = Image.open(io.BytesIO(media.to_gif(moving_square(10), rate)))
+    shown = []
+    for number in range(animation.n_frames):
+        animation.seek(number)
+        shown.append(animation.info["duration"])
+    assert sum(shown) == pytest.approx(1000 * 10 / rate, abs=10)
+    assert max(shown) - min(shown) <= 10
 
 
 def test_what_is_no_video_is_told_of(tmp_path):

@@ -6,7 +6,14 @@ import pytest
 from tfvrnn import files, program_config
 from tfvrnn.config import Config, ModelConfig, UserError
 from tfvrnn.models import build_model
-from tfvrnn.run_folder import RunFolder, keep_weights, load_pretrained, load_run, resolve_run
+from tfvrnn.run_folder import (
+    RunFolder,
+    copy_pretrained,
+    keep_weights,
+    load_pretrained,
+    load_run,
+    resolve_run,
+)
 from tfvrnn.training.checkpoint import Checkpoints
 from tfvrnn.training.optimizer import MovingAverages, make_optimizer
 
@@ -62,6 +69,26 @@ def test_training_can_begin_from_kept_weights_but_not_go_on_there(kept, tmp_path
     assert config.train.init_from == str(kept) and not resumes
     with pytest.raises(UserError, match=f"begin a new run with --train.init_from={kept}"):
         resolve_run([f"--train.run_dir={kept}"])
+
+
+def test_a_configuration_that_is_cut_off_is_not_filled_with_defaults(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.write_config(Config())
+    text = folder.config_file.read_text()
+    assert folder.read_config().data == Config().data
+    folder.config_file.write_text(text[: text.index("--data.dataset")])
+    with pytest.raises(UserError, match=r"config\.flags is cut off"):
+        folder.read_config()
+    folder.config_file.write_text("--model.width=32\n")  # by hand: the rest are the defaults
+    assert folder.read_config().model.width == 32
+
+
+def test_a_pretrained_model_takes_no_other_runs_place(tmp_path):
+    copy_pretrained("smmnist", tmp_path / "new")
+    copy_pretrained("smmnist", tmp_path / "new")
+    RunFolder(tmp_path).write_config(Config())
+    with pytest.raises(UserError, match="holds another run"):
+        copy_pretrained("smmnist", tmp_path)
 
 
 @pytest.mark.parametrize("averaged", [False, True])

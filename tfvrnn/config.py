@@ -7,10 +7,12 @@ it may be.
 
 import dataclasses
 import math
+import numbers
 from dataclasses import dataclass, field
 from pathlib import Path
 
 SMALLEST_CONV_MAP = 8
+KINDS = {bool: bool, int: numbers.Integral, float: numbers.Real, str: str}
 DATASETS = ("smmnist", "bair", "cityscapes", "video_folder", "sim_push")
 
 
@@ -37,10 +39,14 @@ def require_at_least(config, minimum, *names: str) -> None:
 
 
 def check_fields(config) -> None:
-    """Every field that declares its choices holds one of them; every float is finite."""
+    """Every field is of its type, and one of its choices if it declares any; floats are finite."""
     for spec in dataclasses.fields(config):
         choices = spec.metadata.get("choices")
         value = getattr(config, spec.name)
+        if spec.type in KINDS:  # what may be None is left to its own rules
+            fits = isinstance(value, KINDS[spec.type])
+            fits &= spec.type is bool or not isinstance(value, bool)
+            require(fits, f"`{spec.name}` must be {spec.type.__name__}.", repr(value))
         if isinstance(value, float):
             require(math.isfinite(value), f"`{spec.name}` must be finite.", value)
         if choices and value is not None:

@@ -217,7 +217,7 @@ def expand_flagfiles(arguments: Sequence[str], reading: tuple[Path, ...] = ()) -
         path = Path(path if equals else rest.pop(0)).expanduser()
         if reading and (beside := reading[-1].parent / path).is_file():
             path = beside  # a flagfile names its neighbours
-        if path in reading:
+        if path.resolve() in [other.resolve() for other in reading]:
             raise FlagError(f"flagfile {path} includes itself")
         expanded += expand_flagfiles(_flagfile_lines(path), (*reading, path))
     return expanded

@@ -74,16 +74,19 @@ def to_gif(video: np.ndarray, frames_per_second: float = 5.0) -> bytes:
     """An endless animated GIF of `[T, H, W, C]` with 1 or 3 channels.
 
     Frames that follow and are equal may be stored as one that is shown as long as all of them.
+    A GIF counts hundredths of a second: at 30 frames/s they are shown 0.03 or 0.04 s, in sum as
+    long as they should.
     """
     frames = to_uint8(video)
     images = [Image.fromarray(f[..., 0] if f.shape[-1] == 1 else f) for f in frames]
+    times = np.round(np.arange(len(images) + 1) * 100 / frames_per_second)
     buffer = io.BytesIO()
     images[0].save(
         buffer,
         format="GIF",
         save_all=True,
         append_images=images[1:],
-        duration=round(1000 / frames_per_second),
+        duration=[int(10 * shown) for shown in np.diff(times)],
         loop=0,
         optimize=False,
         disposal=1,
@@ -107,6 +110,8 @@ def timed_frames_of(path: str | Path) -> Iterator[tuple[float | None, np.ndarray
     try:
         if not path.exists():
             raise VideoError(f"no video {path}")
+        if not (path.is_file() or path.is_dir()):  # a pipe would be waited for
+            raise VideoError(f"{path} is neither a file nor a folder")
         for seconds, frame in _images(path) if path.is_dir() else _decoded(path):
             if frame.shape != (shape or frame.shape):
                 raise VideoError(f"{path} has frames of different sizes")
@@ -170,6 +175,7 @@ def _decoded(path: Path) -> Iterator[tuple[float | None, np.ndarray]]:
 def images_in(folder: Path) -> list[Path]:
     """The images of a folder by name: 2.png before 10.png."""
     found = [path for path in folder.iterdir() if path.suffix.lower() in IMAGES]
+    found = [path for path in found if path.is_file() or not path.exists()]
 
     def key(path):
         texts_and_numbers = re.split(r"([0-9]+)", path.name)  # in turns
@@ -199,10 +205,19 @@ def _images(folder: Path) -> Iterator[tuple[None, np.ndarray]]:
     for path in images_in(folder):
         try:
             with Image.open(path) as image:
-                yield None, np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+                yield None, _colours(ImageOps.exif_transpose(image))
         # Pillow's decoders raise all of these on damaged files.
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
             raise VideoError(f"{path} is not an image") from None
+
+
+def _colours(image: Image.Image) -> np.ndarray:
+    if image.mode.startswith("I"):  # 16 bits of grey, which Pillow would cut off, not scale
+        values = np.asarray(image)
+        if values.min() < 0 or values.max() > 65535:
+            raise ValueError("more than 16 bits")
+        image = Image.fromarray(np.round(values / 257).astype(np.uint8))
+    return np.asarray(image.convert("RGB"))
 
 
 def fit(frames: np.ndarray, shape: Sequence[int], whole: bool = False) -> np.ndarray:

@@ -18,11 +18,12 @@ def run(main: Callable[[list[str]], None], description: str, options: type = Con
     """Run a program on the command line's arguments and exit.
 
     `--help` prints the description and every flag of the dataclass `options`. A mistake of the
-    user is one line on standard error and exit code 2, Ctrl-C one line and 130; a fault of ours
-    keeps its traceback.
+    user, or of the file system's, is one line on standard error and exit code 2, Ctrl-C one line
+    and 130; a fault of ours keeps its traceback.
     """
     arguments = sys.argv[1:]
-    if any(argument.lstrip("-") in config_flags.HELP_FLAGS for argument in arguments):
+    flags = [argument.lstrip("-") for argument in arguments if argument.startswith("-")]
+    if not config_flags.HELP_FLAGS.isdisjoint(flags):
         print(f"{description.strip()}\n\n{config_flags.help_text(options)}")
         sys.exit(0)
     quiet_tensorflow()
@@ -30,6 +31,11 @@ def run(main: Callable[[list[str]], None], description: str, options: type = Con
         main(arguments)
     except (UserError, config_flags.FlagError) as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(USER_MISTAKE)
+    except OSError as error:  # a full disk, a file in a folder's place; none that is expected
+        where = f": {error.filename}" if error.filename else ""
+        reason = " ".join(str(error.strerror or error).split())[:300]
+        print(f"error: {reason}{where}", file=sys.stderr)
         sys.exit(USER_MISTAKE)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

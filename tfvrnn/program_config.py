@@ -187,6 +187,7 @@ class ExportConfig:
         check_fields(self)
         take_pretrained(self)
         require_at_least(self, 1, "horizon", "samples", "version", "max_batch")
+        require((self.version or 0) < 2**63, "`version` must be below 2**63.", self.version)
         require_model(self)
         require(self.out != "", "`out` must name a folder.", repr(self.out))
         require(self.max_batch <= 1024, "`max_batch` must be at most 1024.", self.max_batch)
@@ -265,7 +266,9 @@ class PredictConfig:
             f"`out` must end in {', '.join(VIDEO_ENDINGS)}.",
             repr(self.out),
         )
-        require(1 <= self.frame_rate <= 240, "`frame_rate` must lie in 1 to 240.", self.frame_rate)
+        most = 50 if self.out.endswith(".gif") else 240  # viewers show faster GIFs at 10
+        rule = f"`frame_rate` must lie in 1 to {most}."
+        require(1 <= self.frame_rate <= most, rule, self.frame_rate)
         rule = "`server` must be HOST:PORT of gRPC, as localhost:8500, without a scheme."
         server = re.fullmatch(r"[^/]+:\d+|", self.server)
         require(server is not None, rule, repr(self.server))

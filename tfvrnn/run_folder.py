@@ -56,6 +56,10 @@ class RunFolder:
         if not self.exists():
             raise UserError(f"no run in {self.path}: it has no {self.config_file.name}")
         config = config_flags.from_flagfile(self.config_file, Config())
+        # Of what `write_config` wrote, options that are missing would silently be the defaults.
+        text, last = self.config_file.read_text("utf-8"), list(config_flags.values(config))[-1]
+        if text.startswith("#") and f"\n--{last}=" not in text:
+            raise UserError(f"{self.config_file} is cut off: its last option, --{last}, is missing")
         return config_flags.replace(config, {"train.run_dir": str(self.path)})
 
     def write_config(self, config: Config) -> None:
@@ -207,8 +211,15 @@ def load_pretrained(name: str):
 
 
 def copy_pretrained(name: str, folder: str | Path) -> None:
-    """Copy a model that comes with the package to where results of it can be written."""
-    RunFolder(folder).check_writable()
+    """Copy a model that comes with the package to where results of it can be written.
+
+    Raises:
+        UserError: a folder that cannot be written, or that holds another run.
+    """
+    run = RunFolder(folder)
+    if run.exists() and not run.weights.is_file():
+        raise UserError(f"{run.path} holds another run: move it away")
+    run.check_writable()
     shutil.copytree(PRETRAINED_FOLDER / name, folder, dirs_exist_ok=True)
 
 

@@ -1,5 +1,7 @@
 """Seeded noise, and seeded rollouts of any `VideoPredictor`."""
 
+from numbers import Integral
+
 import tensorflow as tf
 
 from tfvrnn.models import VideoPredictor
@@ -73,23 +75,23 @@ def sample_videos(model: VideoPredictor, context, horizon: int, seeds=None, mean
         context: `[B, n_ctx, H, W, C]`, float in [0, 1], or uint8.
         horizon: frames to predict, any number.
         seeds: int `[B]`, or `[B, S]` for S futures of each context, which is encoded once.
-        mean: take every latent at its mean; needs no seeds.
+        mean: take every latent at its mean: one future of each context, whatever the seeds.
 
     Returns:
         float32 `[B, horizon, H, W, C]`, or `[B, S, horizon, H, W, C]`, pixels in [0, 1].
 
     Raises:
-        ValueError: a context of another shape than the model's, seeds that are missing or do
-            not have a row for every context, a horizon below 1.
+        ValueError: a context of another shape than the model's, seeds that are missing, no integers
+            or without a row for every context, a horizon that is no number of frames.
     """
     context = tf.convert_to_tensor(context)
     _check(model, context, horizon, seeds, mean)
     if context.dtype == tf.uint8:
         context = tf.cast(context, tf.float32) / 255.0
     if mean:
-        return _rollout(model)(context, None, tf.constant(horizon))
+        return _rollout(model)(context, None, tf.constant(horizon, tf.int32))
     seeds = tf.cast(tf.convert_to_tensor(seeds), tf.int64)
-    flat = _rollout(model)(context, seeds, tf.constant(horizon))
+    flat = _rollout(model)(context, seeds, tf.constant(horizon, tf.int32))
     return tf.reshape(flat, (*seeds.shape, horizon, *flat.shape[2:]))
 
 
@@ -102,17 +104,22 @@ def _check(model, context, horizon, seeds, mean):
         raise ValueError(f"`context` must have a row. Received: shape {context.shape}")
     if not (context.dtype.is_floating or context.dtype == tf.uint8):
         raise ValueError(f"`context` must be float or uint8. Received: {context.dtype.name}")
-    if horizon < 1:
-        raise ValueError(f"`horizon` must be at least 1. Received: {horizon}")
+    if not isinstance(horizon, Integral) or isinstance(horizon, bool) or horizon < 1:
+        raise ValueError(f"`horizon` must be an integer, at least 1. Received: {horizon!r}")
     if mean:
         return
     if seeds is None:
         raise ValueError("`seeds` must be given, or `mean` be true. Received: None")
-    shape = tf.convert_to_tensor(seeds).shape
-    if shape.rank not in (1, 2) or shape[0] != context.shape[0]:
+    seeds = tf.convert_to_tensor(seeds)
+    if seeds.shape.rank not in (1, 2) or seeds.shape[0] != context.shape[0]:
         raise ValueError(
-            f"`seeds` must be [B] or [B, S] with B = {context.shape[0]}. Received: shape {shape}"
+            f"`seeds` must be [B] or [B, S] with B = {context.shape[0]}. "
+            f"Received: shape {seeds.shape}"
         )
+    if 0 in seeds.shape:
+        raise ValueError(f"`seeds` must not be empty. Received: shape {seeds.shape}")
+    if not seeds.dtype.is_integer:
+        raise ValueError(f"`seeds` must be integers. Received: {seeds.dtype.name}")
 
 
 def _rollout(model):

@@ -27,6 +27,17 @@ def test_without_out_it_draws_into_the_run(start, run):
     assert (run / "samples" / "samples.gif").read_bytes().startswith(b"GIF")
 
 
+def test_a_file_in_a_folders_place_is_one_line(start, run):
+    (run / "samples").touch()
+    result = start("sample.py", f"--run_dir={run}", "--contexts=1")
+    assert_refused(result, f"File exists: {run}/samples")
+
+
+def test_a_value_is_no_call_for_help(start, run):
+    assert_refused(start("sample.py", "--run_dir", "h"), "no run in h")
+    assert start("sample.py", "-h")[0] == 0
+
+
 def test_more_contexts_than_there_are_videos_are_refused(start, run):
     result = start("sample.py", f"--run_dir={run}", "--contexts=7")
     assert_refused(result, "the test split has 6 videos, not 7")

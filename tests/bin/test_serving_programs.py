@@ -122,7 +122,9 @@ def test_predict_refuses(start, tmp_path, clip):
     assert_refused(result, "no folder nowhere")
     result = start("predict.py", given, "--export=e", "--seed=2147483647")
     assert_refused(result, "`seed` and those that follow must be below 2**31")
-    result = start("predict.py", given, "--export=e", "--frame_rate=1e-5")
+    result = start("predict.py", given, "--export=e", "--frame_rate=60")
+    assert_refused(result, "`frame_rate` must lie in 1 to 50")  # of a GIF
+    result = start("predict.py", given, "--export=e", "--out=a.mp4", "--frame_rate=1e-5")
     assert_refused(result, "`frame_rate` must lie in 1 to 240")
     result = start("predict.py", given, "--server=127.0.0.1:1", "--timeout=0.5")
     code, _, text = result

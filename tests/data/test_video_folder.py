@@ -1,4 +1,5 @@
 import dataclasses
+import os
 from fractions import Fraction
 
 import numpy as np
@@ -212,10 +213,40 @@ def test_frames_are_taken_by_the_time_they_are_shown(tmp_path):
     np.testing.assert_allclose(found, [0, 80, 120], atol=4)  # at 0, 1 and 2 seconds
 
 
+def test_linked_folders_are_walked_once(tmp_path):
+    write_images(tmp_path / "elsewhere" / "images", frames(1))
+    media.write_video(tmp_path / "elsewhere" / "a.gif", frames(2), 8)
+    root = tmp_path / "source"
+    root.mkdir()
+    (root / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(root)
+    found = [path.relative_to(root) for path in video_folder.find_videos(root)]
+    assert list(map(str, found)) == ["link/a.gif", "link/images"]
+
+
+def test_a_name_that_is_not_text_is_written_in_escapes(tmp_path):
+    root = tmp_path / "source"
+    root.mkdir()
+    for number, name in enumerate((b"a.gif", b"b.gif", b"bad\xff.gif")):
+        (root / os.fsdecode(name)).write_bytes(media.to_gif(frames(number), 8))
+    prepared = prepare(root, tmp_path)
+    names = {r["name"] for split in ("train", "test") for r in stored(prepared, split)}
+    assert names == {b"a.gif", b"b.gif", b"bad\\xff.gif"}
+
+
 def test_one_video_is_not_enough(tmp_path):
     media.write_video(tmp_path / "a.gif", frames(0, 12), 8)
     with pytest.raises(UserError, match="not one video for train: 1 can be used, needed are 2"):
         prepare(tmp_path, tmp_path / "out")
+
+
+def test_one_clip_alone_is_for_validation(tmp_path):
+    for number in range(2):
+        write_images(tmp_path / "videos" / str(number), frames(number, 5))
+    prepare(tmp_path / "videos", tmp_path)
+    data = DataConfig("video_folder", str(tmp_path / "data"), horizon=2, batch_size=1)
+    with pytest.raises(UserError, match="is empty: its one clip is for validation"):
+        make_dataset(data, MODEL, "train")
 
 
 def test_validation_shares_no_video_with_train(tmp_path):

@@ -202,6 +202,8 @@ def test_the_protocol_gives_the_same_figures_and_refuses_another_model(
     again = evaluate_run(copy, {}, first.path)
     assert again.figures == first.figures and again.protocol == first.protocol
     assert again.path == copy / "evaluation" / "one_again.json" and again.name == "copy"
+    with pytest.raises(UserError, match=r"there is no --eval\.samples, --eval\.videos"):
+        evaluate_run(copy, {"samples": 3, "videos": 2, "cache_dir": ""}, first.path)
     # Computed, not read.
     content = json.loads(first.path.read_text())
     content["figures"]["psnr"]["best"]["mean"] = 99.0
@@ -291,6 +293,17 @@ def test_lpips_and_the_gaussian_ssim_through_an_evaluation(rng):
         np.testing.assert_allclose(found["lpips"][:, sample], expected, atol=1e-5)
         expected = metrics.ssim(futures[:, sample], truth).numpy()
         np.testing.assert_allclose(found["ssim"][:, sample], expected, atol=1e-5)
+
+
+def test_frames_that_are_no_numbers_are_not_measured(rng):
+    config = Config(
+        model=ModelConfig(image_size=8, channels=1, width=8, groups=2, latent_resolutions=(1,)),
+        eval=EvalConfig(videos=2, samples=2, batch_size=2, horizon=1, ssim="uniform"),
+    )
+    model = build_model(config.model)
+    model.set_weights([np.full_like(weight, np.nan) for weight in model.get_weights()])
+    with pytest.raises(UserError, match="not finite"):
+        Measures(model, config)(rng.integers(0, 256, (2, 3, 8, 8, 1), np.uint8), 0)
 
 
 def random_lpips():

@@ -76,12 +76,15 @@ def test_at_infinity_the_bias_is_gone(rng):
     [
         (np.zeros((1, 4)), "at least 2"),
         (np.zeros((5, 4, 1)), "must be"),
+        (np.zeros((5, 3)), r"`generated` must be \[N, 3\]. Received: \(5, 4\)"),
         (np.full((5, 4), np.nan), "finite"),
     ],
 )
 def test_wrong_features_are_refused(real, message):
     with pytest.raises(ValueError, match=message):
         frechet_distance(real, np.zeros((5, 4)))
+    with pytest.raises(ValueError, match=message):
+        kernel_distance(real, np.zeros((5, 4)))
     with pytest.raises(ValueError):
         FeatureStatistics(4).frechet_distance(FeatureStatistics(4))
 

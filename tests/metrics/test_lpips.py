@@ -44,3 +44,4 @@ def test_wrong_frames_are_refused(alex):
     with pytest.raises(ValueError, match="float"):
         alex(frames.astype(int), truth.astype(int))
     assert alex(frames[:, :31, :31], truth[:, :31, :31]).shape == (3,)
+    assert alex(frames[:0], truth[:0]).shape == (0,)

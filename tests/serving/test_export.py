@@ -157,6 +157,15 @@ def test_seeds_must_be_as_many_as_contexts(drift):
         drift.call("serving_default", frames=drift.frames, seed=np.zeros(4, np.int32))
 
 
+def test_frames_of_another_shape_are_refused(drift):
+    # In a model that was loaded, TensorFlow itself does not look at shapes.
+    frames = np.repeat(drift.frames[:1], 2, axis=2)
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        drift.signatures["mean"](frames=tf.constant(frames))
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        drift.signatures["serving_default"](frames=tf.constant(frames), seed=tf.constant([1]))
+
+
 def test_saved_model_cli_lists_the_signatures(drift):
     command = [sys.executable, "-m", "tensorflow.python.tools.saved_model_cli", "show", "--all"]
     done = subprocess.run(
@@ -204,6 +213,20 @@ def test_versions_count_up_and_are_never_written_over(tmp_path):
     assert export.export_model(model, tmp_path, 1).name == "8"
     with pytest.raises(UserError, match=f"version 7 is in {tmp_path} already"):
         export.export_model(model, tmp_path, 1, version=7)
+
+
+def test_two_exports_at_once_are_two_versions(tmp_path, monkeypatch):
+    write = export.warmup.write
+
+    def overtaken(*arguments):
+        write(*arguments)
+        (tmp_path / "1").mkdir()
+        (tmp_path / "1" / "saved_model.pb").touch()
+
+    monkeypatch.setattr(export.warmup, "write", overtaken)
+    assert export.export_model(Drift(), tmp_path, 1) == tmp_path / "2"
+    card = json.loads((tmp_path / "2" / "assets.extra" / "model_card.json").read_text())
+    assert card["version"] == 2
 
 
 def test_a_failed_export_leaves_no_version(tmp_path, monkeypatch):

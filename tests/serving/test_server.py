@@ -192,6 +192,7 @@ def test_a_new_version_takes_over_and_a_broken_one_does_not(tmp_path, capfd):
             assert client.sample(frames, [1]).shape == (1, 2, 8, 8, 3)
             (base / "\u00b2").mkdir()  # a digit to some, a number to none
             (base / "3").mkdir()
+            (base / "3" / "link").symlink_to("nowhere")
             (base / "3" / "saved_model.pb").write_bytes(b"not a model")
             wait_for(3, "END")
             assert client.sample(frames, [1]).shape == (1, 2, 8, 8, 3)

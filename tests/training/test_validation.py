@@ -8,6 +8,7 @@ from tfvrnn.data import make_dataset
 from tfvrnn.models import SVG, VRNN, PredNet, build_model
 from tfvrnn.training.loop import describe
 from tfvrnn.training.optimizer import MovingAverages
+from tfvrnn.training.step import per_unit
 from tfvrnn.training.validation import Validation
 
 FAMILIES = {"vrnn": VRNN, "svg": SVG, "prednet": PredNet}
@@ -52,6 +53,14 @@ def test_copying_is_of_as_many_frames_as_the_terms_count(made, monkeypatch):
     )
     monkeypatch.setattr(model, "counted_frames", lambda steps: 1)  # a mean, as PredNet's
     assert validation().scalars["copy_last"] == pytest.approx(plain["copy_last"], rel=1e-5)
+
+
+def test_terms_a_frame_and_a_dimension():
+    svg = SVG((64, 64, 1), context_frames=5, latents=10)
+    units = per_unit({"reconstruction": 28.0, "kl": 140.0}, svg, 10)  # of 4 + 10 frames
+    assert units["reconstruction_per_frame"] == pytest.approx(2.0)
+    assert units["kl_per_frame"] == pytest.approx(10.0)
+    assert units["kl_per_dimension"] == pytest.approx(1.0)
 
 
 def test_a_sum_is_told_where_all_of_it_is_in_nats():

@@ -84,7 +84,8 @@ def record_files(builder, split: str, whole_files: bool = False) -> list[RecordF
         start = _validation_start(files, whole_files)
         files = _cut(files, 0, start) if split == "train" else _cut(files, start, ends)
     if not sum(file.count for file in files):
-        raise UserError(f"the {split} split of {builder.name} is empty")
+        taken = ": its one clip is for validation" if there[stored].num_examples else ""
+        raise UserError(f"the {split} split of {builder.name} is empty{taken}")
     return files
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -99,14 +100,21 @@ def _clips(path: Path, name: str, options) -> Iterator[dict | Skipped]:
         for number, frame in enumerate(_frames(path, options)):
             taken.append(media.fit(frame[None], shape, options["whole"])[0])
             if len(taken) == length:
-                yield {"video": np.stack(taken), "name": name, "first_frame": number + 1 - length}
+                first = number + 1 - length
+                yield {"video": np.stack(taken), "name": _text(name), "first_frame": first}
                 taken, clips = [], clips + 1
     except media.VideoError as error:
         after = f", after {clips} clips that were taken" if clips else ""
-        yield Skipped(name, str(error).removeprefix(str(path)).strip() + after)
+        reason = str(error).removeprefix(str(path)).strip()
+        yield Skipped(_text(name), _text(reason) + after)
     else:
         if not clips:
-            yield Skipped(name, f"{len(taken)} frames, a clip has {length}")
+            yield Skipped(_text(name), f"{len(taken)} frames, a clip has {length}")
+
+
+def _text(name: str) -> str:
+    """A name as text, also where its bytes are no UTF-8: 'bad\\xff.mp4'."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _frames(path, options) -> Iterator[np.ndarray]:
@@ -157,14 +165,17 @@ def _with_times(timed):
 
 def find_videos(root: Path) -> list[Path]:
     """Video files and folders of images below a folder, by name."""
-    found = []
-    for path in [root, *sorted(root.rglob("*"))]:
-        if path.is_dir():
-            if any(part.suffix.lower() in media.IMAGES for part in path.iterdir()):
-                found.append(path)
-        elif path.suffix.lower() in ENDINGS:
-            found.append(path)
-    return found
+    found, seen = [], set()
+    for folder, below, names in os.walk(root, followlinks=True):
+        if (real := os.path.realpath(folder)) in seen:  # a link to where the walk has been
+            below.clear()
+            continue
+        seen.add(real)
+        paths = [Path(folder, name) for name in names]
+        if any(path.suffix.lower() in media.IMAGES for path in paths):
+            found.append(Path(folder))
+        found += [path for path in paths if path.suffix.lower() in ENDINGS]
+    return sorted(found)
 
 
 def _split(root: Path, test_fraction: float, options) -> tuple[dict, list]:
@@ -195,7 +206,7 @@ def _split(root: Path, test_fraction: float, options) -> tuple[dict, list]:
         reasons = "; ".join(f"{p.relative_to(root)}: {f}" for p, f in faults.items() if f)
         raise UserError(
             f"not one video for {missing[0]}: {len(first)} can be used, needed are 2"
-            + f" ({reasons[:300]})" * bool(reasons)
+            + f" ({_text(reasons)[:300]})" * bool(reasons)
         )
     unusable = [[str(p.relative_to(root)), ""] for p, fault in faults.items() if fault]
     return {split: own for split, own in splits.items() if own}, unusable

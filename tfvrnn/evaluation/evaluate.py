@@ -73,6 +73,9 @@ def evaluate_runs(
         UserError: no run there, a dataset that cannot be read, runs that cannot be measured
             alike, a protocol that another model or other weights of a metric had.
     """
+    if protocol_file and (other := set(changes or {}) - set(protocols.SETTINGS_ASIDE)):
+        flags = ", ".join(f"--eval.{name}" for name in sorted(other))
+        raise UserError(f"a protocol has its own settings; beside it there is no {flags}")
     labels = [RunFolder(run_dir).path.resolve().name for run_dir in run_dirs]
     if len(set(labels)) < len(labels):
         labels = [str(run_dir) for run_dir in run_dirs]

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfvrnn import media, metrics
-from tfvrnn.config import Config
+from tfvrnn.config import Config, UserError
 from tfvrnn.evaluation.protocol import PSNR_OF_EQUAL_FRAMES
 from tfvrnn.metrics import LPIPS, FeatureNetwork
 from tfvrnn.models import VideoPredictor
@@ -53,6 +53,9 @@ class Measures:
             in [0, 1], mean over pixels; real `[B, D]` and generated `[B, repeats, D]` features;
             reconstruction, kl_<r> `[B]`, nats; channels_<r> `[B, Z]`, nats a frame; shown
             `[examples, 2 + 3, T, H, W, C]`: truth, the best of the samples by SSIM, the first ones.
+
+        Raises:
+            UserError: futures that are not finite.
         """
         size = len(videos)
         padded = np.concatenate([videos, np.repeat(videos[-1:], self._missing(size), axis=0)])
@@ -98,7 +101,7 @@ class Measures:
         """uint8 `[B, s, horizon, H, W, C]` of s samples at a time, all of them in the end."""
         if not self.random:
             means = sample_videos(self.model, context, self.horizon, mean=True)
-            yield media.to_uint8(means.numpy())[:, None]
+            yield _pixels(means)[:, None]
             return
         rows, samples = len(context), self.samples
         at_once = min(samples, max(1, ROWS_AT_ONCE // rows))
@@ -108,7 +111,7 @@ class Measures:
             # Past the last sample and the last video they are not used; modulo keeps them small.
             seeds = self.settings.seed + numbers[:, None] * samples + columns
             futures = sample_videos(self.model, context, self.horizon, seeds % 2**31)
-            yield media.to_uint8(futures.numpy())[:, : samples - begin]
+            yield _pixels(futures)[:, : samples - begin]
 
     def _compute_frame_measures(self, futures, truth):
         """psnr, ssim, lpips `[B, s, horizon]` of uint8 futures `[B, s, horizon, H, W, C]`."""
@@ -164,6 +167,14 @@ class Pictures:
         context, truth = np.split(self.videos, [self.context_frames], axis=1)
         futures = [truth, self.best, *self.first[:SHOWN_SAMPLES]]
         return np.stack([np.concatenate([context, future], axis=1) for future in futures], axis=1)
+
+
+def _pixels(frames) -> np.ndarray:
+    """Frames as uint8; a model whose frames are no numbers would be measured as black."""
+    frames = frames.numpy()
+    if not np.isfinite(frames).all():
+        raise UserError("the model's frames are not finite: there is nothing to measure")
+    return media.to_uint8(frames)
 
 
 def _second(array) -> int:

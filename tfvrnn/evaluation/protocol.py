@@ -124,7 +124,7 @@ def read_settings(path: str | Path, config: Config) -> Config:
         raise UserError(f"{path} holds no protocol")
     try:
         return config_flags.replace(config, changes)
-    except (TypeError, AttributeError) as error:
+    except (TypeError, AttributeError, UserError) as error:
         raise UserError(f"{path} holds no protocol: {error}") from None
 
 

@@ -48,6 +48,8 @@ class GroupNorm(keras.layers.Layer):
 
     def __init__(self, groups=16, scale_initializer="ones", offset_initializer="zeros", **kwargs):
         super().__init__(**kwargs)
+        if groups < 1:
+            raise ValueError(f"`groups` must be positive. Received: {groups}")
         self.groups = groups
         self.scale_initializer = keras.initializers.get(scale_initializer)
         self.offset_initializer = keras.initializers.get(offset_initializer)

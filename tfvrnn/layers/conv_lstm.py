@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from tfvrnn import tensor_ops
-from tfvrnn.layers.blocks import ConvNorm, GroupNorm
+from tfvrnn.layers.blocks import ConvNorm, GroupNorm, check_groups
 
 
 class ConvLSTMState(NamedTuple):
@@ -107,6 +107,8 @@ class ConvLSTMCell(keras.layers.Layer):
         super().__init__(**kwargs)
         if filters < 1:
             raise ValueError(f"`filters` must be positive. Received: {filters}")
+        for channels in (4 * filters, filters):  # of the gates, of the cell
+            check_groups(channels, groups)
         self.filters = filters
         self.kernel_size = kernel_size
         self.groups = groups

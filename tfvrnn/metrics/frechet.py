@@ -73,7 +73,7 @@ def frechet_distance(real, generated) -> float:
     Raises:
         ValueError: fewer than two features, other shapes, values that are not finite.
     """
-    real, generated = _checked(real, "real"), _checked(generated, "generated")
+    real, generated = _checked_pair(real, generated)
     distance = classifier_metrics().frechet_classifier_distance_from_activations
     return float(distance(tf.constant(real), tf.constant(generated)))
 
@@ -87,7 +87,7 @@ def kernel_distance(real, generated) -> float:
 
     Args, Raises: as `frechet_distance`.
     """
-    real, generated = _checked(real, "real"), _checked(generated, "generated")
+    real, generated = _checked_pair(real, generated)
     distance = classifier_metrics().kernel_classifier_distance_from_activations
     block = max(len(real), len(generated))
     return float(distance(tf.constant(real), tf.constant(generated), max_block_size=block))
@@ -169,6 +169,11 @@ class FeatureStatistics:
         root = classifier_metrics().trace_sqrt_product(tf.constant(ours), tf.constant(theirs))
         means = np.sum(np.square(self.mean - other.mean))
         return float(np.trace(ours + theirs) - 2.0 * float(root) + means)
+
+
+def _checked_pair(real, generated) -> tuple[np.ndarray, np.ndarray]:
+    real = _checked(real, "real")
+    return real, _checked(generated, "generated", dimensions=real.shape[-1])
 
 
 def _checked(features, name, least=2, dimensions=None) -> np.ndarray:

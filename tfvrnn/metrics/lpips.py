@@ -75,6 +75,8 @@ class LPIPS(tf.Module):
         frames, truth = tf.convert_to_tensor(frames), tf.convert_to_tensor(truth)
         self._check(frames, truth)
         number = int(np.prod(frames.shape[:-3]))
+        if not number:
+            return tf.zeros(frames.shape[:-3])
         at_once = max(k for k in range(1, min(number, AT_ONCE) + 1) if number % k == 0)
         portions = [tf.reshape(x, (-1, at_once, *x.shape[-3:])) for x in (frames, truth)]
         distances = tf.map_fn(

@@ -7,7 +7,7 @@ from keras import ops
 
 from tfvrnn import tensor_ops
 from tfvrnn.distributions import DiagonalGaussian
-from tfvrnn.models.svg_networks import SVGDecoder, SVGEncoder
+from tfvrnn.models.svg_networks import SVGDecoder, SVGEncoder, normal
 from tfvrnn.models.video_predictor import VideoPredictor
 
 SIDE, FEATURES, UNITS = 64, 128, 256
@@ -47,22 +47,23 @@ class StackedLSTM(keras.layers.Layer):
     def __init__(self, inputs, layers, heads, **kwargs):
         super().__init__(**kwargs)
         self.inputs, self.layers_, self.heads_ = inputs, layers, tuple(heads)
-        options = dict(kernel_initializer=keras.initializers.RandomNormal(stddev=0.02))
-        options["dtype"] = self.dtype_policy
-        uniform = keras.initializers.RandomUniform(-(UNITS**-0.5), UNITS**-0.5)
-        self.embed = keras.layers.Dense(UNITS, **options)
+        # An initializer gives the same values each time: every weight has its own.
+        self.embed = self._linear(UNITS)
         self.cells = [
             keras.layers.LSTMCell(
                 UNITS,
-                kernel_initializer=uniform,
-                recurrent_initializer=uniform,
-                bias_initializer=uniform,
+                kernel_initializer=_uniform(),
+                recurrent_initializer=_uniform(),
+                bias_initializer=_uniform(),
                 unit_forget_bias=False,
                 dtype=self.dtype_policy,
             )
             for _ in range(layers)
         ]
-        self.heads = [keras.layers.Dense(units, **options) for units in self.heads_]
+        self.heads = [self._linear(units) for units in self.heads_]
+
+    def _linear(self, units):
+        return keras.layers.Dense(units, kernel_initializer=normal(), dtype=self.dtype_policy)
 
     def build(self, input_shape=None):
         self.embed.build((None, self.inputs))
@@ -242,6 +243,10 @@ class SVG(VideoPredictor):
             "latents": self.latents,
             "learned_prior": self.learned_prior,
         }
+
+
+def _uniform():
+    return keras.initializers.RandomUniform(-(UNITS**-0.5), UNITS**-0.5)
 
 
 def _gaussian(mean, log_variance):

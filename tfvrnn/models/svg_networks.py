@@ -13,7 +13,8 @@ SLOPE = 0.2
 BATCH_NORM = dict(momentum=0.9, epsilon=1e-5)
 
 
-def _normal(mean=0.0):
+def normal(mean=0.0):
+    """A new initializer of convolutions, dense layers and, about 1, of BatchNorm's scales."""
     return keras.initializers.RandomNormal(mean, 0.02)
 
 
@@ -52,11 +53,11 @@ class ConvBatchNorm(keras.layers.Layer):
         )  # fmt: skip
         kind = keras.layers.Conv2DTranspose if transposed else keras.layers.Conv2D
         self.conv = kind(
-            filters, kernel_size, stride, padding, kernel_initializer=_normal(),
+            filters, kernel_size, stride, padding, kernel_initializer=normal(),
             dtype=self.dtype_policy,
         )  # fmt: skip
         self.norm = keras.layers.BatchNormalization(
-            gamma_initializer=_normal(1.0), dtype=self.dtype_policy, **BATCH_NORM
+            gamma_initializer=normal(1.0), dtype=self.dtype_policy, **BATCH_NORM
         )
         self.activation = activation
 
@@ -171,7 +172,7 @@ class SVGDecoder(keras.layers.Layer):
         # DCGAN's last convolution also doubles the side; both are transposed, as the original's.
         size, stride = (4, 2) if kind == "dcgan" else (3, 1)
         self.to_image = keras.layers.Conv2DTranspose(
-            channels, size, stride, "same", kernel_initializer=_normal(), dtype=self.dtype_policy
+            channels, size, stride, "same", kernel_initializer=normal(), dtype=self.dtype_policy
         )
 
     def build(self, input_shape=None):

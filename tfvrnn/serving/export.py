@@ -88,17 +88,19 @@ def export_model(
     for argument, value in (counts | {"version": version}).items():
         if value is not None and value < 1:
             raise ValueError(f"`{argument}` must be at least 1. Received: {value}")
+    if version and version >= 2**63:
+        raise ValueError(f"`version` must be below 2**63. Received: {version}")
     base = Path(out).expanduser()
     batch_sizes = allowed_batch_sizes(max_batch)
     aside = base / f".version-of-{os.getpid()}"
     try:
         base.mkdir(parents=True, exist_ok=True)
-        number = _free_version(base, version)
+        _free_version(base, version)  # complains before it computes
         module, signatures = sampler_module(model, horizon, samples)
         tf.saved_model.save(module, str(aside), signatures)
         card = {
             "name": name,
-            "version": number,
+            "version": None,  # the number, when that is known
             "code_version": tfvrnn.__version__,
             "family": type(model).__name__,
             "parameters": model.count_params(),
@@ -111,8 +113,7 @@ def export_model(
             **(card or {}),
         }
         warmup.write(aside, name, model, sorted(signatures), batch_sizes)
-        (aside / "assets.extra" / CARD).write_text(_to_json(card))
-        aside.rename(base / str(number))
+        number = _publish(aside, base, card, version)
         files.write_whole(base / CARD, _to_json(card))
         files.write_whole(base / "models.config", models_config(name))
         files.write_whole(base / "batching.config", batching_config(batch_sizes))
@@ -124,13 +125,27 @@ def export_model(
     return base / str(number)
 
 
+def _publish(aside: Path, base: Path, card: dict, version: int | None) -> int:
+    """Rename a whole version to its number, the next free one where another took it meanwhile."""
+    while True:
+        card["version"] = _free_version(base, version)
+        (aside / "assets.extra" / CARD).write_text(_to_json(card))
+        try:
+            aside.rename(base / str(card["version"]))
+            return card["version"]
+        except OSError:
+            if card["version"] not in versions(base):
+                raise
+
+
 def sampler_module(model, horizon: int, samples: int) -> tuple[tf.Module, dict[str, Callable]]:
     """(module that holds the weights, {name: concrete function} of its signatures)."""
-    frames = tf.TensorSpec((None, model.context_frames, *model.image_shape), tf.uint8, "frames")
+    frames_shape = (model.context_frames, *model.image_shape)
+    frames = tf.TensorSpec((None, *frames_shape), tf.uint8, "frames")
     seed = tf.TensorSpec((None,), tf.int32, "seed")
 
     def futures(frames, seeds):
-        context = tf.cast(frames, tf.float32) / 255.0
+        context = _context(frames, frames_shape)
         videos = sampling.rollout_frames(model, context, seeds, tf.constant(horizon))
         return tf.cast(tf.round(videos * 255.0), tf.uint8)
 
@@ -165,6 +180,13 @@ def sampler_module(model, horizon: int, samples: int) -> tuple[tf.Module, dict[s
         "samples": traced(several, frames, seed),
         "mean": traced(mean, frames),
     }
+
+
+def _context(frames, shape):
+    """Pixels in [0, 1]; once it is saved and loaded, a function takes frames of any shape."""
+    same = tf.debugging.assert_equal(tf.shape(frames)[1:], shape, "the shape of `frames`")
+    with tf.control_dependencies([same]):
+        return tf.cast(frames, tf.float32) / 255.0
 
 
 def versions(base: Path) -> list[int]:

@@ -109,4 +109,6 @@ class Manager:
 
 def _stamp(folder: Path) -> int:
     """When any file of a version was last changed, in nanoseconds."""
-    return max(path.stat().st_mtime_ns for path in [folder, *folder.rglob("*")])
+    paths = [folder, *folder.rglob("*")]
+    # A link that leads nowhere has only a time of its own.
+    return max((p.stat() if p.exists() else p.lstat()).st_mtime_ns for p in paths)

@@ -143,7 +143,7 @@ def per_unit(terms: dict[str, float], model: VideoPredictor, horizon: int) -> di
     """Reconstruction and KL a counted frame, and a dimension of the frame or of the latents."""
     frames = model.counted_frames(horizon)
     pixels = 1 if model.mean_over_pixels else math.prod(model.image_shape)
-    latents = sum(math.prod(shape) for shape in model.noise_shapes(1, 1))
+    latents = sum(math.prod(shape[2:]) for shape in model.noise_shapes(1, 1))
     units = {}
     for name, dimensions in (("reconstruction", pixels), ("kl", latents)):
         units[f"{name}_per_frame"] = terms[name] / frames
