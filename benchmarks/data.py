@@ -69,8 +69,8 @@ def prepare(folder: Path) -> dict[str, Path]:
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
-    from tfvrnn.config import prepared_folder
     from tfvrnn.data import bair, record_writer
+    from tfvrnn.prepared import prepared_folder
 
     rng = np.random.default_rng(0)
     original = folder / "original" / bair.EXTRACTED

@@ -2,6 +2,7 @@ import ast
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tfvrnn import config
@@ -61,6 +62,9 @@ def test_encoder_channels_double_up_to_eight_times(size, channels):
         (lambda: DataConfig(dataset="mnist"), r"`dataset` must be one of smmnist.*'mnist'"),
         (lambda: DataConfig(horizon=2.5), "`horizon` must be int. Received: 2.5"),
         (lambda: ModelConfig(channels=True), "`channels` must be int. Received: True"),
+        (lambda: EvalConfig(horizon=2.5), "`horizon` must be int. Received: 2.5"),
+        (lambda: ModelConfig(latent_resolutions=(1.0, 8.0)), "must be int. Received: 1.0"),
+        (lambda: ModelConfig(latent_resolutions=8), "must be a tuple. Received: 8"),
         (lambda: ModelConfig(image_size=64.0), "`image_size` must be int. Received: 64.0"),
         (lambda: TrainConfig(steps=0), "`steps` must be at least 1. Received: 0"),
         (lambda: TrainConfig(learning_rate=0.0), "`learning_rate` must be positive. Received: 0"),
@@ -80,6 +84,14 @@ def test_encoder_channels_double_up_to_eight_times(size, channels):
 def test_what_is_not_allowed_says_so(make, message):
     with pytest.raises(UserError, match=message):
         make()
+
+
+def test_values_become_plain():
+    assert DataConfig(data_dir=Path("data")).data_dir == "data"
+    horizon = DataConfig(horizon=np.int64(3)).horizon
+    assert horizon == 3 and type(horizon) is int
+    assert type(TrainConfig(learning_rate=np.float32(0.5)).learning_rate) is float
+    assert ModelConfig(latent_resolutions=[1, 8]).latent_resolutions == (1, 8)
 
 
 def test_configurations_are_frozen():

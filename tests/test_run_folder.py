@@ -79,7 +79,10 @@ def test_a_configuration_that_is_cut_off_is_not_filled_with_defaults(tmp_path):
     folder.config_file.write_text(text[: text.index("--data.dataset")])
     with pytest.raises(UserError, match=r"config\.flags is cut off"):
         folder.read_config()
-    folder.config_file.write_text("--model.width=32\n")  # by hand: the rest are the defaults
+    folder.config_file.write_text("")
+    with pytest.raises(UserError, match=r"config\.flags is cut off"):
+        folder.read_config()
+    folder.config_file.write_text("# by hand: the rest are the defaults\n--model.width=32\n")
     assert folder.read_config().model.width == 32
 
 

@@ -8,11 +8,13 @@ it may be.
 import dataclasses
 import math
 import numbers
+import os
+import types
+import typing
 from dataclasses import dataclass, field
-from pathlib import Path
 
 SMALLEST_CONV_MAP = 8
-KINDS = {bool: bool, int: numbers.Integral, float: numbers.Real, str: str}
+KINDS = {bool: bool, int: numbers.Integral, float: numbers.Real, str: (str, os.PathLike)}
 DATASETS = ("smmnist", "bair", "cityscapes", "video_folder", "sim_push")
 
 
@@ -39,19 +41,34 @@ def require_at_least(config, minimum, *names: str) -> None:
 
 
 def check_fields(config) -> None:
-    """Every field is of its type, and one of its choices if it declares any; floats are finite."""
+    """Every field is of its type, and one of its choices if it declares any; floats are finite.
+
+    Paths become text, NumPy's numbers Python's, lists tuples.
+    """
     for spec in dataclasses.fields(config):
         choices = spec.metadata.get("choices")
-        value = getattr(config, spec.name)
-        if spec.type in KINDS:  # what may be None is left to its own rules
-            fits = isinstance(value, KINDS[spec.type])
-            fits &= spec.type is bool or not isinstance(value, bool)
-            require(fits, f"`{spec.name}` must be {spec.type.__name__}.", repr(value))
-        if isinstance(value, float):
-            require(math.isfinite(value), f"`{spec.name}` must be finite.", value)
+        value = _plain(spec.name, spec.type, getattr(config, spec.name))
+        object.__setattr__(config, spec.name, value)
         if choices and value is not None:
             allowed = ", ".join(choices)
             require(value in choices, f"`{spec.name}` must be one of {allowed}.", repr(value))
+
+
+def _plain(name: str, kind, value):
+    if isinstance(kind, types.UnionType):
+        if value is None:
+            return value
+        [kind] = set(typing.get_args(kind)) - {types.NoneType}
+    if typing.get_origin(kind) is tuple:
+        require(isinstance(value, tuple | list), f"`{name}` must be a tuple.", repr(value))
+        return tuple(_plain(name, typing.get_args(kind)[0], part) for part in value)
+    if kind not in KINDS:  # a configuration within this one
+        return value
+    fits = isinstance(value, KINDS[kind]) and (kind is bool or not isinstance(value, bool))
+    require(fits, f"`{name}` must be {kind.__name__}.", repr(value))
+    if kind is float:
+        require(math.isfinite(value), f"`{name}` must be finite.", value)
+    return os.fspath(value) if kind is str else kind(value)
 
 
 @dataclass(frozen=True)
@@ -99,9 +116,7 @@ class ModelConfig:
             self.image_size,
         )
         if self.latent_resolutions is not None:
-            object.__setattr__(self, "latent_resolutions", tuple(self.latent_resolutions))
             self._check_latent_resolutions()
-        object.__setattr__(self, "prednet_stacks", tuple(self.prednet_stacks))
         require(
             len(self.prednet_stacks) == 3 and min(self.prednet_stacks) >= 1,
             "`prednet_stacks` must be three numbers of channels.",
@@ -205,33 +220,6 @@ class DataConfig:
         )
         require_at_least(self, 0, "seed", "color_jitter")
         require(0 < self.crop <= 1, "`crop` must lie in 0 to 1, without 0.", self.crop)
-
-
-def prepared_folder(dataset: str, data_dir: str | Path, side: int, channels: int) -> Path:
-    """Where bin/prepare_data.py puts a dataset of frames of that shape; versions are in it."""
-    name = f"{dataset}_{side}" + ("" if channels == 3 else "_grey")
-    return Path(data_dir).expanduser() / ("bair_robot_pushing_small" if dataset == "bair" else name)
-
-
-def require_prepared(data: DataConfig, model: ModelConfig) -> Path | None:
-    """The folder of the prepared dataset's version; None where nothing needs preparing.
-
-    Raises:
-        UserError: it is not there, with the command that prepares it.
-    """
-    if data.dataset == "smmnist":
-        return None
-    folder = prepared_folder(data.dataset, data.data_dir, model.image_size, model.channels)
-    folder /= "2.0.0" if data.dataset == "bair" else "1.0.0"
-    if not folder.is_dir():
-        size = "" if data.dataset == "bair" else f" --size={model.image_size}"
-        size += "" if model.channels == 3 else f" --channels={model.channels}"
-        size += " --source=SOURCE" if data.dataset in ("cityscapes", "video_folder") else ""
-        raise UserError(
-            f"no dataset in {folder}; prepare it with: "
-            f"python bin/prepare_data.py --dataset={data.dataset} --data_dir={data.data_dir}{size}"
-        )
-    return folder
 
 
 @dataclass(frozen=True)

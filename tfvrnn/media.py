@@ -75,7 +75,7 @@ def to_gif(video: np.ndarray, frames_per_second: float = 5.0) -> bytes:
 
     Frames that follow and are equal may be stored as one that is shown as long as all of them.
     A GIF counts hundredths of a second: at 30 frames/s they are shown 0.03 or 0.04 s, in sum as
-    long as they should.
+    long as they should. More than 50 frames/s many viewers show at 10.
     """
     frames = to_uint8(video)
     images = [Image.fromarray(f[..., 0] if f.shape[-1] == 1 else f) for f in frames]
@@ -108,10 +108,7 @@ def timed_frames_of(path: str | Path) -> Iterator[tuple[float | None, np.ndarray
     """
     path, shape = Path(path).expanduser(), None
     try:
-        if not path.exists():
-            raise VideoError(f"no video {path}")
-        if not (path.is_file() or path.is_dir()):  # a pipe would be waited for
-            raise VideoError(f"{path} is neither a file nor a folder")
+        _check_exists(path)
         for seconds, frame in _images(path) if path.is_dir() else _decoded(path):
             if frame.shape != (shape or frame.shape):
                 raise VideoError(f"{path} has frames of different sizes")
@@ -121,6 +118,13 @@ def timed_frames_of(path: str | Path) -> Iterator[tuple[float | None, np.ndarray
         raise VideoError(f"{path} cannot be read: {error.strerror}") from None
     if shape is None:
         raise VideoError(f"{path} has no frames")
+
+
+def _check_exists(path: Path) -> None:
+    if not path.exists():
+        raise VideoError(f"no video {path}")
+    if not (path.is_file() or path.is_dir()):  # a pipe would be waited for
+        raise VideoError(f"{path} is neither a file nor a folder")
 
 
 def frames_of(path: str | Path) -> Iterator[np.ndarray]:
@@ -175,6 +179,7 @@ def _decoded(path: Path) -> Iterator[tuple[float | None, np.ndarray]]:
 def images_in(folder: Path) -> list[Path]:
     """The images of a folder by name: 2.png before 10.png."""
     found = [path for path in folder.iterdir() if path.suffix.lower() in IMAGES]
+    # No pipes; links that lead nowhere stay, to be told of.
     found = [path for path in found if path.is_file() or not path.exists()]
 
     def key(path):
@@ -191,6 +196,7 @@ def frame_rate(path: str | Path) -> float | None:
         VideoError: not a video.
     """
     path = Path(path).expanduser()
+    _check_exists(path)
     if path.is_dir():
         return None
     try:
@@ -213,10 +219,7 @@ def _images(folder: Path) -> Iterator[tuple[None, np.ndarray]]:
 
 def _colours(image: Image.Image) -> np.ndarray:
     if image.mode.startswith("I"):  # 16 bits of grey, which Pillow would cut off, not scale
-        values = np.asarray(image)
-        if values.min() < 0 or values.max() > 65535:
-            raise ValueError("more than 16 bits")
-        image = Image.fromarray(np.round(values / 257).astype(np.uint8))
+        image = Image.fromarray(np.round(np.asarray(image) / 257).astype(np.uint8))
     return np.asarray(image.convert("RGB"))
 
 

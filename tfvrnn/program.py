@@ -1,5 +1,6 @@
 """What the programs share: flags to a configuration, and the user's mistakes as one line."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -10,6 +11,10 @@ from tfvrnn import config_flags
 from tfvrnn.config import Config, UserError
 
 USER_MISTAKE = 2
+OF_FILES = (  # errors that are the file system's
+    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM,
+    errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EPIPE,
+)  # fmt: skip
 INTERRUPTED = 130  # 128 + SIGINT
 STOPPED = 143  # 128 + SIGTERM, as of a program that a scheduler stopped and should start again
 
@@ -32,10 +37,11 @@ def run(main: Callable[[list[str]], None], description: str, options: type = Con
     except (UserError, config_flags.FlagError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(USER_MISTAKE)
-    except OSError as error:  # a full disk, a file in a folder's place; none that is expected
+    except OSError as error:
+        if error.errno not in OF_FILES:
+            raise
         where = f": {error.filename}" if error.filename else ""
-        reason = " ".join(str(error.strerror or error).split())[:300]
-        print(f"error: {reason}{where}", file=sys.stderr)
+        print(f"error: {error.strerror}{where}", file=sys.stderr)
         sys.exit(USER_MISTAKE)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -270,8 +270,8 @@ class PredictConfig:
         rule = f"`frame_rate` must lie in 1 to {most}."
         require(1 <= self.frame_rate <= most, rule, self.frame_rate)
         rule = "`server` must be HOST:PORT of gRPC, as localhost:8500, without a scheme."
-        server = re.fullmatch(r"[^/]+:\d+|", self.server)
-        require(server is not None, rule, repr(self.server))
+        server = not self.server or re.fullmatch(r"[^/\s]+:\d{1,5}", self.server)
+        require(bool(server), rule, repr(self.server))
         require(self.timeout > 0, "`timeout` must be positive.", self.timeout)
         check_seeds(self.seed, self.samples)
 

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from tfvrnn import config_flags, files
-from tfvrnn.config import Config, UserError, require, require_prepared
+from tfvrnn.config import Config, UserError, require
+from tfvrnn.prepared import require_prepared
 from tfvrnn.program_config import PRETRAINED, PRETRAINED_FOLDER
 
 # A run folder can be moved, so it does not say where it is.
@@ -57,9 +58,11 @@ class RunFolder:
             raise UserError(f"no run in {self.path}: it has no {self.config_file.name}")
         config = config_flags.from_flagfile(self.config_file, Config())
         # Of what `write_config` wrote, options that are missing would silently be the defaults.
-        text, last = self.config_file.read_text("utf-8"), list(config_flags.values(config))[-1]
-        if text.startswith("#") and f"\n--{last}=" not in text:
-            raise UserError(f"{self.config_file} is cut off: its last option, --{last}, is missing")
+        text = self.config_file.read_text("utf-8")
+        first, *_, last = config_flags.to_flagfile(Config(), exclude=NOT_WRITTEN).splitlines()
+        last = last.partition("=")[0]
+        if not text.strip() or (text.startswith(first) and f"\n{last}=" not in text):
+            raise UserError(f"{self.config_file} is cut off: its last option, {last}, is missing")
         return config_flags.replace(config, {"train.run_dir": str(self.path)})
 
     def write_config(self, config: Config) -> None:
@@ -216,11 +219,11 @@ def copy_pretrained(name: str, folder: str | Path) -> None:
     Raises:
         UserError: a folder that cannot be written, or that holds another run.
     """
-    run = RunFolder(folder)
-    if run.exists() and not run.weights.is_file():
+    run, source = RunFolder(folder), RunFolder(PRETRAINED_FOLDER / name)
+    if run.exists() and run.config_file.read_bytes() != source.config_file.read_bytes():
         raise UserError(f"{run.path} holds another run: move it away")
     run.check_writable()
-    shutil.copytree(PRETRAINED_FOLDER / name, folder, dirs_exist_ok=True)
+    shutil.copytree(source.path, folder, dirs_exist_ok=True)
 
 
 def keep_weights(run_dir: str | Path, folder: str | Path) -> Path:

@@ -1,6 +1,6 @@
 """Seeded noise, and seeded rollouts of any `VideoPredictor`."""
 
-from numbers import Integral
+import operator
 
 import tensorflow as tf
 
@@ -81,11 +81,12 @@ def sample_videos(model: VideoPredictor, context, horizon: int, seeds=None, mean
         float32 `[B, horizon, H, W, C]`, or `[B, S, horizon, H, W, C]`, pixels in [0, 1].
 
     Raises:
-        ValueError: a context of another shape than the model's, seeds that are missing, no integers
-            or without a row for every context, a horizon that is no number of frames.
+        ValueError: a context of another shape than the model's, seeds that are missing, empty, not
+            integers or without a row for every context, a horizon that is no number of frames.
     """
     context = tf.convert_to_tensor(context)
-    _check(model, context, horizon, seeds, mean)
+    horizon = _count(horizon)
+    _check(model, context, seeds, mean)
     if context.dtype == tf.uint8:
         context = tf.cast(context, tf.float32) / 255.0
     if mean:
@@ -95,7 +96,18 @@ def sample_videos(model: VideoPredictor, context, horizon: int, seeds=None, mean
     return tf.reshape(flat, (*seeds.shape, horizon, *flat.shape[2:]))
 
 
-def _check(model, context, horizon, seeds, mean):
+def _count(horizon) -> int:
+    """Frames as an int: of a Python or NumPy integer, or a tensor of one."""
+    try:
+        count = 0 if isinstance(horizon, bool) else operator.index(horizon)
+    except TypeError:
+        count = 0
+    if count < 1:
+        raise ValueError(f"`horizon` must be an integer, at least 1. Received: {horizon!r}")
+    return count
+
+
+def _check(model, context, seeds, mean):
     expected = (model.context_frames, *model.image_shape)
     if context.shape.rank != 5 or context.shape[1:] != expected:
         shape = ", ".join(map(str, expected))
@@ -104,8 +116,6 @@ def _check(model, context, horizon, seeds, mean):
         raise ValueError(f"`context` must have a row. Received: shape {context.shape}")
     if not (context.dtype.is_floating or context.dtype == tf.uint8):
         raise ValueError(f"`context` must be float or uint8. Received: {context.dtype.name}")
-    if not isinstance(horizon, Integral) or isinstance(horizon, bool) or horizon < 1:
-        raise ValueError(f"`horizon` must be an integer, at least 1. Received: {horizon!r}")
     if mean:
         return
     if seeds is None:

@@ -213,15 +213,19 @@ def test_frames_are_taken_by_the_time_they_are_shown(tmp_path):
     np.testing.assert_allclose(found, [0, 80, 120], atol=4)  # at 0, 1 and 2 seconds
 
 
-def test_linked_folders_are_walked_once(tmp_path):
+def test_linked_folders_are_walked_but_never_in_circles(tmp_path):
     write_images(tmp_path / "elsewhere" / "images", frames(1))
     media.write_video(tmp_path / "elsewhere" / "a.gif", frames(2), 8)
     root = tmp_path / "source"
     root.mkdir()
     (root / "link").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere" / "back").symlink_to(root)
+    (root / "train").mkdir()
+    (root / "train" / "shared").symlink_to(tmp_path / "elsewhere")
     found = [path.relative_to(root) for path in video_folder.find_videos(root)]
-    assert list(map(str, found)) == ["link/a.gif", "link/images"]
+    assert list(map(str, found)) == [
+        "link/a.gif", "link/images", "train/shared/a.gif", "train/shared/images",
+    ]  # fmt: skip
 
 
 def test_a_name_that_is_not_text_is_written_in_escapes(tmp_path):

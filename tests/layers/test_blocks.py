@@ -68,3 +68,5 @@ def test_fewer_channels_than_groups_make_fewer_groups(rng):
 def test_channels_that_do_not_divide_raise():
     with pytest.raises(ValueError, match=r"Received: 4 groups for 6 channels"):
         GroupNorm(groups=4).build((None, 3, 3, 6))
+    with pytest.raises(ValueError, match=r"`groups` must be positive. Received: 0"):
+        GroupNorm(groups=0)

@@ -14,10 +14,11 @@ import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from tfvrnn.config import DataConfig, ModelConfig, UserError, prepared_folder
+from tfvrnn.config import DataConfig, ModelConfig, UserError
 from tfvrnn.data import record_writer, records
 from tfvrnn.data.record_writer import Prepared, Shard, Skipped
 from tfvrnn.data.source import Source
+from tfvrnn.prepared import prepared_folder
 
 FRAMES = 30
 SNIPPETS_A_SHARD = 32

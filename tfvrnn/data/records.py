@@ -12,8 +12,9 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from tfvrnn.config import DataConfig, ModelConfig, UserError, require_prepared
+from tfvrnn.config import DataConfig, ModelConfig, UserError
 from tfvrnn.data.source import Source
+from tfvrnn.prepared import require_prepared
 
 # Neighbours in a file are mixed within blocks of so many records; as many are held in memory.
 BLOCK = 256

@@ -16,10 +16,11 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from tfvrnn import simulator
-from tfvrnn.config import DataConfig, ModelConfig, UserError, prepared_folder
+from tfvrnn.config import DataConfig, ModelConfig, UserError
 from tfvrnn.data import record_writer, records
 from tfvrnn.data.record_writer import Prepared, Shard
 from tfvrnn.data.source import Source
+from tfvrnn.prepared import prepared_folder
 
 EPISODES_A_SHARD = 16
 

@@ -10,10 +10,11 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from tfvrnn import media
-from tfvrnn.config import DataConfig, ModelConfig, UserError, prepared_folder
+from tfvrnn.config import DataConfig, ModelConfig, UserError
 from tfvrnn.data import record_writer, records
 from tfvrnn.data.record_writer import Prepared, Shard, Skipped
 from tfvrnn.data.source import Source
+from tfvrnn.prepared import prepared_folder
 
 SPLITS = ("train", "validation", "test")
 MOST_A_SHARD = 8  # videos
@@ -165,15 +166,19 @@ def _with_times(timed):
 
 def find_videos(root: Path) -> list[Path]:
     """Video files and folders of images below a folder, by name."""
-    found, seen = [], set()
-    for folder, below, names in os.walk(root, followlinks=True):
-        if (real := os.path.realpath(folder)) in seen:  # a link to where the walk has been
-            below.clear()
+
+    def stop(error):
+        raise error
+
+    found = []
+    for name, below, names in os.walk(root, onerror=stop, followlinks=True):
+        folder = Path(name)
+        if folder.resolve() in [parent.resolve() for parent in folder.parents]:
+            below.clear()  # a link back to a folder above
             continue
-        seen.add(real)
-        paths = [Path(folder, name) for name in names]
+        paths = [folder / name for name in names]
         if any(path.suffix.lower() in media.IMAGES for path in paths):
-            found.append(Path(folder))
+            found.append(folder)
         found += [path for path in paths if path.suffix.lower() in ENDINGS]
     return sorted(found)
 

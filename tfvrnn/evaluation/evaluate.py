@@ -67,13 +67,13 @@ def evaluate_runs(
         run_dirs: folders of the runs; measured alike, or not at all.
         changes: {option of EvalConfig: value}, over the first run's own.
         protocol_file: JSON of an earlier result, whose settings and data are taken; measures
-            anew, into `<name>_again.json`.
+            anew, into `<name>_again.json`; no `changes` but of where things lie.
 
     Raises:
         UserError: no run there, a dataset that cannot be read, runs that cannot be measured
             alike, a protocol that another model or other weights of a metric had.
     """
-    if protocol_file and (other := set(changes or {}) - set(protocols.SETTINGS_ASIDE)):
+    if protocol_file and (other := set(changes or {}) - {"cache_dir", "lpips_trunk"}):
         flags = ", ".join(f"--eval.{name}" for name in sorted(other))
         raise UserError(f"a protocol has its own settings; beside it there is no {flags}")
     labels = [RunFolder(run_dir).path.resolve().name for run_dir in run_dirs]

@@ -43,7 +43,7 @@ class GroupNorm(keras.layers.Layer):
         As `inputs`.
 
     Raises:
-        ValueError: channels that do not divide into the groups.
+        ValueError: no groups, or channels that do not divide into them.
     """
 
     def __init__(self, groups=16, scale_initializer="ones", offset_initializer="zeros", **kwargs):

@@ -71,7 +71,7 @@ def frechet_distance(real, generated) -> float:
         generated: float `[M, D]`.
 
     Raises:
-        ValueError: fewer than two features, other shapes, values that are not finite.
+        ValueError: fewer than two features, unlike lengths, values that are not finite.
     """
     real, generated = _checked_pair(real, generated)
     distance = classifier_metrics().frechet_classifier_distance_from_activations

@@ -46,7 +46,7 @@ def export_sampler(
     Raises:
         UserError: no run or no whole checkpoint there, a version that is there already, a
             folder that cannot be written.
-        ValueError: a count below 1.
+        ValueError: a count below 1, a version of 2**63 or more.
     """
     config, model, step = load_run(run_dir, precision)
     card = {
