@@ -1,3 +1,4 @@
+import errno
 import gc
 
 import numpy as np
@@ -92,6 +93,22 @@ def test_a_pretrained_model_takes_no_other_runs_place(tmp_path):
     RunFolder(tmp_path).write_config(Config())
     with pytest.raises(UserError, match="holds another run"):
         copy_pretrained("smmnist", tmp_path)
+
+
+def test_a_copy_that_was_broken_off_goes_on(tmp_path, monkeypatch):
+    write = files.write_whole
+
+    def fill_up(path, content):
+        if list(tmp_path.iterdir()):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(path, content)
+
+    monkeypatch.setattr(files, "write_whole", fill_up)
+    with pytest.raises(OSError, match="No space left"):
+        copy_pretrained("smmnist", tmp_path)
+    monkeypatch.undo()
+    copy_pretrained("smmnist", tmp_path)
+    assert load_run(tmp_path)[2] == load_pretrained("smmnist")[2]
 
 
 @pytest.mark.parametrize("averaged", [False, True])

@@ -6,7 +6,6 @@ or folder at once.
 
 import datetime
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable
@@ -223,7 +222,9 @@ def copy_pretrained(name: str, folder: str | Path) -> None:
     if run.exists() and run.config_file.read_bytes() != source.config_file.read_bytes():
         raise UserError(f"{run.path} holds another run: move it away")
     run.check_writable()
-    shutil.copytree(source.path, folder, dirs_exist_ok=True)
+    run.path.mkdir(parents=True, exist_ok=True)
+    for file in source.path.iterdir():
+        files.write_whole(run.path / file.name, file.read_bytes())
 
 
 def keep_weights(run_dir: str | Path, folder: str | Path) -> Path:

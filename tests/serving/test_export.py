@@ -157,13 +157,14 @@ def test_seeds_must_be_as_many_as_contexts(drift):
         drift.call("serving_default", frames=drift.frames, seed=np.zeros(4, np.int32))
 
 
-def test_frames_of_another_shape_are_refused(drift):
+@pytest.mark.parametrize("scale", [(2, 2, 1), (1, 1, 2)])
+def test_frames_of_another_shape_are_refused(exported, scale):
     # In a model that was loaded, TensorFlow itself does not look at shapes.
-    frames = np.repeat(drift.frames[:1], 2, axis=2)
-    with pytest.raises(tf.errors.InvalidArgumentError):
-        drift.signatures["mean"](frames=tf.constant(frames))
-    with pytest.raises(tf.errors.InvalidArgumentError):
-        drift.signatures["serving_default"](frames=tf.constant(frames), seed=tf.constant([1]))
+    frames = np.tile(exported.frames, (1, 1, *scale))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="the shape of `frames`"):
+        exported.call("mean", frames=frames)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="the shape of `frames`"):
+        exported.call("serving_default", frames=frames, seed=exported.seeds)
 
 
 def test_saved_model_cli_lists_the_signatures(drift):

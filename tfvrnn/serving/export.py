@@ -113,7 +113,10 @@ def export_model(
             **(card or {}),
         }
         warmup.write(aside, name, model, sorted(signatures), batch_sizes)
-        number = _publish(aside, base, card, version)
+        # Another export may have taken the number that was free when this one began.
+        number = card["version"] = _free_version(base, version)
+        (aside / "assets.extra" / CARD).write_text(_to_json(card))
+        aside.rename(base / str(number))
         files.write_whole(base / CARD, _to_json(card))
         files.write_whole(base / "models.config", models_config(name))
         files.write_whole(base / "batching.config", batching_config(batch_sizes))
@@ -123,19 +126,6 @@ def export_model(
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return base / str(number)
-
-
-def _publish(aside: Path, base: Path, card: dict, version: int | None) -> int:
-    """Rename a whole version to its number, the next free one where another took it meanwhile."""
-    while True:
-        card["version"] = _free_version(base, version)
-        (aside / "assets.extra" / CARD).write_text(_to_json(card))
-        try:
-            aside.rename(base / str(card["version"]))
-            return card["version"]
-        except OSError:
-            if card["version"] not in versions(base):
-                raise
 
 
 def sampler_module(model, horizon: int, samples: int) -> tuple[tf.Module, dict[str, Callable]]:
@@ -184,9 +174,8 @@ def sampler_module(model, horizon: int, samples: int) -> tuple[tf.Module, dict[s
 
 def _context(frames, shape):
     """Pixels in [0, 1]; once it is saved and loaded, a function takes frames of any shape."""
-    same = tf.debugging.assert_equal(tf.shape(frames)[1:], shape, "the shape of `frames`")
-    with tf.control_dependencies([same]):
-        return tf.cast(frames, tf.float32) / 255.0
+    tf.debugging.assert_equal(tf.shape(frames)[1:], shape, "the shape of `frames`")
+    return tf.cast(frames, tf.float32) / 255.0
 
 
 def versions(base: Path) -> list[int]:

@@ -9,7 +9,6 @@ import numpy as np
 import tensorflow as tf
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
-from aiohttp.log import server_logger
 from google.protobuf import json_format
 from tensorflow_serving.apis import get_model_metadata_pb2, model_pb2
 
@@ -23,12 +22,15 @@ MODEL = "/v1/models/{name:[^/:]+}"
 PLACES = ("", "/versions/{version:[0-9]{1,19}}", "/labels/{label:[^/:]+}")
 
 
-def is_ours(record: logging.LogRecord) -> bool:
-    """Whether a log record tells of a fault of the server's, not of bytes that are no HTTP."""
+def log() -> logging.Logger:
+    """Where aiohttp reports: faults of the server's, but not bytes that are no HTTP."""
+    logger = logging.getLogger(__name__)
+    logger.addFilter(_is_ours)
+    return logger
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
     return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
-
-
-server_logger.addFilter(is_ours)
 
 
 class RestApi:

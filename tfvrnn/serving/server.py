@@ -17,7 +17,7 @@ from tfvrnn.program_config import ServeConfig
 from tfvrnn.serving.batcher import Batcher
 from tfvrnn.serving.grpc_service import add_services
 from tfvrnn.serving.manager import Manager
-from tfvrnn.serving.rest import RestApi
+from tfvrnn.serving.rest import RestApi, log
 
 # Seconds that requests in hand may take when the server stops.
 GRACE = 10
@@ -61,7 +61,11 @@ class Server:
         api = RestApi(self.manager, self.batcher, max_bytes, config.request_timeout)
         # A client that is gone is not computed for.
         self._rest = web.AppRunner(
-            api.app, access_log=None, handler_cancellation=True, shutdown_timeout=GRACE
+            api.app,
+            access_log=None,
+            logger=log(),
+            handler_cancellation=True,
+            shutdown_timeout=GRACE,
         )
         await self._rest.setup()
         await web.SockSite(self._rest, listening).start()
