@@ -113,10 +113,7 @@ def export_model(
             **(card or {}),
         }
         warmup.write(aside, name, model, sorted(signatures), batch_sizes)
-        # Another export may have taken the number that was free when this one began.
-        number = card["version"] = _free_version(base, version)
-        (aside / "assets.extra" / CARD).write_text(_to_json(card))
-        aside.rename(base / str(number))
+        number = _publish(aside, base, card, version)
         files.write_whole(base / CARD, _to_json(card))
         files.write_whole(base / "models.config", models_config(name))
         files.write_whole(base / "batching.config", batching_config(batch_sizes))
@@ -126,6 +123,14 @@ def export_model(
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return base / str(number)
+
+
+def _publish(aside: Path, base: Path, card: dict, version: int | None) -> int:
+    """Rename a whole version to its number: the next that is free now, not when it was begun."""
+    number = card["version"] = _free_version(base, version)
+    (aside / "assets.extra" / CARD).write_text(_to_json(card))
+    aside.rename(base / str(number))
+    return number
 
 
 def sampler_module(model, horizon: int, samples: int) -> tuple[tf.Module, dict[str, Callable]]:
