@@ -71,9 +71,15 @@ ROWS = {
         (None, 2, 8, 8, 8), ((2, 2, 8, 8, 8),), state(2, 8, 8, 8), 8,
     ),
     "latent_level": Row(
-        lambda dtype: layers.LatentLevel(8, (16,), 3, GROUPS, dtype=dtype),
+        lambda dtype: layers.LatentLevel(8, None, (16,), 3, GROUPS, dtype=dtype),
         (None, 8, 8, 8), ((2, 8, 8, 8), state(2, 8, 8, 8), ((2, 1, 1, 16),)),
         (((2, 8, 8, 8), (2, 8, 8, 8)), state(2, 8, 8, 8)), 18,
+    ),
+    "latent_level_with_feedback": Row(
+        lambda dtype: layers.LatentLevel(8, 5, (16,), 3, GROUPS, feedback=True, dtype=dtype),
+        (None, 8, 8, 8),
+        ((2, 8, 8, 8), state(2, 8, 8, 8), ((2, 1, 1, 16),), (2, 8, 8, 5)),
+        (((2, 8, 8, 5), (2, 8, 8, 5)), state(2, 8, 8, 8)), 22,
     ),
     "encoder_stage": Row(
         lambda dtype: EncoderStage(16, groups=GROUPS, dtype=dtype),
@@ -90,9 +96,16 @@ ROWS = {
         ((2, 16, 16, 1), STATES), 58,
     ),
     "vrnn": Row(
-        lambda dtype: VRNN((16, 16, 1), CHANNELS, 2, (1, 8), GROUPS, "bce", dtype=dtype),
+        lambda dtype: VRNN((16, 16, 1), CHANNELS, 2, (1, 8), groups=GROUPS, reconstruction="bce", dtype=dtype),
         None, ((2, 4, 16, 16, 1), [(2, 2, 1, 1, 16), (2, 2, 8, 8, 16)]),
         ({"reconstruction": (2,), "kl_1": (2,), "kl_8": (2,)}, (2, 2, 16, 16, 1)), 237,
+    ),
+    "vrnn_with_feedback": Row(
+        lambda dtype: VRNN(
+            (16, 16, 1), CHANNELS, 2, (1, 8), (10, 6), "own", GROUPS, "bce", dtype=dtype
+        ),
+        None, ((2, 4, 16, 16, 1), [(2, 2, 1, 1, 10), (2, 2, 8, 8, 6)]),
+        ({"reconstruction": (2,), "kl_1": (2,), "kl_8": (2,)}, (2, 2, 16, 16, 1)), 253,
     ),
     "conv_batch_norm": Row(
         lambda dtype: ConvBatchNorm(8, 4, 2, "same", True, dtype=dtype),

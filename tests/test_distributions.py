@@ -29,6 +29,24 @@ def test_kl_matches_scipy_free_closed_form_and_is_zero_of_itself(rng):
     np.testing.assert_allclose(q.kl_divergence(q), 0.0, atol=1e-6)
 
 
+def test_kl_of_gaussians_that_almost_agree_is_not_negative_and_exact(rng):
+    mean, variance = np.zeros(10_000, np.float32), rng.uniform(1e-6, 3.0, 10_000)
+    q = DiagonalGaussian(mean, variance.astype(np.float32))
+    p = DiagonalGaussian(mean, (variance * (1 + rng.normal(0, 1e-4, 10_000))).astype(np.float32))
+    r = np.log(q.variance.astype(np.float64)) - np.log(p.variance.astype(np.float64))
+    found = q.kl_divergence(p).numpy()
+    assert found.min() > -1e-10
+    np.testing.assert_allclose(found, 0.5 * (np.expm1(r) - r), atol=2e-9)
+
+
+def test_kl_stays_finite_where_a_variance_is_at_its_minimum():
+    tiny, wide = (
+        DiagonalGaussian(np.zeros(1, np.float32), np.full(1, v, np.float32)) for v in (1e-6, 1e4)
+    )
+    np.testing.assert_allclose(tiny.kl_divergence(wide), [0.5 * (np.log(1e10) - 1)], rtol=1e-5)
+    np.testing.assert_allclose(wide.kl_divergence(tiny), [0.5e10], rtol=1e-5)
+
+
 def test_samples_have_the_mean_and_variance(rng):
     p = gaussian(rng)
     x = np.asarray(p.sample(rng.normal(size=(200_000, 5)).astype(np.float32)))

@@ -40,10 +40,7 @@ def test_every_weight_of_a_run_is_loaded(family, averaged, tmp_path, rng):
         for average in averages.averages:
             average.assign(average + 1.0)
         Checkpoints(folder, model, optimizer, averages).save()
-        trained = {weight.path for weight in model.trainable_weights}
-        expected = [
-            value + (weight.path in trained) for value, weight in zip(expected, model.weights)
-        ]
+        expected = [value + 1.0 for value in expected]
     _, loaded, _ = load_run(folder.path)
     for weight, value in zip(loaded.weights, expected):
         np.testing.assert_array_equal(weight.numpy(), value.astype(np.float32), weight.path)

@@ -14,6 +14,8 @@ import typing
 from dataclasses import dataclass, field
 
 SMALLEST_CONV_MAP = 8
+# Values of a group, which are channels at 1x1: a group of two is normalised to its two signs.
+MINIMUM_GROUP = 4
 KINDS = {bool: bool, int: numbers.Integral, float: numbers.Real, str: (str, os.PathLike)}
 DATASETS = ("smmnist", "bair", "cityscapes", "video_folder", "sim_push")
 
@@ -83,6 +85,17 @@ class ModelConfig:
     latent_resolutions: tuple[int, ...] | None = option(
         None, "Resolutions of the latent levels, coarsest first; 1 alone: no hierarchy."
     )
+    latent_channels: tuple[int, ...] | None = option(
+        None,
+        "Channels of the latents of each level, coarsest first. Default: as many as the encoder "
+        "has at that resolution. The release has 10 without hierarchy.",
+    )
+    latent_feedback: str = option(
+        "none",
+        "own: prior and posterior also see their own level's earlier latents, as eqs. 7 and 8 of "
+        "the paper are written; none: as the release.",
+        ("none", "own"),
+    )
     groups: int = option(16, "Groups of a group normalisation; 16 in the paper.")
     reconstruction: str = option(
         "l1", "Reconstruction term, summed over pixels.", ("l1", "l2", "bce")
@@ -102,6 +115,12 @@ class ModelConfig:
     prednet_extrapolate: bool = option(
         False, "prednet: the second phase, on its own predictions after the context."
     )
+    prednet_feedback: str = option(
+        "previous",
+        "prednet: the prediction that stands for a frame after the context: previous, that of the "
+        "step before (the official code), or own, that of the same step.",
+        ("previous", "own"),
+    )
 
     def __post_init__(self):
         check_fields(self)
@@ -117,6 +136,7 @@ class ModelConfig:
         )
         if self.latent_resolutions is not None:
             self._check_latent_resolutions()
+        self._check_latent_channels()
         require(
             len(self.prednet_stacks) == 3 and min(self.prednet_stacks) >= 1,
             "`prednet_stacks` must be three numbers of channels.",
@@ -141,6 +161,24 @@ class ModelConfig:
             levels,
         )
 
+    def _check_latent_channels(self):
+        channels, levels = self.latent_channels, self.resolved_latent_resolutions
+        if channels is None:
+            return
+        require(
+            len(channels) == len(levels) and min(channels) >= 1,
+            f"`latent_channels` must be {len(levels)} positive numbers, one per latent level.",
+            channels,
+        )
+        # Means and raw variances are normalised together.
+        least = MINIMUM_GROUP // 2
+        require(
+            levels[0] != 1 or channels[0] >= least,
+            f"`latent_channels` must be at least {least} at 1x1, as a normalisation over fewer "
+            "values leaves only their signs.",
+            channels,
+        )
+
     def _check_groups(self):
         for channels in self.encoder_channels.values():
             groups = min(self.groups, channels)
@@ -152,9 +190,9 @@ class ModelConfig:
             )
         top = self.encoder_channels[1]
         require(
-            top // min(self.groups, top) >= 2,
-            f"`width` must leave at least 2 of the {top} channels at 1x1 to a group, as a group "
-            "of one value normalises everything away.",
+            top // min(self.groups, top) >= MINIMUM_GROUP,
+            f"`groups` must leave at least {MINIMUM_GROUP} of the {top} channels at 1x1 to each "
+            "group, as a group of one or two values normalises everything away.",
             f"width={self.width}, groups={self.groups}",
         )
 

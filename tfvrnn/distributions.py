@@ -11,7 +11,7 @@ class DiagonalGaussian(NamedTuple):
     """A Gaussian with a diagonal covariance, one dimension per element.
 
         sample = mean + sqrt(variance) * noise
-        KL(q || p) = (log(vp / vq) + (vq + (mq - mp)^2) / vp - 1) / 2
+        KL(q || p) = (exp(r) - 1 - r + (mq - mp)^2 / vp) / 2,  r = log(vq / vp)
 
     Source: Kingma and Welling, "Auto-Encoding Variational Bayes", 2014, appendix B.
 
@@ -39,5 +39,6 @@ class DiagonalGaussian(NamedTuple):
     def kl_divergence(self, other: "DiagonalGaussian"):
         """KL(self || other) of every dimension by itself, in nats, of the shape of `mean`."""
         squared_distance = ops.square(self.mean - other.mean)
-        log_ratio = ops.log(other.variance) - ops.log(self.variance)
-        return 0.5 * (log_ratio + (self.variance + squared_distance) / other.variance - 1.0)
+        # expm1 keeps the digits that vq / vp - 1 cancels where the two Gaussians almost agree.
+        log_ratio = ops.log(self.variance) - ops.log(other.variance)
+        return 0.5 * (ops.expm1(log_ratio) - log_ratio + squared_distance / other.variance)

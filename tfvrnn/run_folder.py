@@ -187,7 +187,7 @@ def load_run(run_dir: str | Path, precision: str = "float32"):
     if folder.weights.is_file():
         return config, model, _read_weights(folder.weights, model)
     step = tf.Variable(0, dtype=tf.int64)
-    averages = [weight.value for weight in model.trainable_variables]
+    averages = flat_weights(model)
 
     def restore(path):
         check_weights(path, model)

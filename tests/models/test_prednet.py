@@ -46,8 +46,12 @@ def pool(x):
     return x.reshape(n, h // 2, 2, w // 2, 2, c).max(axis=(2, 4))
 
 
-def reference(model, frames, extrapolate=False):
-    """(predictions, errors by time and layer), float64."""
+def reference(model, frames, feedback=None):
+    """(predictions, errors by time and layer), float64.
+
+    With `feedback`, the prediction of this ('own') or the last step ('previous') stands for each
+    frame after the context.
+    """
     weights = [[np.asarray(w, np.float64) for w in unit.get_weights()] for unit in model.units]
     sizes, side = (SHAPE[-1], *STACKS), SHAPE[0]
     r, c, e = [], [], []
@@ -66,7 +70,9 @@ def reference(model, frames, extrapolate=False):
             r[level] = hard(o) * np.tanh(c[level])
         predicted = np.minimum(relu(conv_same(r[0], *weights[0][2:4])), 1)
         predictions.append(predicted)
-        a = predicted if extrapolate and t >= FIRST else frames[:, t].astype(np.float64)
+        a = frames[:, t].astype(np.float64)
+        if feedback and t >= FIRST:
+            a = predictions[t if feedback == "own" else t - 1]
         for level in range(4):
             ahat = relu(conv_same(r[level], *weights[level][2:4]))
             ahat = np.minimum(ahat, 1) if level == 0 else ahat
@@ -90,13 +96,14 @@ def test_terms_and_predictions_are_the_references(model, frames, loss, weights):
     np.testing.assert_allclose(terms["reconstruction"], expected, rtol=1e-5)
 
 
-def test_the_second_phase_feeds_itself_after_the_context(model, frames):
-    second = PredNet(SHAPE, FIRST, extrapolate=True, stacks=STACKS)
+@pytest.mark.parametrize("feedback", ["previous", "own"])
+def test_the_second_phase_feeds_itself_after_the_context(model, frames, feedback):
+    second = PredNet(SHAPE, FIRST, extrapolate=True, feedback=feedback, stacks=STACKS)
     second.set_weights(model.get_weights())
     terms, predictions = second.training_terms(frames, [])
-    expected, _ = reference(model, frames, extrapolate=True)
+    expected, _ = reference(model, frames, feedback)
     np.testing.assert_allclose(predictions, expected[:, FIRST:], atol=1e-5)
-    loss = np.abs(expected[:, 1:] - frames[:, 1:]).mean(axis=(1, 2, 3, 4))
+    loss = 0.5 * np.abs(expected[:, 1:] - frames[:, 1:]).mean(axis=(1, 2, 3, 4))
     np.testing.assert_allclose(terms["reconstruction"], loss, rtol=1e-5)
     # As sampling does.
     state, rolled = second.begin(frames[:, :FIRST]), []
@@ -104,6 +111,13 @@ def test_the_second_phase_feeds_itself_after_the_context(model, frames):
         state, frame = second.step(state, None, mean=True)
         rolled.append(frame)
     np.testing.assert_allclose(np.stack(rolled, 1), predictions, atol=1e-5)
+
+
+def test_the_official_feedback_is_the_default_and_differs_from_its_own(model, frames):
+    assert build_model(ModelConfig(family="prednet", image_size=8)).feedback == "previous"
+    previous, own = (reference(model, frames, feedback)[0] for feedback in ("previous", "own"))
+    np.testing.assert_array_equal(previous[:, :3], own[:, :3])
+    assert np.abs(previous[:, 3] - own[:, 3]).max() > 1e-3
 
 
 def test_begin_render_observe_give_the_frames_of_training_terms(model, frames):
@@ -133,6 +147,6 @@ def test_number_of_parameters_and_the_copys_error(frames):
     )
     second_phase = PredNet(SHAPE, FIRST, stacks=STACKS, extrapolate=True)
     np.testing.assert_allclose(
-        second_phase.reconstruction_term(frames[:, 2:], copied), 2 * expected, rtol=1e-5
+        second_phase.reconstruction_term(frames[:, 2:], copied), expected, rtol=1e-5
     )
     assert model.counted_frames(7) == 1  # a mean over time

@@ -16,6 +16,20 @@ def model():
     return model
 
 
+@pytest.fixture(scope="module")
+def fed_back():
+    """A model whose levels see their own earlier latents, of other channels than the encoder's."""
+    config = ModelConfig(**SMALL, latent_feedback="own", latent_channels=(10, 6, 4))
+    model = build_model(config, seed=3)
+    awaken(model)
+    return model
+
+
+@pytest.fixture(params=["model", "fed_back"])
+def either(request):
+    return request.getfixturevalue(request.param)
+
+
 def awaken(model):
     """The latents' last scales start at 0, where nothing depends on anything."""
     rng = np.random.default_rng(1)
@@ -84,7 +98,8 @@ def test_a_perfect_copy_costs_nothing(kind):
     assert float(model.reconstruction_term(frames, frames)[0]) == 0.0
 
 
-def test_begin_render_observe_give_the_frames_of_training_terms(model):
+def test_begin_render_observe_give_the_frames_of_training_terms(either):
+    model = either
     frames, noise = make_inputs(model)
     _, predictions = model.training_terms(frames, noise)
     latents, _ = model.infer_latents(frames, noise)
@@ -95,7 +110,8 @@ def test_begin_render_observe_give_the_frames_of_training_terms(model):
         state = model.observe(state, frames[:, 2 + t])
 
 
-def test_step_is_draw_render_observe(model):
+def test_step_is_draw_render_observe(either):
+    model = either
     frames, noise = make_inputs(model)
     noise = [z[:, 0] for z in noise]
     start = model.begin(frames[:, :2])
@@ -192,11 +208,85 @@ def test_the_priors_higher_levels_are_conditioned_on_the_posteriors_samples(mode
         assert np.abs(first[resolution] - second[resolution]).max() > 1e-5
 
 
-def test_posterior_almost_equals_prior_at_the_start():
-    model = build_model(ModelConfig(**SMALL))
+@pytest.mark.parametrize("latent_feedback", ["none", "own"])
+def test_posterior_almost_equals_prior_at_the_start(latent_feedback):
+    model = build_model(ModelConfig(**SMALL, latent_feedback=latent_feedback))
     frames, noise = make_inputs(model)
     terms, _ = model.training_terms(frames, noise)
     assert sum(float(tf.reduce_mean(v)) for k, v in terms.items() if k != "reconstruction") < 0.1
+
+
+def steps_of_a_level(model, network, frames, latents, level):
+    """The means that a level gives step by step, with its own and the lower levels' samples."""
+    level_of = getattr(model, f"{network}_levels")[level]
+    maps = model._encode(frames)[model.latent_resolutions[level]]
+    begins = getattr(model, f"{network}_begins")
+    state, means = begins[level](maps[:, :2]), []
+    for t in range(HORIZON):
+        earlier = latents[level][:, t - 1] if t else tf.zeros_like(latents[level][:, 0])
+        seen = maps[:, 2 + t] if network == "posterior" else maps[:, 1 + t]
+        lower = [z[:, t] for z in latents[:level]]
+        distribution, state = level_of(seen, state, lower, earlier)
+        means.append(distribution)
+    return means
+
+
+@pytest.mark.parametrize("level", [0, 1, 2])
+def test_feedback_over_all_frames_equals_steps(fed_back, level):
+    frames, noise = make_inputs(fed_back)
+    latents, kl = fed_back.infer_latents(frames, noise)
+    posterior, prior = (
+        steps_of_a_level(fed_back, network, frames, latents, level)
+        for network in ("posterior", "prior")
+    )
+    found = kl[fed_back.latent_resolutions[level]]
+    for t in range(HORIZON):
+        z = posterior[t].sample(noise[level][:, t])
+        np.testing.assert_allclose(latents[level][:, t], z, atol=1e-4)
+        expected = posterior[t].kl_divergence(prior[t])
+        np.testing.assert_allclose(found[:, t], expected, atol=1e-3, rtol=1e-3)
+
+
+def test_the_prior_sees_its_own_earlier_latent_and_not_the_frame(fed_back):
+    """z_{t-1} reaches the prior at t, at every level; x_t and z_t do not."""
+    frames, noise = make_inputs(fed_back)
+    latents, _ = fed_back.infer_latents(frames, noise)
+    for level in range(3):
+        with tf.GradientTape() as tape:
+            tape.watch([frames, *latents])
+            means = steps_of_a_level(fed_back, "prior", frames, latents, level)
+            loss = tf.reduce_sum(means[1].mean ** 2)  # step 1 predicts frame 3
+        by_frame, *by_latent = tape.gradient(loss, [frames, *latents])
+        assert np.all(np.abs(by_frame[:, 3:]) == 0)
+        assert np.abs(by_frame[:, 2]).max() > 0
+        own = np.abs(by_latent[level]).max(axis=(0, 2, 3, 4))
+        assert own[0] > 0 and np.all(own[1:] == 0)
+
+
+def test_a_drawn_latent_reaches_the_next_draw_through_the_prior(fed_back):
+    frames, noise = make_inputs(fed_back)
+    noise = [z[:, 0] for z in noise]
+    state = fed_back.begin(frames[:, :2])
+    for z, shape in zip(state.latents, fed_back.noise_shapes(2, 1)):
+        assert z.shape == (shape[0], *shape[2:]) and not np.any(z)
+    state, latents = fed_back.draw(state, noise)
+    rendered, _ = fed_back.render(state, latents)
+    _, expected = fed_back.draw(rendered, noise)
+    changed = rendered._replace(latents=tuple(z + 1.0 for z in rendered.latents))
+    _, found = fed_back.draw(changed, noise)
+    for a, b in zip(expected, found):
+        assert np.abs(a - b).max() > 1e-3
+
+
+@pytest.mark.parametrize("latent_channels", [(10,), (2,), (64,)])
+def test_the_number_of_latent_channels_can_be_chosen(latent_channels):
+    options = SMALL | dict(latent_resolutions=(1,), latent_channels=latent_channels)
+    model = build_model(ModelConfig(**options))
+    assert model.noise_shapes(3, 2) == [(3, 2, 1, 1, *latent_channels)]
+    frames, noise = make_inputs(model)
+    assert model.latent_kl(frames, noise)[1].shape == (2, HORIZON, 1, 1, *latent_channels)
+    # At least four values per group at 1x1.
+    assert 2 * latent_channels[0] // model.prior_levels[0].head.groups >= 4
 
 
 def test_each_latent_reaches_the_frame(model):

@@ -155,11 +155,23 @@ def test_moving_averages_follow_the_weights_and_can_be_swapped_in():
         np.testing.assert_allclose(a, b + 1.0, rtol=1e-6)
 
 
+def test_moving_averages_follow_moving_statistics_too():
+    model = keras.Sequential([keras.layers.BatchNormalization()])
+    model.build((None, 3))
+    averages = MovingAverages(model, 0.75)
+    model.layers[0].moving_mean.assign([4.0, 0.0, 8.0])
+    averages.update()
+    with averages.swapped_in():
+        np.testing.assert_allclose(model.layers[0].moving_mean, [1.0, 0.0, 2.0])
+    np.testing.assert_allclose(model.layers[0].moving_mean, [4.0, 0.0, 8.0])
+
+
 def test_the_releases_rule_scales_and_ramps_the_learning_rate():
     config = TrainConfig(learning_rate=1e-4, scale_learning_rate=True, epoch_videos=640)
     rate = make_schedule(config, batch_size=64)
-    assert float(rate(0)) == pytest.approx(4e-4 / 50)  # 5 epochs of 10 steps
-    assert float(rate(24)) == pytest.approx(2e-4)
+    assert float(rate(0)) == pytest.approx(1e-4 + 3e-4 / 50)  # 5 epochs of 10 steps
+    assert float(rate(24)) == pytest.approx(2.5e-4)
     assert float(rate(49)) == float(rate(10**6)) == pytest.approx(4e-4)
     given = dataclasses.replace(config, warmup_steps=4)
-    assert float(make_schedule(given, 16)(1)) == pytest.approx(5e-5)
+    assert float(make_schedule(given, 64)(1)) == pytest.approx(2.5e-4)
+    assert float(make_schedule(given, 16)(1)) == pytest.approx(1e-4)

@@ -130,8 +130,15 @@ class ConvLSTMCell(keras.layers.Layer):
         Equal to T calls. The inputs' part of the gates is free of recurrence and computed for
         all frames together; only the hidden's part runs in a loop.
         """
+        return self.recur(self.gates_sequence(inputs), state)
+
+    def gates_sequence(self, inputs):
+        """Compute the inputs' part of the gates of all steps, `[B, T, H, W, 4 F]`."""
         gates = self.inputs_to_gates(tensor_ops.fold_time(inputs))
-        gates = tensor_ops.unfold_time(gates, inputs.shape[1])
+        return tensor_ops.unfold_time(gates, inputs.shape[1])
+
+    def recur(self, gates, state):
+        """Run the recurrence over the inputs' part of the gates: hidden `[B, T, H, W, F]`."""
         loop = keras.layers.RNN(self.recurrence, return_sequences=True, dtype=self.dtype_policy)
         return loop(gates, initial_state=list(state))
 

@@ -4,83 +4,202 @@ import keras
 from keras import ops
 
 from tfvrnn import tensor_ops
+from tfvrnn.config import MINIMUM_GROUP
 from tfvrnn.distributions import DiagonalGaussian
 from tfvrnn.layers.blocks import ConvNorm
-from tfvrnn.layers.conv_lstm import ConvLSTMCell
+from tfvrnn.layers.conv_lstm import ConvLSTMCell, ConvLSTMState
+
+
+def head_groups(channels: int, groups: int, least: int = 1) -> int:
+    """The most groups, up to `groups`, of equally many and at least `least` of the channels."""
+    most = min(groups, max(1, channels // least))
+    return max(n for n in range(1, most + 1) if channels % n == 0)
 
 
 class LatentLevel(keras.layers.Layer):
     """One level of the densely connected latent hierarchy, of the prior or of the posterior.
 
-        hidden_t = ConvLSTM(GN(Conv1(E)))          E: E_{t-1} for the prior, E_t for the posterior
+        gates_t = GN(Conv(GN(Conv1(E))))            E: E_{t-1} for the prior, E_t for the posterior
+        gates_t += GN(Conv(z_{t-1}^l))              with `feedback` only; z_0 = 0
+        hidden_t = ConvLSTM(gates_t)
         mean, raw = split(GN(Conv1(concat(hidden_t, z_t^1 .. z_t^{l-1}))))
         z_t^l ~ N(mean, softplus(raw) + 1e-6)
 
-    with the lower levels' samples upsampled nearest to this resolution. The recurrence reads
-    encoder maps alone. The last GroupNorm starts at scale 0 with small offsets (normal, standard
-    deviation 1e-3), so that posterior and prior are almost equal at the start.
+    with the lower levels' samples upsampled nearest to this resolution. Without `feedback`, the
+    recurrence reads encoder maps only. The last GroupNorm starts at scale 0 with small offsets
+    (normal, standard deviation 1e-3), so that posterior and prior are almost equal at the start.
 
-    Source: paper, eqs. 7 and 8 (dense connections), Fig. B.3; see docs/model.md for what the
-    figure leaves open.
+    Source: paper, eqs. 7 and 8 (dense connections; `feedback` is their z_{<t}^l), Fig. B.3. See
+    docs/model.md for the choices that the figure leaves open.
 
     Args:
-        filters: int, channels Z of the latent, and of the recurrence.
-        lower_filters: tuple of int, channels of the levels below, coarsest first.
+        filters: int, channels F of the recurrence.
+        latent_filters: int, channels Z of the latent; `filters` by default.
+        lower_filters: tuple of int, latent channels of the levels below, coarsest first.
         kernel_size: int, side of the ConvLSTM's kernels.
-        groups: int, see `GroupNorm`.
+        groups: int, see `GroupNorm`. The last norm has fewer where they do not divide its
+            channels, or leave a group less than four of them at 1x1 (where `kernel_size` is 1).
+        feedback: bool, whether the gates see the level's own previous sample.
 
     Call arguments:
         maps: float `[B, r, r, C]`.
-        state: ConvLSTMState of `[B, r, r, Z]`.
+        state: ConvLSTMState of `[B, r, r, F]`.
         lower: list of the lower levels' samples, each `[B, r', r', Z']`.
+        latent: float `[B, r, r, Z]`, this level's previous sample; with `feedback` only.
 
     Returns:
         (DiagonalGaussian of float32 `[B, r, r, Z]`, ConvLSTMState).
     """
 
-    def __init__(self, filters, lower_filters=(), kernel_size=3, groups=16, **kwargs):
+    def __init__(
+        self,
+        filters,
+        latent_filters=None,
+        lower_filters=(),
+        kernel_size=3,
+        groups=16,
+        feedback=False,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.filters = filters
+        self.latent_filters = latent_filters or filters
         self.lower_filters = tuple(lower_filters)
         self.kernel_size = kernel_size
         self.groups = groups
         options = dict(groups=groups, dtype=self.dtype_policy)
         self.enter = ConvNorm(filters, 1, **options)
         self.cell = ConvLSTMCell(filters, kernel_size, **options)
+        self.feedback = ConvNorm(4 * filters, kernel_size, **options) if feedback else None
+        least = MINIMUM_GROUP if kernel_size == 1 else 1
         self.head = ConvNorm(
-            2 * filters,
+            2 * self.latent_filters,
             1,
+            head_groups(2 * self.latent_filters, groups, least),
             scale_initializer="zeros",
             offset_initializer=keras.initializers.RandomNormal(stddev=1e-3),
-            **options,
+            dtype=self.dtype_policy,
         )
 
-    def build(self, maps_shape, state_shape=None, lower_shape=None):
-        inner_shape = (*maps_shape[:-1], self.filters)
+    def build(self, maps_shape, state_shape=None, lower_shape=None, latent_shape=None):
+        pixels = maps_shape[:-1]
         self.enter.build(maps_shape)
-        self.cell.build(inner_shape)
-        self.head.build((*maps_shape[:-1], self.filters + sum(self.lower_filters)))
+        self.cell.build((*pixels, self.filters))
+        if self.feedback:
+            self.feedback.build((*pixels, self.latent_filters))
+        self.head.build((*pixels, self.filters + sum(self.lower_filters)))
 
-    def call(self, maps, state, lower=()):
-        hidden, state = self.cell(self.enter(maps), state)
-        return self.distribution(hidden, lower), state
+    def call(self, maps, state, lower=(), latent=None):
+        gates = self.cell.inputs_to_gates(self.enter(maps))
+        if self.feedback:
+            gates += self.feedback(latent)
+        hidden, state = self.cell.recurrence(gates, state)
+        return self.distribution(hidden, lower), ConvLSTMState(*state)
 
-    def hidden_sequence(self, maps, state):
-        """The recurrence over all steps: maps `[B, T, r, r, C]` to hidden `[B, T, r, r, Z]`."""
-        entered = self.enter(tensor_ops.fold_time(maps))
-        return self.cell.sequence(tensor_ops.unfold_time(entered, maps.shape[1]), state)
+    def infer(self, maps, state, lower, noise):
+        """Draw all steps: the posterior's way through a video.
+
+        Args:
+            maps: float `[B, T, r, r, C]`.
+            state: the initial ConvLSTMState.
+            lower: the lower levels' samples, each `[B T, r', r', Z']`.
+            noise: float `[B, T, r, r, Z]`, standard normal.
+
+        Returns:
+            (DiagonalGaussian, samples), float32 `[B T, r, r, Z]`.
+        """
+        if not self.feedback:
+            distribution = self.sequence(maps, state, lower)
+            return distribution, distribution.sample(tensor_ops.fold_time(noise))
+        steps = maps.shape[1]
+        inputs_BTHWX = ops.concatenate(
+            [
+                self._gates(maps),
+                *[tensor_ops.unfold_time(z, steps) for z in self._upsampled(lower, maps.shape[2])],
+                noise,
+            ],
+            axis=-1,
+        )
+        loop = keras.layers.RNN(_DrawingStep(self), return_sequences=True)
+        outputs = tensor_ops.fold_time(
+            loop(inputs_BTHWX, initial_state=[*state, ops.zeros_like(noise[:, 0])])
+        )
+        raw, samples = ops.split(outputs, [2 * self.latent_filters], axis=-1)
+        return DiagonalGaussian.from_raw(raw), samples
+
+    def sequence(self, maps, state, lower, latents=None):
+        """The Gaussians of all steps, given the samples: the prior's way through a video.
+
+        Args:
+            maps, state, lower: as for `infer`.
+            latents: float `[B, T, r, r, Z]`, this level's samples; with `feedback` only.
+
+        Returns:
+            DiagonalGaussian of float32 `[B T, r, r, Z]`.
+        """
+        hidden = self.hidden_sequence(maps, state, latents)
+        return self.distribution(tensor_ops.fold_time(hidden), lower)
+
+    def hidden_sequence(self, maps, state, latents=None):
+        """Run the recurrence over all steps: `[B, T, r, r, C]` to hidden `[B, T, r, r, F]`."""
+        gates = self._gates(maps)
+        if self.feedback:
+            # Step t sees the sample of t - 1, the first step zeros.
+            earlier = ops.split(latents, [latents.shape[1] - 1], axis=1)[0]
+            earlier = ops.concatenate([ops.zeros_like(latents[:, :1]), earlier], axis=1)
+            fed_back = self.feedback(tensor_ops.fold_time(earlier))
+            gates += tensor_ops.unfold_time(fed_back, maps.shape[1])
+        return self.cell.recur(gates, state)
 
     def distribution(self, hidden, lower=()):
         """The level's Gaussian, given its hidden map and the lower levels' samples `[N, ...]`."""
-        resolution = hidden.shape[1]
-        lower = [ops.cast(tensor_ops.upsample_nearest(z, resolution), hidden.dtype) for z in lower]
-        return DiagonalGaussian.from_raw(self.head(ops.concatenate([hidden, *lower], axis=-1)))
+        return DiagonalGaussian.from_raw(self._raw(hidden, self._upsampled(lower, hidden.shape[1])))
+
+    def _gates(self, maps):
+        """The maps' part of the gates of all steps, `[B, T, r, r, 4 F]`."""
+        entered = self.enter(tensor_ops.fold_time(maps))
+        return self.cell.gates_sequence(tensor_ops.unfold_time(entered, maps.shape[1]))
+
+    def _raw(self, hidden, lower):
+        return self.head(ops.concatenate([hidden, *lower], axis=-1))
+
+    def _upsampled(self, lower, resolution):
+        return [
+            ops.cast(tensor_ops.upsample_nearest(z, resolution), self.compute_dtype) for z in lower
+        ]
 
     def get_config(self):
         return {
             **super().get_config(),
             "filters": self.filters,
+            "latent_filters": self.latent_filters,
             "lower_filters": self.lower_filters,
             "kernel_size": self.kernel_size,
             "groups": self.groups,
+            "feedback": self.feedback is not None,
         }
+
+
+class _DrawingStep(keras.layers.Layer):
+    """One step of a level with feedback as a cell for `keras.layers.RNN`, the draw included.
+
+    Inputs are [gates, upsampled lower samples, noise], outputs [raw, sample], concatenated over
+    channels, as `keras.layers.RNN` takes and returns one tensor.
+    """
+
+    def __init__(self, level):
+        super().__init__(dtype=level.dtype_policy)
+        self.level = level
+        self.state_size = [level.filters, level.filters, level.latent_filters]
+
+    def call(self, inputs, state):
+        level = self.level
+        hidden, cell, latent = state
+        gates, lower, noise = ops.split(
+            inputs, [4 * level.filters, 4 * level.filters + sum(level.lower_filters)], axis=-1
+        )
+        gates += level.feedback(latent)
+        hidden, [hidden, cell] = level.cell.recurrence(gates, [hidden, cell])
+        raw = level._raw(hidden, [lower])
+        latent = DiagonalGaussian.from_raw(raw).sample(noise)
+        return ops.concatenate([raw, latent], axis=-1), [hidden, cell, latent]

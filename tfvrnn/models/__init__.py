@@ -20,6 +20,8 @@ def _build_vrnn(config: ModelConfig, dtype, remat) -> VRNN:
         channels=config.encoder_channels,
         context_frames=config.context_frames,
         latent_resolutions=config.resolved_latent_resolutions,
+        latent_channels=config.latent_channels,
+        latent_feedback=config.latent_feedback,
         groups=config.groups,
         reconstruction=config.reconstruction,
         remat=remat,
@@ -44,6 +46,7 @@ def _build_prednet(config: ModelConfig, dtype, remat) -> PredNet:
         context_frames=config.context_frames,
         loss=config.prednet_loss,
         extrapolate=config.prednet_extrapolate,
+        feedback=config.prednet_feedback,
         stacks=config.prednet_stacks,
         dtype=dtype,
     )

@@ -12,12 +12,17 @@ LAYER_WEIGHTS = {"L0": (1.0, 0.0, 0.0, 0.0), "Lall": (1.0, 0.1, 0.1, 0.1)}
 
 
 class PredNetState(NamedTuple):
-    """Of every layer, from the image up: hidden and cell of R `[B, r, r, R]`, error E
-    `[B, r, r, 2 A]`."""
+    """The state of every layer, from the image up, and the last two predictions.
+
+    hidden and cell of R `[B, r, r, R]`, error E `[B, r, r, 2 A]`; prediction and the previous one,
+    float32 `[B, H, W, C]`.
+    """
 
     hidden: tuple[Any, ...]
     cell: tuple[Any, ...]
     error: tuple[Any, ...]
+    prediction: Any
+    previous: Any
 
 
 def hard_sigmoid(x):
@@ -99,17 +104,22 @@ class PredNet(VideoPredictor):
 
     'reconstruction' is PredNet's own loss: mean error of each layer, weighted by layer, over
     time 0 for the first frame and 1 / (T - 1) for each other. With `extrapolate`, the second
-    phase: from n_ctx on its own prediction is its input, and the loss is the mean absolute error
-    of all predicted pixels.
+    phase: predictions stand for the frames from n_ctx on, and the loss is half the mean absolute
+    error of all predicted pixels, on the first phase's scale.
 
-    Source: as `PredNetUnit`; deviations: in extrapolation a prediction stands for the very frame
-    that it predicts (the authors' code hands on the one before).
+    After the context the model extrapolates. With `feedback` 'previous', the prediction made one
+    step earlier stands for the frame of each step. With 'own', the prediction of the same step
+    does, so that the error at the image is 0.
+
+    Source: as `PredNetUnit`, and the authors' code for the second phase and `feedback='previous'`.
+    Deviations: see docs/baselines.md.
 
     Args:
         image_shape: (S, S, C), S divisible by 8.
         context_frames: int, n_ctx.
         loss: 'L0' (the image's error alone) or 'Lall' (a tenth of the others' too).
         extrapolate: bool, whether training is of the second phase.
+        feedback: 'previous' or 'own', see above.
         stacks: channels of the three layers above the image.
     """
 
@@ -121,6 +131,7 @@ class PredNet(VideoPredictor):
         context_frames,
         loss="Lall",
         extrapolate=False,
+        feedback="previous",
         stacks=(48, 96, 192),
         **kwargs,
     ):
@@ -129,6 +140,7 @@ class PredNet(VideoPredictor):
         self.context_frames = context_frames
         self.error_weights = loss
         self.extrapolate = extrapolate
+        self.feedback = feedback
         self.stacks = tuple(stacks)
         filters = (self.image_shape[-1], *self.stacks)
         above = (*filters[1:], 0)
@@ -151,14 +163,16 @@ class PredNet(VideoPredictor):
         state, predictions, errors = self._zero_state(frames[:, 0]), [], []
         for time in range(steps):
             state, predicted = self.render(state, [])
-            own = self.extrapolate and time >= first
-            state = self.observe(state, predicted if own else frames[:, time])
+            if self.extrapolate and time >= first:
+                state = self.observe(state, self._stand_in(state))
+            else:
+                state = self.observe(state, frames[:, time])
             predictions.append(predicted)
             errors.append(self._weighted_error(state.error))
         predictions = ops.stack(predictions, axis=1)
         if self.extrapolate:
             targets = ops.cast(frames[:, 1:], "float32")
-            loss = ops.mean(ops.abs(predictions[:, 1:] - targets), axis=(1, 2, 3, 4))
+            loss = ops.mean(ops.abs(predictions[:, 1:] - targets), axis=(1, 2, 3, 4)) / 2.0
         else:
             loss = sum(errors[1:]) / max(1, steps - 1)
         return {"reconstruction": loss}, predictions[:, first:]
@@ -169,9 +183,8 @@ class PredNet(VideoPredictor):
     def reconstruction_term(self, frames, predictions):
         """Its error at the image, as if these predictions had been its own."""
         differences = ops.abs(ops.cast(frames, "float32") - ops.cast(predictions, "float32"))
-        error = ops.mean(differences, axis=(1, 2, 3, 4))
-        # The first phase has the mean over both halves of E, of which one is zero.
-        return error if self.extrapolate else error / 2.0
+        # A mean over both halves of E, of which one is zero.
+        return ops.mean(differences, axis=(1, 2, 3, 4)) / 2.0
 
     def latent_kl(self, frames, noise):
         return {}
@@ -195,8 +208,19 @@ class PredNet(VideoPredictor):
             )
             above = hidden[level]
         predicted = self.units[0].prediction(hidden[0], at_most=1.0)
-        state = PredNetState(tuple(hidden), tuple(cell), state.error)
-        return state, ops.cast(predicted, "float32")
+        predicted = ops.cast(predicted, "float32")
+        state = PredNetState(
+            tuple(hidden), tuple(cell), state.error, predicted, previous=state.prediction
+        )
+        return state, predicted
+
+    def step(self, state, noise, mean=False):
+        state, frame = self.render(state, [])
+        return self.observe(state, self._stand_in(state)), frame
+
+    def _stand_in(self, state):
+        """The prediction that stands for the current frame after the context."""
+        return state.previous if self.feedback == "previous" else state.prediction
 
     def observe(self, state, frame):
         target, errors = ops.cast(frame, self.compute_dtype), []
@@ -215,7 +239,8 @@ class PredNet(VideoPredictor):
             hidden.append(ops.zeros((*shape, unit.filters), self.compute_dtype))
             error.append(ops.zeros((*shape, 2 * unit.target_filters), self.compute_dtype))
             side //= 2
-        return PredNetState(tuple(hidden), tuple(hidden), tuple(error))
+        image = ops.zeros((ops.shape(frame)[0], *self.image_shape))
+        return PredNetState(tuple(hidden), tuple(hidden), tuple(error), image, image)
 
     def _weighted_error(self, errors):
         """float32 `[B]`: mean error of every layer, weighted."""
@@ -231,5 +256,6 @@ class PredNet(VideoPredictor):
             "context_frames": self.context_frames,
             "loss": self.error_weights,
             "extrapolate": self.extrapolate,
+            "feedback": self.feedback,
             "stacks": self.stacks,
         }

@@ -16,12 +16,14 @@ class VRNNState(NamedTuple):
     """What a rollout carries on.
 
     maps: the last frame's maps at `VRNN.map_resolutions`; prior, decoder: a ConvLSTMState per
-    latent level and per decoder resolution, coarsest first.
+    latent level and per decoder resolution, coarsest first; latents: with latent feedback, the
+    last frame's latents per level, else empty.
     """
 
     maps: tuple[Any, ...]
     prior: tuple[Any, ...]
     decoder: tuple[Any, ...]
+    latents: tuple[Any, ...] = ()
 
 
 class EncodedParts(NamedTuple):
@@ -52,6 +54,10 @@ class VRNN(VideoPredictor):
         channels: dict {resolution: channels}, finest first.
         context_frames: int, n_ctx.
         latent_resolutions: tuple of int, coarsest first; `(1,)` is the VRNN without hierarchy.
+        latent_channels: tuple of int, channels of each level's latent; by default those of the
+            encoder at its resolution.
+        latent_feedback: 'none', as in the authors' release, or 'own': a level also sees its own
+            earlier samples, as eqs. 7 and 8 are written.
         groups: int, see `GroupNorm`.
         reconstruction: 'l1', 'l2' or 'bce'.
         remat: bool, whether the decoder's activations are computed again for the gradient.
@@ -63,6 +69,8 @@ class VRNN(VideoPredictor):
         channels,
         context_frames,
         latent_resolutions,
+        latent_channels=None,
+        latent_feedback="none",
         groups=16,
         reconstruction="l1",
         remat=False,
@@ -74,35 +82,44 @@ class VRNN(VideoPredictor):
         self.context_frames = context_frames
         self.latent_resolutions = tuple(latent_resolutions)
         self.map_resolutions = tuple(sorted({1, *self.latent_resolutions}))
+        self.latent_channels = tuple(
+            latent_channels or (channels[r] for r in self.latent_resolutions)
+        )
+        self.latent_feedback = latent_feedback
         self.groups = groups
         self.reconstruction = reconstruction
         self.remat = remat
         # A tuple, as a dict with integer keys does not pass through checkpoints and JSON.
         self.channels = tuple(channels.items())
         options = dict(groups=groups, dtype=self.dtype_policy)
-        latent_filters = {r: channels[r] for r in self.latent_resolutions}
+        latent_filters = dict(zip(self.latent_resolutions, self.latent_channels))
         self.encoder = FrameEncoder(channels, **options)
         self.decoder = FrameDecoder(
             channels, latent_filters, self.image_shape[-1], remat=remat, **options
         )
-        self.prior_levels = self._latent_levels(latent_filters, options)
-        self.posterior_levels = self._latent_levels(latent_filters, options)
+        # The latents compute in float32 under every policy: bfloat16 rounds the posterior and the
+        # prior apart, which adds a quarter to the KL of trained weights.
+        latent_options = dict(groups=groups, dtype="float32")
+        level_channels = [channels[r] for r in self.latent_resolutions]
+        self.prior_levels = self._latent_levels(level_channels, latent_options)
+        self.posterior_levels = self._latent_levels(level_channels, latent_options)
         # Of the decoder's ConvLSTMs from 1x1 up, then of the prior's and the posterior's.
         self.decoder_begins = [InitialState(c, **options) for _, c in self.decoder.channels]
-        self.prior_begins = [InitialState(c, **options) for c in latent_filters.values()]
-        self.posterior_begins = [InitialState(c, **options) for c in latent_filters.values()]
+        self.prior_begins = [InitialState(c, **latent_options) for c in level_channels]
+        self.posterior_begins = [InitialState(c, **latent_options) for c in level_channels]
         self.build()
 
-    @staticmethod
-    def _latent_levels(latent_filters, options):
+    def _latent_levels(self, level_channels, options):
         return [
             LatentLevel(
-                filters,
-                [c for r, c in latent_filters.items() if r < resolution],
+                level_channels[k],
+                self.latent_channels[k],
+                self.latent_channels[:k],
                 kernel_size=1 if resolution == 1 else 3,
+                feedback=self.latent_feedback == "own",
                 **options,
             )
-            for resolution, filters in latent_filters.items()
+            for k, resolution in enumerate(self.latent_resolutions)
         ]
 
     def build(self, input_shape=None):
@@ -124,8 +141,8 @@ class VRNN(VideoPredictor):
         self.built = True
 
     def noise_shapes(self, batch, steps):
-        channels = dict(self.channels)
-        return [(batch, steps, r, r, channels[r]) for r in self.latent_resolutions]
+        levels = zip(self.latent_resolutions, self.latent_channels)
+        return [(batch, steps, r, r, channels) for r, channels in levels]
 
     # Training: all frames at once.
 
@@ -172,29 +189,19 @@ class VRNN(VideoPredictor):
             self._begin(nets, self.latent_resolutions, parts.context)
             for nets in (self.prior_begins, self.posterior_begins)
         )
-        latents_N, kl = [], {}
+        latents, latents_N, kl = [], [], {}
         for level, resolution in enumerate(self.latent_resolutions):
-            posterior = self._distributions(
-                self.posterior_levels[level],
-                parts.future[resolution],
-                posterior_states[level],
-                latents_N,
-            )
-            prior = self._distributions(
-                self.prior_levels[level],
-                parts.seen[resolution],
-                prior_states[level],
-                latents_N,
-            )
             steps = noise[level].shape[1]
-            latents_N.append(posterior.sample(tensor_ops.fold_time(noise[level])))
+            posterior, latent_N = self.posterior_levels[level].infer(
+                parts.future[resolution], posterior_states[level], latents_N, noise[level]
+            )
+            latents.append(tensor_ops.unfold_time(latent_N, steps))
+            prior = self.prior_levels[level].sequence(
+                parts.seen[resolution], prior_states[level], latents_N, latents[level]
+            )
+            latents_N.append(latent_N)
             kl[resolution] = tensor_ops.unfold_time(posterior.kl_divergence(prior), steps)
-        return [tensor_ops.unfold_time(z, steps) for z in latents_N], kl
-
-    @staticmethod
-    def _distributions(level, maps, state, lower_N):
-        hidden = tensor_ops.fold_time(level.hidden_sequence(maps, state))
-        return level.distribution(hidden, lower_N)
+        return latents, kl
 
     def _encode(self, frames):
         """{resolution: maps `[B, T, r, r, C]`} of frames `[B, T, H, W, C]`."""
@@ -225,24 +232,33 @@ class VRNN(VideoPredictor):
             maps=tuple(maps[r][:, -1] for r in self.map_resolutions),
             prior=self._begin(self.prior_begins, self.latent_resolutions, maps),
             decoder=self._begin(self.decoder_begins, sorted(maps), maps),
+            latents=self._no_latents(ops.shape(context)[0]),
         )
+
+    def _no_latents(self, batch):
+        """Zeros, as the latents before the first predicted frame."""
+        if self.latent_feedback == "none":
+            return ()
+        return tuple(ops.zeros((batch, *shape[2:])) for shape in self.noise_shapes(1, 1))
 
     def draw(self, state, noise, mean=False):
         maps = dict(zip(self.map_resolutions, state.maps))
+        earlier = state.latents or [None] * len(self.latent_resolutions)
         latents, prior_states = [], []
         for level, resolution in enumerate(self.latent_resolutions):
             distribution, prior_state = self.prior_levels[level](
-                maps[resolution], state.prior[level], latents
+                maps[resolution], state.prior[level], latents, earlier[level]
             )
             latents.append(distribution.mean if mean else distribution.sample(noise[level]))
             prior_states.append(prior_state)
         return state._replace(prior=tuple(prior_states)), latents
 
     def render(self, state, latents):
-        latents = dict(zip(self.latent_resolutions, latents))
-        logits, decoder_states = self.decoder(state.maps[0], latents, state.decoder)
+        by_resolution = dict(zip(self.latent_resolutions, latents))
+        logits, decoder_states = self.decoder(state.maps[0], by_resolution, state.decoder)
         frame = ops.sigmoid(ops.cast(logits, "float32"))
-        return state._replace(decoder=decoder_states), frame
+        fed_back = tuple(latents) if self.latent_feedback == "own" else ()
+        return state._replace(decoder=decoder_states, latents=fed_back), frame
 
     def observe(self, state, frame):
         maps = self.encoder(frame)
@@ -255,6 +271,8 @@ class VRNN(VideoPredictor):
             "channels": dict(self.channels),
             "context_frames": self.context_frames,
             "latent_resolutions": self.latent_resolutions,
+            "latent_channels": self.latent_channels,
+            "latent_feedback": self.latent_feedback,
             "groups": self.groups,
             "reconstruction": self.reconstruction,
             "remat": self.remat,

@@ -8,12 +8,16 @@ import tensorflow as tf
 
 from tfvrnn.config import TrainConfig
 
+# The loss is a sum over all pixels. At Keras' own 2^15 its first gradients overflow float16 and
+# a dozen steps are skipped; they are finite at 2^3 at every size that was tried.
+INITIAL_LOSS_SCALE = 8.0
+
 
 class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
-    """Learning rate of a step: linear warm-up from 0, then constant, a cosine to 0, or a drop.
+    """Learning rate of a step: linear warm-up, then constant, a cosine to 0, or a drop.
 
-    Step 0 of a warm-up over n steps takes 1/n of the rate; the last of `steps` steps of a
-    cosine takes almost 0.
+    Step 0 of a warm-up over n steps takes 1/n of the way from `warmup_from` to the rate; the last
+    of `steps` steps of a cosine takes almost 0.
 
     Source: Loshchilov and Hutter, "SGDR", 2017, for the cosine, without restarts; the drop to a
     tenth is PredNet's, Lotter et al. 2016.
@@ -23,13 +27,15 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
         warmup_steps: int.
         cosine_steps: int, steps of the whole run; 0: no cosine.
         drop_step: int, from which on the rate is a tenth; 0: no drop.
+        warmup_from: float, the rate that the warm-up rises from.
     """
 
-    def __init__(self, learning_rate, warmup_steps=0, cosine_steps=0, drop_step=0):
+    def __init__(self, learning_rate, warmup_steps=0, cosine_steps=0, drop_step=0, warmup_from=0.0):
         self.learning_rate = learning_rate
         self.warmup_steps = warmup_steps
         self.cosine_steps = cosine_steps
         self.drop_step = drop_step
+        self.warmup_from = warmup_from
 
     def __call__(self, step):
         step = tf.cast(step, tf.float32)
@@ -40,7 +46,7 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
             rate *= 0.5 * (1.0 + tf.cos(math.pi * progress))
         if self.drop_step:
             rate *= tf.where(step < self.drop_step, 1.0, 0.1)
-        return rate * ramp(step, self.warmup_steps)
+        return self.warmup_from + (rate - self.warmup_from) * ramp(step, self.warmup_steps)
 
     def get_config(self):
         return {
@@ -48,6 +54,7 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
             "warmup_steps": self.warmup_steps,
             "cosine_steps": self.cosine_steps,
             "drop_step": self.drop_step,
+            "warmup_from": self.warmup_from,
         }
 
 
@@ -155,13 +162,14 @@ class Muon(_Update, keras.optimizers.Muon):
 
 def make_schedule(config: TrainConfig, batch_size: int) -> WarmupSchedule:
     """The learning rate of a configuration, for batches of so many videos over all replicas."""
-    rate, warmup = config.learning_rate, config.warmup_steps
+    rate, warmup, warmup_from = config.learning_rate, config.warmup_steps, 0.0
     if config.scale_learning_rate:
+        warmup_from = rate
         rate *= batch_size / 16
         warmup = warmup or math.ceil(5 * config.epoch_videos / batch_size)
     cosine = config.steps if config.schedule == "cosine" else 0
     drop = config.steps // 2 if config.schedule == "step" else 0
-    return WarmupSchedule(rate, warmup, cosine, drop)
+    return WarmupSchedule(rate, warmup, cosine, drop, warmup_from)
 
 
 def make_optimizer(config: TrainConfig, batch_size: int = 16) -> keras.optimizers.Optimizer:
@@ -180,12 +188,15 @@ def make_optimizer(config: TrainConfig, batch_size: int = 16) -> keras.optimizer
     else:
         optimizer = Adam(make_schedule(config, batch_size), **options)
     if config.precision == "mixed_float16":
-        return keras.optimizers.LossScaleOptimizer(optimizer)
+        return keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=INITIAL_LOSS_SCALE)
     return optimizer
 
 
 class MovingAverages:
-    """Exponential moving averages of a model's trainable weights, started at the weights.
+    """Exponential moving averages of all of a model's weights, started at the weights.
+
+    Also of the weights that are not trained, as batch normalisation's moving statistics: these
+    belong to the trained weights beside them.
 
         average = decay * average + (1 - decay) * weight
 
@@ -197,7 +208,7 @@ class MovingAverages:
     def __init__(self, model: keras.Model, decay: float):
         self.decay = decay
         self.strategy = tf.distribute.get_strategy()
-        self.weights = [weight.value for weight in model.trainable_variables]
+        self.weights = [weight.value for weight in model.weights]
         self.averages = [tf.Variable(weight, trainable=False) for weight in self.weights]
 
     def update(self) -> None:
