@@ -96,7 +96,9 @@ ROWS = {
         ((2, 16, 16, 1), STATES), 58,
     ),
     "vrnn": Row(
-        lambda dtype: VRNN((16, 16, 1), CHANNELS, 2, (1, 8), groups=GROUPS, reconstruction="bce", dtype=dtype),
+        lambda dtype: VRNN(
+            (16, 16, 1), CHANNELS, 2, (1, 8), groups=GROUPS, reconstruction="bce", dtype=dtype
+        ),
         None, ((2, 4, 16, 16, 1), [(2, 2, 1, 1, 16), (2, 2, 8, 8, 16)]),
         ({"reconstruction": (2,), "kl_1": (2,), "kl_8": (2,)}, (2, 2, 16, 16, 1)), 237,
     ),

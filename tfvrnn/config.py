@@ -277,13 +277,17 @@ class TrainConfig:
         ("adam", "muon"),
     )
     learning_rate: float = option(1e-4, "Learning rate, after the warm-up.")
-    warmup_steps: int = option(0, "Steps over which the learning rate rises from 0.")
+    warmup_steps: int = option(
+        0, "Steps over which the learning rate rises, from 0 unless scale_learning_rate."
+    )
     scale_learning_rate: bool = option(
         False,
-        "The release's rule for large batches: the learning rate times batch_size / 16, reached "
-        "over 5 epochs, or over warmup_steps where given.",
+        "The release's rule for large batches: the learning rate rises to batch_size / 16 times "
+        "its value over 5 epochs, or over warmup_steps where given.",
     )
-    epoch_videos: int = option(10_000, "Videos of an epoch, for scale_learning_rate.")
+    epoch_videos: int = option(
+        60_000, "Videos per epoch, for scale_learning_rate; 60,000 of Moving MNIST in the release."
+    )
     schedule: str = option(
         "constant",
         "Learning rate after the warm-up; cosine: falls to 0; step: from half-way on a tenth.",
@@ -302,7 +306,11 @@ class TrainConfig:
     clip_norm: float = option(0.0, "Largest global norm of the gradient; 0: unlimited.")
     beta: float = option(1.0, "Weight of the KL term, after its warm-up.")
     beta_warmup_steps: int = option(0, "Steps over which beta rises from 0.")
-    accumulate: int = option(1, "Portions that a batch is computed in, to save memory.")
+    accumulate: int = option(
+        1,
+        "Portions that a batch is computed in, to save memory. The same gradient as of the whole, "
+        "except for svg, whose batch normalisation sees a portion.",
+    )
     remat: bool = option(
         False, "Compute the decoder's activations again for the gradient, to save memory."
     )
