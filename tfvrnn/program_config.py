@@ -79,6 +79,11 @@ class EvaluateConfig:
         "", "HTML file to write. Default: report.html in the run's evaluation/, or in this folder."
     )
     protocol: str = option("", "JSON of an earlier result, whose figures to compute again.")
+    grid_times: tuple[int, ...] | None = option(
+        None,
+        "Frames in the report's grid, from 1: 1,2,3,5,8; none: the last of the context, "
+        "and nine predicted ones.",
+    )
     eval: EvalConfig = field(default_factory=EvalConfig)
 
     def __post_init__(self):
