@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 
 SMALLEST_CONV_MAP = 8
 KINDS = {bool: bool, int: numbers.Integral, float: numbers.Real, str: (str, os.PathLike)}
-DATASETS = ("smmnist", "bair", "cityscapes", "video_folder", "sim_push")
+SIM_PUSH_SCENES = {"varied": "sim_push", "fixed": "sim_push_fixed"}  # the dataset of each
+DATASETS = ("smmnist", "bair", "cityscapes", "video_folder", *SIM_PUSH_SCENES.values(), "pusht")
 
 
 class UserError(ValueError):
