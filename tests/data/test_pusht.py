@@ -81,13 +81,21 @@ def test_what_is_prepared_is_not_simulated_again():
     assert prepared.videos == {"train": 32, "test": 8}
 
 
-def test_without_the_package_it_is_one_line(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        ("ModuleNotFoundError('No module named x')", "the extra sim is not installed: No module"),
+        ("ImportError('libGL.so.1')", "gym-pusht cannot be loaded: libGL.so.1"),
+    ],
+)
+def test_a_missing_package_is_one_line(error, message, tmp_path, monkeypatch):
     (tmp_path / "gym_pusht").mkdir()
-    missing = 'raise ModuleNotFoundError("No module named gym_pusht")'
-    (tmp_path / "gym_pusht" / "__init__.py").write_text(missing)
+    (tmp_path / "gym_pusht" / "__init__.py").write_text(f"raise {error}")
+    (tmp_path / "cv2.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(UserError, match=r"^pusht cannot be simulated: the extra sim is not inst"):
+    with pytest.raises(UserError, match=f"^pusht cannot be simulated: {message}"):
         pusht.prepare(tmp_path, episodes=1, workers=1)
+    assert not list(tmp_path.rglob("dataset_info.json"))
 
 
 @pytest.mark.skipif(not HAS_SIMULATOR, reason="the extra sim is not installed")

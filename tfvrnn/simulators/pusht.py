@@ -1,7 +1,7 @@
 """A disc that pushes a T about a table: the PushT of gym-pusht, moved by a script.
 
-The table, the T's goal (green) and the view are the same in every episode. The script walks the
-disc to goals that it draws, most of them through the T.
+The table, the T's goal (green) and the view are the same in every episode. The script draws goals
+for the disc, most of them beyond a point of the T, and walks it there.
 """
 
 import os
@@ -20,7 +20,7 @@ WALLS = 90.0  # and the T at first
 INNER = 130.0  # no push is begun that would carry the T's middle nearer to a wall
 REACH = 75.0  # from the T's middle to the disc's that does not touch it
 NEAR = (30.0, 120.0)  # from the T to the disc's middle at first; the disc's radius is 15
-TRIES = 20
+TRIES = 20  # draws of a goal
 
 
 def episode(size: int, key: list[int]) -> dict:
@@ -40,7 +40,7 @@ class Table:
         size: side of the frames.
 
     Raises:
-        SimulatorError: gym-pusht is not installed.
+        SimulatorError: gym-pusht is not installed, or lacks a library of the system.
     """
 
     def __init__(self, size: int):
@@ -48,8 +48,10 @@ class Table:
         try:
             import cv2
             from gym_pusht.envs.pusht import PushTEnv
-        except ImportError as error:
+        except ModuleNotFoundError as error:
             raise SimulatorError(f"the extra sim is not installed: {error}") from None
+        except ImportError as error:  # a library of the system that OpenCV needs
+            raise SimulatorError(f"gym-pusht cannot be loaded: {error}") from None
         self.cv2, self.size = cv2, size
         side = int(TABLE)
         self.env = PushTEnv("pixels", observation_width=side, observation_height=side)
@@ -129,10 +131,9 @@ class Script:
         return self.hand
 
     def _next_goal(self, disc, corners) -> np.ndarray:
-        """A goal through a random point of the T, or, now and then, one that avoids it.
+        """Draw a goal through the T, or, now and then, one that avoids it.
 
-        A push that leads out is drawn again; where all do, the disc first walks to the T's far
-        side.
+        A push that leads out is drawn again; if all do, the disc first walks to the T's far side.
         """
         rng, middle = self.rng, corners.mean(axis=(0, 1))
         if rng.random() < AIMED:
