@@ -17,7 +17,8 @@ SMALLEST_CONV_MAP = 8
 # Values of a group, which are channels at 1x1: a group of two is normalised to its two signs.
 MINIMUM_GROUP = 4
 KINDS = {bool: bool, int: numbers.Integral, float: numbers.Real, str: (str, os.PathLike)}
-DATASETS = ("smmnist", "bair", "cityscapes", "video_folder", "sim_push")
+SIM_PUSH_SCENES = {"varied": "sim_push", "fixed": "sim_push_fixed"}  # the dataset of each
+DATASETS = ("smmnist", "bair", "cityscapes", "video_folder", *SIM_PUSH_SCENES.values(), "pusht")
 
 
 class UserError(ValueError):
