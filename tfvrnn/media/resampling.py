@@ -37,7 +37,7 @@ def frames_at(path: str | Path, rate: float) -> Iterator[np.ndarray]:
     times -= times[0]
     own = (len(times) - 1) / times[-1]
     constant = np.all(np.abs(times * own - np.arange(len(times))) <= JITTER)
-    most = own if constant else max(own, 1 / np.quantile(np.diff(times), 0.25))
+    most = own if constant else max(own, 1 / np.quantile(np.diff(times), 0.25, method="lower"))
     if rate > most * (1 + SAME_RATE):
         raise VideoError(f"{path} has {own:.5g} frames per second, fewer than {rate:g}")
     every = round(own / rate)

@@ -59,6 +59,9 @@ def decoded(path: Path) -> Iterator[tuple[float | None, float | None, np.ndarray
     except av.FFmpegError as error:
         if not cut_off:
             raise VideoError(f"{path} cannot be read: {error.strerror}") from None
+    except VideoError:
+        if not cut_off:
+            raise
     if cut_off:
         raise VideoError(f"{path} ended prematurely: {count} frames are there")
 
@@ -67,7 +70,7 @@ def _colours(frame: av.VideoFrame, stream: av.VideoStream) -> np.ndarray:
     ratio = stream.sample_aspect_ratio or Fraction(1)
     options = {}
     if ratio != 1 and STRETCHED[0] <= ratio <= STRETCHED[1]:
-        options = {"width": max(1, round(frame.width * ratio)), "interpolation": "BICUBIC"}
+        options = {"width": max(1, int(frame.width * ratio)), "interpolation": "BICUBIC"}
     if not any(component.is_alpha for component in frame.format.components):
         return frame.to_ndarray(format="rgb24", **options)
     picture = frame.to_ndarray(format="rgba", **options)
