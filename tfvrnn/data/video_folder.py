@@ -175,13 +175,20 @@ def _kinds(paths) -> tuple[list[Path], list[Path], list[Path]]:
     videos, images, unknown = [], [], []
     for path in paths:
         ending = path.suffix.lower()
-        if ending in media.VIDEOS or media.is_animated(path):
+        if ending in media.VIDEOS or (ending == ".webp" and _is_animated(path)):
             videos.append(path)
         elif ending in media.IMAGES:
             images.append(path)
         elif ending not in COMPANIONS:
             unknown.append(path)
     return videos, images, unknown
+
+
+def _is_animated(path: Path) -> bool:
+    try:
+        return media.is_animated(path)
+    except OSError:  # told of as an image that cannot be read
+        return False
 
 
 def _grouped(root: Path, paths: list[Path], reason: str) -> dict[str, str]:

@@ -69,11 +69,10 @@ def on_black(picture: np.ndarray) -> np.ndarray:
 
 def is_animated(path: Path) -> bool:
     """Whether a file is an animated WebP, of which FFmpeg reads nothing."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(21)
-    except OSError:
+    if not path.is_file():  # a pipe would be waited for
         return False
+    with path.open("rb") as file:
+        head = file.read(21)
     return head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and bool(head[20] & 2)
 
 

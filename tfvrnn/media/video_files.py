@@ -49,12 +49,14 @@ def decoded(path: Path) -> Iterator[tuple[float | None, float | None, np.ndarray
     Raises:
         VideoError: also at the end, where the file is cut off.
     """
-    cut_off, count = ends_prematurely(path), 0
+    cut_off, count, matrix = ends_prematurely(path), 0, None
     try:
         with opened(path) as (container, stream):
             for frame in container.decode(stream):
+                if not count:  # PyAV keeps a frame for long once its side data were read
+                    matrix = frame.side_data.get("DISPLAYMATRIX")
                 lasts = float(frame.duration * frame.time_base) if frame.duration else None
-                yield frame.time, lasts, _upright(frame, _colours(frame, stream))
+                yield frame.time, lasts, _upright(_colours(frame, stream), matrix)
                 count += 1
     except av.FFmpegError as error:
         if not cut_off:
@@ -79,9 +81,8 @@ def _colours(frame: av.VideoFrame, stream: av.VideoStream) -> np.ndarray:
     return on_black(picture)
 
 
-def _upright(frame: av.VideoFrame, picture: np.ndarray) -> np.ndarray:
-    """Turn and mirror a picture as its display matrix says; to the nearest right angle."""
-    matrix = frame.side_data.get("DISPLAYMATRIX")
+def _upright(picture: np.ndarray, matrix) -> np.ndarray:
+    """Turn and mirror a picture as a display matrix says; to the nearest right angle."""
     if matrix is None:
         return picture
     # A pixel at (x, y) is shown at (a x + c y, b x + d y).
