@@ -178,3 +178,17 @@ def test_an_animated_webp_is_read(tmp_path):
     (tmp_path / "a.webp").write_bytes(content[: len(content) // 2])
     with pytest.raises(media.VideoError, match=r"a\.webp"):
         media.read_video(tmp_path / "a.webp")
+
+
+@pytest.mark.parametrize("name", ["a.nut", "a.ogv", "a.mp4", "a.avi"])
+def test_the_frame_rate(ffmpeg, tmp_path, name):
+    ffmpeg("-f", "lavfi", "-i", "testsrc=size=64x48:rate=12.5:duration=1", tmp_path / name)
+    assert media.frame_rate(tmp_path / name) == pytest.approx(12.5)
+
+
+def test_what_an_edit_list_cuts_off_is_not_shown(ffmpeg, tmp_path):
+    path = tmp_path / "cut.mp4"
+    ffmpeg("-f", "lavfi", "-i", "testsrc=size=64x48:rate=20:duration=2", tmp_path / "a.mp4")
+    ffmpeg("-ss", "0.75", "-i", tmp_path / "a.mp4", "-c", "copy", path)
+    np.testing.assert_array_equal(media.read_video(path), media.read_video(tmp_path / "a.mp4")[15:])
+    assert len(list(media.frames_at(path, 20))) == 25

@@ -1,7 +1,6 @@
 """Decode video files as FFmpeg's own program shows them."""
 
 import contextlib
-import io
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -27,15 +26,13 @@ DEFAULT = 5_000_000  # that many pixels a stream marked as default is preferred 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
     """Open a file, and find the stream that FFmpeg would take: the largest, no cover picture."""
-    with io.FileIO(path) as file:
-        # FFmpeg sees a meaning in some names ("a:b", "%03d", "*"), so it learns the ending only.
-        file.name = f"video{path.suffix}"
-        with av.open(file, metadata_errors="replace") as container:
-            streams = [s for s in container.streams.video if s.codec_context]
-            videos = [s for s in streams if not s.disposition & Disposition.attached_pic]
-            if not videos:
-                raise VideoError(f"{path} has no pictures" + " but a cover" * bool(streams))
-            yield container, max(videos, key=_rank)
+    # An open file, for FFmpeg sees a meaning in some names: "a:b", "%03d", "*".
+    with path.open("rb") as file, av.open(file, metadata_errors="replace") as container:
+        streams = [s for s in container.streams.video if s.codec_context]
+        videos = [s for s in streams if not s.disposition & Disposition.attached_pic]
+        if not videos:
+            raise VideoError(f"{path} has no pictures" + " but a cover" * bool(streams))
+        yield container, max(videos, key=_rank)
 
 
 def _rank(stream: av.VideoStream) -> int:
@@ -96,7 +93,8 @@ def average_rate(path: Path) -> float | None:
     """Frames per second, where the file says so."""
     try:
         with opened(path) as (_, stream):
-            return float(stream.average_rate) if stream.average_rate else None
+            rate = stream.average_rate or stream.base_rate
+            return float(rate) if rate else None
     except av.FFmpegError as error:
         raise VideoError(f"{path} cannot be read: {error.strerror}") from None
 
@@ -105,7 +103,7 @@ def packet_times(path: Path) -> list[float]:
     """When the frames are shown, in seconds, found without decoding them."""
     try:
         with opened(path) as (container, stream):
-            packets = [p for p in container.demux(stream) if p.size and not p.is_discard]
-            return [float(p.pts * p.time_base) for p in packets if p.pts is not None]
+            packets = [p for p in container.demux(stream) if p.pts is not None]
+            return [float(p.pts * p.time_base) for p in packets]
     except av.FFmpegError as error:
         raise VideoError(f"{path} cannot be read: {error.strerror}") from None
