@@ -17,6 +17,7 @@ from tfvrnn import media
         "t=-0.5 t=0 t=0.25 t=0.5",
         "shot.2 shot.10 shot.100",
         "12.30.5 12.30.10 12.31.1",
+        "1.9.1 1.10.1",
         "take(2)-1 take(2)-2 take(10)-1",
         "a--1 a-0 a-1",
         "1700000000000000001_b 1700000000000000002_a",
@@ -65,8 +66,15 @@ def test_transparent_pixels_lie_on_black(tmp_path, mode):
 
 
 def test_half_transparent_pixels_are_half_as_bright(tmp_path):
-    Image.new("RGBA", (2, 2), (200, 100, 0, 128)).save(tmp_path / "0.png")
+    Image.new("RGBA", (2, 2), (199, 100, 0, 128)).save(tmp_path / "0.png")
     assert media.read_video(tmp_path)[0, 0, 0].tolist() == [100, 50, 0]
+
+
+def test_a_still_webp_is_not_animated(tmp_path):
+    path = tmp_path / "0.webp"
+    Image.new("RGBA", (16, 8), (200, 100, 50, 255)).save(path, exif=Image.Exif().tobytes())
+    assert path.read_bytes()[12:16] == b"VP8X" and not media.is_animated(path)
+    assert media.read_video(tmp_path).shape == (1, 8, 16, 3)
 
 
 def test_pixels_of_floating_point_are_refused(tmp_path):

@@ -48,7 +48,7 @@ def prepare(
 ) -> Prepared:
     """Prepare a folder of videos, once.
 
-    Videos are files (mp4, avi, mov, webm, gif, …) and folders of images, anywhere below `source`.
+    Videos are files (`media.VIDEOS`) and folders of `media.IMAGES`, anywhere below `source`.
     Where `source` has folders named train and test (and validation), these are the splits; else
     every video goes to one by its content.
 
@@ -218,11 +218,12 @@ def _split(root: Path, test_fraction: float, options) -> tuple[dict, dict]:
     """
     if not root.is_dir():
         raise UserError(f"no folder {root}")
-    found, left_out = sort_out(root)
+    found, others = sort_out(root)
     if not found:
         raise UserError(f"no videos in {root}: known are {_known()}")
     faults = {path: _fault(path, options) for path in found}
-    left_out |= {str(path.relative_to(root)): fault for path, fault in faults.items() if fault}
+    unusable = {str(path.relative_to(root)): fault for path, fault in faults.items() if fault}
+    left_out = unusable | others
     usable = sorted((digest(path), path) for path, fault in faults.items() if not fault)
     split_of = _folders(root) or _drawn(usable, test_fraction)
     first, splits = {}, {split: [] for split in SPLITS}

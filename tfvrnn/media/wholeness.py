@@ -78,8 +78,8 @@ def _chunks_end(file, size: int) -> bool:
         if head[:4] == b"RIFF":
             place += 12
             continue
-        if length in (0, 0xFFFFFFFF) or place + 8 + length > size:
-            return head[:4] == b"LIST" and head[8:] == b"movi" and 0 < length < 0xFFFFFFFF
+        if place + 8 + length > size:
+            return head[:4] == b"LIST" and head[8:] == b"movi" and length != 0xFFFFFFFF  # unknown
         place += 8 + length + length % 2
     return False
 
