@@ -1,4 +1,5 @@
 import gc
+import subprocess
 import time
 
 import keras
@@ -51,6 +52,20 @@ def collect_after_long_tests():
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def ffmpeg():
+    """FFmpeg's own program as a function of its arguments: it returns what was printed."""
+    import imageio_ffmpeg
+
+    program = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y"]
+
+    def run(*arguments) -> bytes:
+        line = [*program, *map(str, arguments)]
+        return subprocess.run(line, check=True, stdout=subprocess.PIPE).stdout
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -27,14 +27,29 @@ def test_gif_keeps_every_frame_size_and_value(rng):
     video = (rng.uniform(size=(5, 8, 6, 1)) > 0.5).astype(np.float32)
     video[2] = video[1]  # equal frames are kept too
     gif = Image.open(io.BytesIO(media.to_gif(video, frames_per_second=4)))
-    assert gif.size == (6, 8) and gif.info["loop"] == 0
-    durations = []
-    for number in range(gif.n_frames):
+    assert gif.size == (6, 8) and gif.info["loop"] == 0 and gif.n_frames == 5
+    for number in range(5):
         gif.seek(number)
-        durations.append(gif.info["duration"])
-    assert sum(durations) == 5 * 250
-    gif.seek(0)
-    np.testing.assert_array_equal(np.asarray(gif.convert("L")) > 127, video[0, ..., 0] > 0.5)
+        assert gif.info["duration"] == 250
+        found = np.asarray(gif.convert("L")) > 127
+        np.testing.assert_array_equal(found, video[number, ..., 0] > 0.5)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_gif_of_equal_frames_is_read_as_so_many(tmp_path, channels):
+    video = np.full((5, 8, 6, channels), 90, np.uint8)
+    media.write_video(tmp_path / "a.gif", video, 5)
+    found = media.read_video(tmp_path / "a.gif")
+    assert np.all(found == 90) and found.shape == (5, 8, 6, 3)
+    times = [seconds for seconds, _ in media.timed_frames_of(tmp_path / "a.gif")]
+    np.testing.assert_allclose(times, [0, 0.2, 0.4, 0.6, 0.8])
+
+
+def test_a_gif_of_few_colours_is_exact(tmp_path, rng):
+    video = rng.integers(0, 256, (7, 6, 8, 3)).astype(np.uint8)  # 48 colours a frame
+    video[3, 1:] = video[2, 1:]  # a part changes
+    media.write_video(tmp_path / "a.GIF", video, 5)
+    np.testing.assert_array_equal(media.read_video(tmp_path / "a.GIF"), video)
 
 
 def test_enlarge_repeats_pixels():

@@ -18,8 +18,13 @@ from tfvrnn.prepared import prepared_folder
 
 SPLITS = ("train", "validation", "test")
 MOST_A_SHARD = 8  # videos
-SAME_RATE = 0.005  # 29.97 and 30 frames per second are meant to be the same
-ENDINGS = (".mp4", ".avi", ".mov", ".webm", ".gif", ".mkv", ".m4v", ".mpg", ".mpeg")
+# Folders and files of operating systems, beside the hidden ones (.x).
+SYSTEM = ("__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information")
+SYSTEM += ("thumbs.db", "desktop.ini", "lost+found")
+# What lies beside videos and is none: passed over without a word.
+COMPANIONS = (".txt", ".md", ".json", ".jsonl", ".csv", ".tsv", ".xml", ".yaml", ".yml", ".log")
+COMPANIONS += (".srt", ".vtt", ".ass", ".sub", ".idx", ".nfo", ".html", ".pdf", ".py", ".sh")
+COMPANIONS += (".wav", ".mp3", ".m4a", ".aac", ".flac", ".ogg", ".thm", ".lrv", ".ini")
 
 
 def make_source(data: DataConfig, model: ModelConfig, split: str, start: int) -> Source:
@@ -43,7 +48,7 @@ def prepare(
 ) -> Prepared:
     """Prepare a folder of videos, once.
 
-    Videos are files (mp4, avi, mov, webm, gif, …) and folders of images, anywhere below `source`.
+    Videos are files (`media.VIDEOS`) and folders of `media.IMAGES`, anywhere below `source`.
     Where `source` has folders named train and test (and validation), these are the splits; else
     every video goes to one by its content.
 
@@ -68,7 +73,7 @@ def prepare(
         "stride": stride,
         "whole": whole,
     }
-    splits, unusable = _split(root, test_fraction, options)
+    splits, left_out = _split(root, test_fraction, options)
     shards = [
         Shard(split, names[k : k + many])
         for split, names in splits.items()
@@ -76,11 +81,15 @@ def prepare(
         for many in [min(max(1, len(names) // 20), MOST_A_SHARD)]
         for k in range(0, len(names), many)
     ]
+    unusable = [[name, ""] for name in left_out]
     shards[0] = shards[0]._replace(work=unusable + shards[0].work)  # told of with the first
 
     def make(work: list[list[str]]) -> Iterator[dict | Skipped]:
-        for name, _ in work:
-            yield from _clips(root / name, name, options)
+        for name, content in work:
+            if content:
+                yield from _clips(root / name, name, options)
+            else:
+                yield Skipped(_text(name), _text(left_out[name]))
 
     features = {
         "video": tfds.features.Video(
@@ -106,11 +115,15 @@ def _clips(path: Path, name: str, options) -> Iterator[dict | Skipped]:
                 taken, clips = [], clips + 1
     except media.VideoError as error:
         after = f", after {clips} clips that were taken" if clips else ""
-        reason = str(error).removeprefix(str(path)).strip()
-        yield Skipped(_text(name), _text(reason) + after)
+        yield Skipped(_text(name), _text(_reason(error, path)) + after)
     else:
         if not clips:
             yield Skipped(_text(name), f"{len(taken)} frames, a clip has {length}")
+
+
+def _reason(error: media.VideoError, path: Path) -> str:
+    """What is wrong with a video, without its name: 'has no frames', '3.png is not an image'."""
+    return str(error).removeprefix(str(path)).lstrip(os.sep).strip()
 
 
 def _text(name: str) -> str:
@@ -119,82 +132,98 @@ def _text(name: str) -> str:
 
 
 def _frames(path, options) -> Iterator[np.ndarray]:
-    timed, wanted = media.timed_frames_of(path), options["frame_rate"]
-    if wanted:
-        rate = media.frame_rate(path)
-        if rate is None:
-            raise media.VideoError("has no frame rate")
-        if wanted > rate * (1 + SAME_RATE):
-            raise media.VideoError(f"has {rate:.5g} frames per second, fewer than {wanted:g}")
-        same = abs(wanted / rate - 1) <= SAME_RATE
-        frames = _at_own_rate(timed, rate) if same else _at_rate(timed, wanted, 0.25 / rate)
-    else:
-        frames = (frame for _, frame in timed)
+    rate = options["frame_rate"]
+    frames = media.frames_at(path, rate) if rate else media.frames_of(path)
     return itertools.islice(frames, 0, None, options["stride"])
-
-
-def _at_own_rate(timed, rate: float) -> Iterator[np.ndarray]:
-    """Every frame, as often as it is shown: 30 of 29.97 a second are all, none of them twice."""
-    shown, before = None, None
-    for seconds, frame in _with_times(timed):
-        if shown is not None:
-            yield from itertools.repeat(shown, round((seconds - before) * rate))
-        shown, before = frame, seconds
-    if shown is not None:
-        yield shown
-
-
-def _at_rate(timed, rate: float, early: float) -> Iterator[np.ndarray]:
-    """The frames that are shown k / rate seconds after the first, or `early` seconds later."""
-    due, shown, first = 0, None, None
-    for seconds, frame in _with_times(timed):
-        first = seconds if first is None else first
-        while shown is not None and seconds - first > due / rate + early:
-            yield shown
-            due += 1
-        shown, latest = frame, seconds - first
-    if shown is not None and latest > due / rate - early:
-        yield shown
-
-
-def _with_times(timed):
-    for seconds, frame in timed:
-        if seconds is None:
-            raise media.VideoError("has frames without a time")
-        yield seconds, frame
 
 
 def find_videos(root: Path) -> list[Path]:
     """Video files and folders of images below a folder, by name."""
+    return sort_out(root)[0]
+
+
+def sort_out(root: Path) -> tuple[list[Path], dict[str, str]]:
+    """The videos below a folder, and why other files are none.
+
+    Hidden files, those of operating systems and companions (texts, subtitles, sound) are neither.
+    """
 
     def stop(error):
         raise error
 
-    found = []
+    videos, others = [], {}
     for name, below, names in os.walk(root, onerror=stop, followlinks=True):
         folder = Path(name)
         if folder.resolve() in [parent.resolve() for parent in folder.parents]:
             below.clear()  # a link back to a folder above
             continue
-        paths = [folder / name for name in names]
-        if any(path.suffix.lower() in media.IMAGES for path in paths):
-            found.append(folder)
-        found += [path for path in paths if path.suffix.lower() in ENDINGS]
-    return sorted(found)
+        below[:] = [name for name in below if not _hidden(name)]
+        own, images, unknown = _kinds(folder / name for name in sorted(names) if not _hidden(name))
+        videos += own or [folder][: len(images)]
+        beside = "beside videos: the frames of a video need a folder of their own"
+        others |= _grouped(root, images if own else [], beside)
+        others |= _grouped(root, unknown, f"of none of the kinds that are read: {_known()}")
+    return sorted(videos), others
 
 
-def _split(root: Path, test_fraction: float, options) -> tuple[dict, list]:
-    """({split: [(name, sha256)]}, in an order by content, the same of what cannot be used).
+def _hidden(name: str) -> bool:
+    return name.startswith(".") or name.lower() in SYSTEM
+
+
+def _kinds(paths) -> tuple[list[Path], list[Path], list[Path]]:
+    """(video files, images, what may be meant as one of them)."""
+    videos, images, unknown = [], [], []
+    for path in paths:
+        ending = path.suffix.lower()
+        if ending in media.VIDEOS or (ending == ".webp" and _is_animated(path)):
+            videos.append(path)
+        elif ending in media.IMAGES:
+            images.append(path)
+        elif ending not in COMPANIONS:
+            unknown.append(path)
+    return videos, images, unknown
+
+
+def _is_animated(path: Path) -> bool:
+    try:
+        return media.is_animated(path)
+    except OSError:  # told of as an image that cannot be read
+        return False
+
+
+def _grouped(root: Path, paths: list[Path], reason: str) -> dict[str, str]:
+    """{'thumbnails/*.jpg': reason}, so that a thousand of them are one line."""
+    groups = {}
+    for path in paths:
+        groups.setdefault(path.suffix, []).append(path)
+    found = {}
+    for ending, group in groups.items():
+        name = group[0].relative_to(root)
+        if len(group) == 1:
+            found[str(name)] = reason
+        else:
+            found[str(name.with_name(f"*{ending}"))] = f"{len(group)} files {reason}"
+    return found
+
+
+def _known() -> str:
+    return f"videos ({' '.join(media.VIDEOS)}), images ({' '.join(media.IMAGES)})"
+
+
+def _split(root: Path, test_fraction: float, options) -> tuple[dict, dict]:
+    """({split: [(name, sha256)]}, in an order by content, {name: why it cannot be used}).
 
     Raises:
         UserError: nothing there, too few videos, or the same content in two splits.
     """
     if not root.is_dir():
         raise UserError(f"no folder {root}")
-    found = find_videos(root)
+    found, others = sort_out(root)
     if not found:
-        raise UserError(f"no videos in {root}: neither files ({', '.join(ENDINGS)}) nor images")
+        raise UserError(f"no videos in {root}: known are {_known()}")
     faults = {path: _fault(path, options) for path in found}
+    unusable = {str(path.relative_to(root)): fault for path, fault in faults.items() if fault}
+    left_out = unusable | others
     usable = sorted((digest(path), path) for path, fault in faults.items() if not fault)
     split_of = _folders(root) or _drawn(usable, test_fraction)
     first, splits = {}, {split: [] for split in SPLITS}
@@ -208,23 +237,25 @@ def _split(root: Path, test_fraction: float, options) -> tuple[dict, list]:
             splits[split].append([str(name), content])
     missing = [split for split in ("train", "test") if not splits[split]]
     if missing:
-        reasons = "; ".join(f"{p.relative_to(root)}: {f}" for p, f in faults.items() if f)
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
         raise UserError(
             f"not one video for {missing[0]}: {len(first)} can be used, needed are 2"
             + f" ({_text(reasons)[:300]})" * bool(reasons)
         )
-    unusable = [[str(p.relative_to(root)), ""] for p, fault in faults.items() if fault]
-    return {split: own for split, own in splits.items() if own}, unusable
+    return {split: own for split, own in splits.items() if own}, left_out
 
 
 def _fault(path: Path, options) -> str | None:
-    """Why not one clip can be made of a video."""
+    """Why not one clip can be made of a video, or none should, for it is cut off."""
     taken, wanted = 0, options["clip_frames"]
     try:
-        for _ in itertools.islice(_frames(path, options), wanted):
+        cut_off = path.is_file() and media.ends_prematurely(path)
+        for _ in itertools.islice(_frames(path, options), None if cut_off else wanted):
             taken += 1
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
     except media.VideoError as error:
-        return str(error).removeprefix(str(path)).strip()
+        return _reason(error, path)
     return None if taken == wanted else f"{taken} frames, a clip has {wanted}"
 
 

@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from tfvrnn import media
+
+
+@pytest.mark.parametrize(
+    "stems",
+    [
+        "0.25 0.5 0.75 1.25 10",
+        "-5 -1.5 -1 0 3",
+        "a-1 a-2 a-10",
+        "Frame1 frame2 Frame3 FRAME10",
+        "2024-01-02 2024-01-10 2024-02-01",
+        "x_-2 x_-1 x_0 x_1",
+        "t=-0.5 t=0 t=0.25 t=0.5",
+        "shot.2 shot.10 shot.100",
+        "12.30.5 12.30.10 12.31.1",
+        "1.9.1 1.10.1",
+        "take(2)-1 take(2)-2 take(10)-1",
+        "a--1 a-0 a-1",
+        "1700000000000000001_b 1700000000000000002_a",
+        "a a1 a1b b",
+    ],
+)
+def test_the_order_of_names(tmp_path, stems):
+    for stem in stems.split():
+        (tmp_path / f"{stem}.png").touch()
+    assert [path.stem for path in media.images_in(tmp_path)] == stems.split()
+
+
+def test_hidden_images_are_no_frames(tmp_path):
+    for name in ("._0000.png", ".hidden.png", "0000.png", "Thumbs.db"):
+        (tmp_path / name).write_bytes(b"x")
+    assert [path.name for path in media.images_in(tmp_path)] == ["0000.png"]
+
+
+@pytest.mark.parametrize("ending", media.IMAGES)
+def test_every_kind_of_image_is_read(tmp_path, ending):
+    picture = Image.new("RGB", (16, 8), (200, 100, 50))
+    picture = picture.convert("L") if ending == ".pgm" else picture
+    picture.save(tmp_path / f"0{ending.upper()}")
+    [frame] = media.read_video(tmp_path)
+    expected = [124] * 3 if ending == ".pgm" else (200, 100, 50)
+    np.testing.assert_allclose(frame, np.broadcast_to(expected, (8, 16, 3)), atol=2)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "RGB"])
+def test_transparent_pixels_lie_on_black(tmp_path, mode):
+    pixels = np.full((2, 4, 4), 255, np.uint8)
+    pixels[0, :, 3] = 0
+    image, options = Image.fromarray(pixels), {}
+    if mode in ("LA", "P"):
+        image = image.convert(mode)
+    if mode == "P":  # its first colour is seen through
+        image = Image.fromarray(np.repeat(np.uint8([[0], [1]]), 4, axis=1), "P")
+        image.putpalette([255] * 6)
+        options = {"transparency": 0}
+    if mode == "RGB":  # one colour is seen through
+        pixels[0, :, :3] = 9, 8, 7
+        image, options = Image.fromarray(pixels[..., :3]), {"transparency": (9, 8, 7)}
+    image.save(tmp_path / "0.png", **options)
+    [frame] = media.read_video(tmp_path)
+    assert np.all(frame[0] == 0) and np.all(frame[1] == 255)
+
+
+def test_half_transparent_pixels_are_half_as_bright(tmp_path):
+    Image.new("RGBA", (2, 2), (199, 100, 0, 128)).save(tmp_path / "0.png")
+    assert media.read_video(tmp_path)[0, 0, 0].tolist() == [100, 50, 0]
+
+
+def test_a_still_webp_is_not_animated(tmp_path):
+    path = tmp_path / "0.webp"
+    Image.new("RGBA", (16, 8), (200, 100, 50, 255)).save(path, exif=Image.Exif().tobytes())
+    assert path.read_bytes()[12:16] == b"VP8X" and not media.is_animated(path)
+    assert media.read_video(tmp_path).shape == (1, 8, 16, 3)
+
+
+def test_pixels_of_floating_point_are_refused(tmp_path):
+    Image.fromarray(np.ones((4, 4), np.float32)).save(tmp_path / "0.tiff")
+    with pytest.raises(media.VideoError, match=r"0\.tiff has pixels of floating point"):
+        media.read_video(tmp_path)

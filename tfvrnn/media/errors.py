@@ -1,0 +1,5 @@
+"""The one error of reading."""
+
+
+class VideoError(ValueError):
+    """A video that cannot be read, and why."""

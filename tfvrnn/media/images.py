@@ -1,0 +1,88 @@
+"""Images: the frames of a folder in their order, and animated WebP."""
+
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, ImageSequence
+
+from tfvrnn.media.errors import VideoError
+
+IMAGES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+FAULTS = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)  # Pillow's
+
+# A decimal point stands between two numbers ("0.25"), not in a chain of more ("12.30.05") and not
+# after a letter ("shot.0010"). A minus after a letter, a digit or a bracket is a hyphen.
+_SIGN = r"(?:(?<![^\W_])(?<![)\]])-)?"
+_NUMBER = re.compile(rf"({_SIGN}(?:(?<![0-9.])[0-9]+\.[0-9]+(?![0-9]*\.[0-9])|[0-9]+))")
+
+
+def images_in(folder: Path) -> list[Path]:
+    """The images of a folder by name: numbers by value, letters without regard to case.
+
+    2.png before 10.png, 0.5.png before 0.75.png, -1.png before 0.png, and frame-1.png before
+    frame-2.png. Hidden ones (.x) are none.
+    """
+    found = [path for path in folder.iterdir() if path.suffix.lower() in IMAGES]
+    found = [path for path in found if not path.name.startswith(".")]
+    # No pipes; links that lead nowhere stay, to be told of.
+    found = [path for path in found if path.is_file() or not path.exists()]
+    return sorted(found, key=_place)
+
+
+def _place(path: Path):
+    texts_and_numbers = _NUMBER.split(path.stem)  # in turns
+    parts = [Decimal(x) if k % 2 else x.casefold() for k, x in enumerate(texts_and_numbers)]
+    return parts, path.name
+
+
+def images(folder: Path) -> Iterator[tuple[None, None, np.ndarray]]:
+    """(no time, no duration, frame) of each image of a folder."""
+    for path in images_in(folder):
+        try:
+            with Image.open(path) as image:
+                frame = _colours(ImageOps.exif_transpose(image))
+        except VideoError as error:
+            raise VideoError(f"{path} {error}") from None
+        except FAULTS:
+            raise VideoError(f"{path} is not an image") from None
+        yield None, None, frame
+
+
+def _colours(image: Image.Image) -> np.ndarray:
+    if image.mode == "F":
+        raise VideoError("has pixels of floating point, and does not say where white is")
+    if image.mode.startswith("I"):  # 16 bits of grey, which Pillow would cut off, not scale
+        image = Image.fromarray(np.round(np.asarray(image) / 257).astype(np.uint8))
+    if image.has_transparency_data:
+        return on_black(np.asarray(image.convert("RGBA")))
+    return np.asarray(image.convert("RGB"))
+
+
+def on_black(picture: np.ndarray) -> np.ndarray:
+    """Show a picture of four channels, the last its opacity, before a black ground."""
+    product = picture[..., :3].astype(np.uint16) * picture[..., 3:]
+    return ((product + 127) // 255).astype(np.uint8)
+
+
+def is_animated(path: Path) -> bool:
+    """Whether a file is an animated WebP, of which FFmpeg reads nothing."""
+    if not path.is_file():  # a pipe would be waited for
+        return False
+    with path.open("rb") as file:
+        head = file.read(21)
+    return head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and bool(head[20] & 2)
+
+
+def animation(path: Path) -> Iterator[tuple[float, float, np.ndarray]]:
+    """(seconds, duration, frame) of each frame of an animated WebP."""
+    try:
+        with Image.open(path) as file:
+            for image in ImageSequence.Iterator(file):
+                image.load()
+                times = image.info["timestamp"] / 1000, image.info["duration"] / 1000
+                yield *times, _colours(image)
+    except FAULTS:
+        raise VideoError(f"{path} is damaged") from None

@@ -1,0 +1,126 @@
+"""Read videos: files and folders of images, frame by frame."""
+
+import collections
+import contextlib
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from tfvrnn.media import images, video_files
+from tfvrnn.media.errors import VideoError
+
+
+def shown_frames_of(path: str | Path) -> Iterator[tuple[float | None, float | None, np.ndarray]]:
+    """(seconds, duration, frame) of each frame; otherwise as `timed_frames_of`."""
+    path, shape = existing(path), None
+    decoded = images.animation if images.is_animated(path) else video_files.decoded
+    try:
+        for seconds, lasts, frame in (images.images if path.is_dir() else decoded)(path):
+            if frame.shape != (shape or frame.shape):
+                raise VideoError(f"{path} has frames of different sizes")
+            shape = frame.shape
+            yield seconds, lasts, frame
+    except OSError as error:
+        raise VideoError(f"{path} cannot be read: {error.strerror}") from None
+    if shape is None:
+        raise VideoError(f"{path} has no frames")
+
+
+def existing(path: str | Path) -> Path:
+    """The path of a video, with the home folder for "~".
+
+    Raises:
+        VideoError: nothing there, or neither a file nor a folder.
+    """
+    path = Path(path)
+    if not path.exists():
+        with contextlib.suppress(RuntimeError):  # "~name", and no user of that name
+            path = path.expanduser()
+    if not path.exists():
+        raise VideoError(f"no video {path}")
+    if not (path.is_file() or path.is_dir()):  # a pipe would be waited for
+        raise VideoError(f"{path} is neither a file nor a folder")
+    return path
+
+
+def timed_frames_of(path: str | Path) -> Iterator[tuple[float | None, np.ndarray]]:
+    """(seconds, frame) of a video file (mp4, avi, mov, webm, gif, ...) or folder of images.
+
+    One by one. Images are taken in the order of their names, numbers in them by their value, and
+    have no times. Frames are upright, of square pixels, and transparent ones lie on black.
+
+    Yields:
+        float or None, uint8 `[H, W, 3]`.
+
+    Raises:
+        VideoError: nothing there, not a video, damaged, or frames of different sizes. At the end
+            of the frames: the file is cut off.
+    """
+    return ((seconds, frame) for seconds, _, frame in shown_frames_of(path))
+
+
+def frames_of(path: str | Path) -> Iterator[np.ndarray]:
+    """The frames only, uint8 `[H, W, 3]`; as `timed_frames_of`."""
+    return (frame for _, _, frame in shown_frames_of(path))
+
+
+def read_video(path: str | Path) -> np.ndarray:
+    """All frames of a video, uint8 `[T, H, W, 3]`; arguments and errors as of `frames_of`."""
+    return np.stack(list(frames_of(path)))
+
+
+def read_clip(path: str | Path, count: int, start: int | None = None, stride: int = 1):
+    """Some frames of a video, of any length: no more of it is held in memory.
+
+    Args:
+        path: as of `frames_of`.
+        count: how many frames.
+        start: number of the first, from 0; None: the last of them is the video's last.
+        stride: from one frame to the next.
+
+    Returns:
+        uint8 `[count, H, W, 3]`.
+
+    Raises:
+        VideoError: also where the video is too short.
+    """
+    span = (count - 1) * stride + 1
+    end = None if start is None else start + span
+    window, seen = collections.deque(maxlen=span), 0
+    for frame in itertools.islice(frames_of(path), end):
+        window.append(frame)
+        seen += 1
+    if seen < (end or span):
+        begin = "" if start is None else f" from frame {start}"
+        raise VideoError(f"{path} has {seen} frames; needed are {span}{begin}")
+    return np.stack(list(window)[::stride])
+
+
+def frame_rate(path: str | Path) -> float | None:
+    """Frames per second of a video file; None for a folder of images, or where it does not say.
+
+    Raises:
+        VideoError: not a video.
+    """
+    path = existing(path)
+    if path.is_dir():
+        return None
+    try:
+        if not images.is_animated(path):
+            return video_files.average_rate(path)
+        lasts = [lasts for _, lasts, _ in images.animation(path)]
+    except OSError as error:
+        raise VideoError(f"{path} cannot be read: {error.strerror}") from None
+    return len(lasts) / sum(lasts) if sum(lasts) else None
+
+
+def frame_times(path: Path) -> list[float]:
+    """When the frames of a file are shown, in seconds; none where it does not say."""
+    try:
+        if images.is_animated(path):
+            return [seconds for seconds, _, _ in images.animation(path)]
+        return video_files.packet_times(path)
+    except OSError as error:
+        raise VideoError(f"{path} cannot be read: {error.strerror}") from None

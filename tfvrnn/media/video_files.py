@@ -1,0 +1,109 @@
+"""Decode video files as FFmpeg's own program shows them."""
+
+import contextlib
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.stream import Disposition
+
+from tfvrnn.media.errors import VideoError
+from tfvrnn.media.images import on_black
+from tfvrnn.media.wholeness import ends_prematurely
+
+VIDEOS = (
+    *(".3g2", ".3gp", ".apng", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".h264"),
+    *(".hevc", ".ivf", ".m1v", ".m2t", ".m2ts", ".m2v", ".m4v", ".mjpeg", ".mjpg", ".mkv"),
+    *(".mod", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mpv", ".mts", ".mxf", ".nut", ".ogm"),
+    *(".ogv", ".qt", ".rm", ".rmvb", ".tod", ".ts", ".vob", ".webm", ".wmv", ".wtv", ".y4m"),
+)
+STRETCHED = (Fraction(1, 8), Fraction(8))  # widths of a pixel beyond these are a fault of the file
+DEFAULT = 5_000_000  # that many pixels a stream marked as default is preferred by
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
+    """Open a file, and find the stream that FFmpeg would take: the largest, no cover picture."""
+    # An open file, for FFmpeg sees a meaning in some names: "a:b", "%03d", "*".
+    with path.open("rb") as file, av.open(file, metadata_errors="replace") as container:
+        streams = [s for s in container.streams.video if s.codec_context]
+        videos = [s for s in streams if not s.disposition & Disposition.attached_pic]
+        if not videos:
+            raise VideoError(f"{path} has no pictures" + " but a cover" * bool(streams))
+        yield container, max(videos, key=_rank)
+
+
+def _rank(stream: av.VideoStream) -> int:
+    default = bool(stream.disposition & Disposition.default)
+    return stream.width * stream.height + DEFAULT * default
+
+
+def decoded(path: Path) -> Iterator[tuple[float | None, float | None, np.ndarray]]:
+    """(seconds, duration, frame) of each frame, upright, of square pixels, before black.
+
+    Raises:
+        VideoError: also at the end, where the file is cut off.
+    """
+    cut_off, count, matrix = ends_prematurely(path), 0, None
+    try:
+        with opened(path) as (container, stream):
+            for frame in container.decode(stream):
+                if not count:  # PyAV keeps a frame for long once its side data were read
+                    matrix = frame.side_data.get("DISPLAYMATRIX")
+                lasts = float(frame.duration * frame.time_base) if frame.duration else None
+                yield frame.time, lasts, _upright(_colours(frame, stream), matrix)
+                count += 1
+    except av.FFmpegError as error:
+        if not cut_off:
+            raise VideoError(f"{path} cannot be read: {error.strerror}") from None
+    except VideoError:
+        if not cut_off:
+            raise
+    if cut_off:
+        raise VideoError(f"{path} ended prematurely: {count} frames are there")
+
+
+def _colours(frame: av.VideoFrame, stream: av.VideoStream) -> np.ndarray:
+    ratio = stream.sample_aspect_ratio or Fraction(1)
+    options = {}
+    if ratio != 1 and STRETCHED[0] <= ratio <= STRETCHED[1]:
+        options = {"width": max(1, int(frame.width * ratio)), "interpolation": "BICUBIC"}
+    if not any(component.is_alpha for component in frame.format.components):
+        return frame.to_ndarray(format="rgb24", **options)
+    picture = frame.to_ndarray(format="rgba", **options)
+    if stream.codec_context.name == "rawvideo" and not picture[..., 3].any():
+        return picture[..., :3]  # 32 bits a pixel, of which 8 were never used
+    return on_black(picture)
+
+
+def _upright(picture: np.ndarray, matrix) -> np.ndarray:
+    """Turn and mirror a picture as a display matrix says; to the nearest right angle."""
+    if matrix is None:
+        return picture
+    # A pixel at (x, y) is shown at (a x + c y, b x + d y).
+    a, b, _, c, d, *_ = np.frombuffer(matrix, np.int32).astype(float)
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        picture, a, d = picture.swapaxes(0, 1), c, b
+    return picture[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
+
+
+def average_rate(path: Path) -> float | None:
+    """Frames per second, where the file says so."""
+    try:
+        with opened(path) as (_, stream):
+            rate = stream.average_rate or stream.base_rate
+            return float(rate) if rate else None
+    except av.FFmpegError as error:
+        raise VideoError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def packet_times(path: Path) -> list[float]:
+    """When the frames are shown, in seconds, found without decoding them."""
+    try:
+        with opened(path) as (container, stream):
+            packets = [p for p in container.demux(stream) if p.pts is not None]
+            return [float(p.pts * p.time_base) for p in packets]
+    except av.FFmpegError as error:
+        raise VideoError(f"{path} cannot be read: {error.strerror}") from None

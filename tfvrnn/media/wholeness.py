@@ -1,0 +1,107 @@
+"""Whether a file holds all that it announces: one that was copied only half does not."""
+
+import os
+from pathlib import Path
+
+_SEGMENT, _CLUSTER = 0x18538067, 0x1F43B675  # of Matroska
+_BOXES = (b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"pnot")
+
+
+def ends_prematurely(path: str | Path) -> bool:
+    """Whether an MP4, MOV, Matroska, WebM, AVI or GIF lacks a part of its frames.
+
+    By the sizes that are in the file. One that gives none (a live recording), or is of another
+    kind, is taken for whole.
+    """
+    with Path(path).open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        head = file.read(12)
+        file.seek(0)
+        if head[4:8] in _BOXES:
+            return _boxes_end(file, size)
+        if head[:4] == b"\x1a\x45\xdf\xa3":
+            return _elements_end(file, size)
+        if head[:4] == b"RIFF" and head[8:] == b"AVI ":
+            return _chunks_end(file, size)
+        if head[:4] == b"GIF8":
+            return _blocks_end(file)
+    return False
+
+
+def _boxes_end(file, size: int) -> bool:
+    """MP4, MOV: boxes of frames (mdat) or of what is said about them (moov, moof)."""
+    place = 0
+    while place + 8 <= size:
+        file.seek(place)
+        head = file.read(16)
+        length = int.from_bytes(head[:4])
+        if length == 1:
+            length = int.from_bytes(head[8:])
+        if place + length > size:
+            return head[4:8] in (b"moov", b"moof", b"mdat")
+        if length < 8:  # 0: to the end of the file
+            return False
+        place += length
+    return False
+
+
+def _elements_end(file, size: int) -> bool:
+    """Matroska, WebM: elements, of which the outer ones may be of unknown size."""
+    place = 0
+    while place < size:
+        file.seek(place)
+        head = file.read(12)
+        of_id = 9 - head[0].bit_length()
+        of_length = 9 - head[of_id].bit_length() if of_id < len(head) else 9
+        if of_id > 4 or of_length > 8:  # no Matroska from here on
+            return False
+        element = int.from_bytes(head[:of_id])
+        most = (1 << 7 * of_length) - 1
+        length = int.from_bytes(head[of_id : of_id + of_length]) & most
+        place += of_id + of_length
+        if length != most:
+            place += length
+        elif element not in (_SEGMENT, _CLUSTER):
+            return False
+        if element == _SEGMENT and length != most:  # it is all there is
+            break
+    return place > size
+
+
+def _chunks_end(file, size: int) -> bool:
+    """AVI: lists of frames (movi)."""
+    place = 0
+    while place + 12 <= size:
+        file.seek(place)
+        head = file.read(12)
+        length = int.from_bytes(head[4:8], "little")
+        if head[:4] == b"RIFF":
+            place += 12
+            continue
+        if place + 8 + length > size:
+            return head[:4] == b"LIST" and head[8:] == b"movi" and length != 0xFFFFFFFF  # unknown
+        place += 8 + length + length % 2
+    return False
+
+
+def _blocks_end(file) -> bool:
+    """GIF: pictures and extensions, each a row of blocks up to an empty one."""
+    _skip_colours(file, file.read(13)[10:11])
+    kind = file.read(1)
+    while kind in (b"!", b","):
+        if kind == b",":
+            _skip_colours(file, file.read(9)[8:])
+        file.read(1)
+        length = file.read(1)
+        while length not in (b"", b"\0"):
+            file.read(length[0])
+            length = file.read(1)
+        if not length:
+            return True
+        kind = file.read(1)
+    return False
+
+
+def _skip_colours(file, flags: bytes) -> None:
+    if flags and flags[0] & 0x80:
+        file.read(3 << (flags[0] & 7) + 1)
