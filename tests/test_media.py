@@ -118,18 +118,20 @@ def test_a_gif_lasts_as_long_as_its_frames(rate):
     assert max(shown) - min(shown) <= 10
 
 
-def test_what_is_no_video_is_told_of(tmp_path):
+def test_what_is_no_video_is_told_of(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "text.mp4").write_text("no frames in here")
     (tmp_path / "folder").mkdir()
     for name, reason in [
         ("missing.mp4", "no video"),
+        ("~nobody-of-this-name.mp4", "no video"),
         ("empty.mp4", "cannot be read"),
         ("text.mp4", "cannot be read"),
         ("folder", "has no frames"),
     ]:
         with pytest.raises(media.VideoError, match=reason):
-            media.read_video(tmp_path / name)
+            media.read_video(name)
     (tmp_path / "folder" / "a.png").write_bytes(b"\x89PNG")
     with pytest.raises(media.VideoError, match=r"a.png is not an image"):
         media.read_video(tmp_path / "folder")

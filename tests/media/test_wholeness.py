@@ -70,9 +70,27 @@ def test_an_avi_that_lacks_its_index_only_is_whole(ffmpeg, tmp_path):
     assert len(media.read_video(path)) == 20
 
 
-def test_what_follows_the_last_box_is_no_fault(ffmpeg, tmp_path):
-    path = tmp_path / "a.mp4"
+@pytest.mark.parametrize(
+    ("name", "more"), [("a.mp4", b"\0\0\xff\xffuuid" + bytes(20)), ("a.mkv", b"junk" * 9)]
+)
+def test_what_follows_the_video_is_no_fault(ffmpeg, tmp_path, name, more):
+    path = tmp_path / name
     ffmpeg("-f", "lavfi", "-i", "testsrc2=size=64x48:rate=10:duration=2", path)
     with path.open("ab") as file:
-        file.write(b"\0\0\xff\xffuuid" + bytes(20))
+        file.write(more)
     assert len(media.read_video(path)) == 20
+
+
+@pytest.mark.parametrize(
+    "content",
+    [  # sizes of 64 bits; chunks of odd sizes
+        b"\0\0\0\x0cftypisom" + b"\0\0\0\1mdat" + (116).to_bytes(8) + bytes(100),
+        b"RIFF\x7c\0\0\0AVI JUNK\3\0\0\0abc\0" + b"LIST\x64\0\0\0movi" + bytes(96),
+    ],
+)
+def test_sizes_of_other_forms(tmp_path, content):
+    path = tmp_path / "a"
+    path.write_bytes(content)
+    assert not media.ends_prematurely(path)
+    path.write_bytes(content[:-1])
+    assert media.ends_prematurely(path)
