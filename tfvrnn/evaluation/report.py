@@ -85,7 +85,8 @@ def write_report(results: Sequence[Result], path: str | Path) -> None:
         f"<title>{_title(results[0].protocol)}</title><style>{STYLE}</style></head>"
         f"<body>{''.join(parts)}</body></html>\n"
     )
-    Path(path).write_text(page, encoding="utf-8")
+    # Names of runs need not be UTF-8.
+    Path(path).write_text(page, encoding="utf-8", errors="replace")
 
 
 def _title(protocol) -> str:

@@ -7,12 +7,11 @@ import asyncio
 import os
 import signal
 import socket
-from pathlib import Path
 
 import grpc
 from aiohttp import web
 
-from tfvrnn.config import UserError
+from tfvrnn.config import UserError, expanded
 from tfvrnn.program_config import ServeConfig
 from tfvrnn.serving.batcher import Batcher
 from tfvrnn.serving.grpc_service import add_services
@@ -45,7 +44,7 @@ class Server:
         listen(config.host, config.port).close()
         rest = listen(config.host, config.rest_port)
         try:
-            base = Path(config.export).expanduser()
+            base = expanded(config.export)
             self.manager = Manager(base, config.name, config.poll_seconds)
         except UserError:
             rest.close()

@@ -5,15 +5,14 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import grpc
 import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
-from tfvrnn import media
-from tfvrnn.config import UserError
+from tfvrnn import files, media
+from tfvrnn.config import UserError, expanded
 from tfvrnn.program_config import PredictConfig
 from tfvrnn.run_folder import load_run
 from tfvrnn.sampling import sample_videos
@@ -67,14 +66,15 @@ def _of_run(run_dir: str, horizon: int | None) -> Source:
 
 
 def _of_export(base: str) -> Source:
-    base = Path(base).expanduser()
+    base = expanded(base)
     numbers = versions(base)
     if not numbers:
         raise UserError(f"no version in {base}: no folder there has a number for a name")
     folder = base / str(numbers[-1])
     try:
         shapes = _shapes(read_signature_defs(folder))
-        signature = tf.saved_model.load(str(folder)).signatures[DEFAULT_SIGNATURE]
+        with files.for_tensorflow(folder) as name:
+            signature = tf.saved_model.load(name).signatures[DEFAULT_SIGNATURE]
     except (OSError, KeyError, ValueError, DecodeError, tf.errors.OpError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{folder} holds no sampler: {reason}") from None
