@@ -53,7 +53,7 @@ def run(main: Callable[[list[str]], None], description: str, options: type = Con
     sys.exit(0)
 
 
-def output(path: str) -> Path:
+def output(path: str | Path) -> Path:
     """The path of a file that a program will write, found writable before it computes.
 
     Raises:

@@ -40,6 +40,7 @@ class RunFolder:
         self.weights = self.path / "weights.npz"
         self.tensorboard = self.path / "tensorboard"
         self.samples = self.path / "samples"
+        self.evaluation = self.path / "evaluation"
 
     def exists(self) -> bool:
         """Whether a run was begun here."""
@@ -212,10 +213,13 @@ def copy_pretrained(name: str, folder: str | Path) -> None:
     run, source = RunFolder(folder), RunFolder(PRETRAINED_FOLDER / name)
     if run.exists() and run.config_file.read_bytes() != source.config_file.read_bytes():
         raise UserError(f"{run.path} holds another run: move it away")
-    run.check_writable()
-    run.path.mkdir(parents=True, exist_ok=True)
-    for file in source.path.iterdir():
-        files.write_whole(run.path / file.name, file.read_bytes())
+    contents = {run.path / file.name: file.read_bytes() for file in source.path.iterdir()}
+    missing = [p for p, content in contents.items() if not p.is_file() or p.read_bytes() != content]
+    if missing:
+        run.check_writable()
+        run.path.mkdir(parents=True, exist_ok=True)
+    for path in missing:
+        files.write_whole(path, contents[path])
 
 
 def keep_weights(run_dir: str | Path, folder: str | Path) -> Path:

@@ -233,7 +233,7 @@ def batching_config(batch_sizes: Sequence[int]) -> str:
 
 def _evaluation(folder: RunFolder) -> dict:
     """What was measured of a run: {protocol: the contents of its file}."""
-    files = sorted((folder.path / "evaluation").glob("*.json"))
+    files = sorted(folder.evaluation.glob("*.json"))
     try:
         return {path.stem: json.loads(path.read_text()) for path in files}
     except ValueError as error:
