@@ -168,12 +168,14 @@ def load_run(run_dir: str | Path, precision: str = "float32"):
     Raises:
         UserError: no run there, no whole checkpoint in it, or one of another model.
     """
-    import tensorflow as tf
-
     from tfvrnn import backend
-    from tfvrnn.models import build_model
 
     backend.require_tensorflow()
+
+    import tensorflow as tf
+
+    from tfvrnn.models import build_model
+
     folder = RunFolder(run_dir)
     config = folder.read_config()
     model = build_model(config.model, precision)
