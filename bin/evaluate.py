@@ -25,12 +25,15 @@ def main(arguments: list[str]) -> None:
     if wanted.pretrained:
         copy_pretrained(wanted.pretrained, wanted.run_dir)
     for run_dir in wanted.run_dirs:
-        RunFolder(run_dir).read_config()  # complains at once where there is no run
-        RunFolder(run_dir).check_writable()
-    if wanted.report or not wanted.run_dir:
-        report = program.output(wanted.report or "report.html")
-    else:  # in a folder that the evaluation makes
-        report = RunFolder(wanted.run_dir).path / "evaluation" / "report.html"
+        folder = RunFolder(run_dir)
+        folder.read_config()  # complains at once where there is no run
+        if wanted.protocol or not any(folder.evaluation.glob("*.json")):
+            folder.check_writable()  # else the result may be there, and nothing to write
+    report = Path(wanted.report or "report.html")
+    if wanted.run_dir and not wanted.report:
+        report = RunFolder(wanted.run_dir).evaluation / report.name
+    if wanted.report or report.parent.is_dir():  # else the evaluation makes it
+        report = program.output(report)
     changes = {n.removeprefix("eval."): v for n, v in given.items() if n.startswith("eval.")}
     try:
         evaluate(wanted, changes, report)
@@ -47,8 +50,8 @@ def evaluate(wanted: EvaluateConfig, changes: dict, report: Path) -> None:
     tf.get_logger().setLevel("ERROR")  # TF-GAN's deprecations are not the user's
     program.divide_cores()
     results = evaluate_runs(wanted.run_dirs, changes, wanted.protocol or None, wanted.grid_times)
-    print(table(results))
     written = write_report(results, report, wanted.grid_times)
+    print(table(results))
     for path in [*(result.path for result in results), *written]:
         print(path)
 

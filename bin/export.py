@@ -9,7 +9,7 @@ from pathlib import Path
 # Run from a checkout, the checkout's own package is the one that is meant.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tfvrnn import config_flags, program
+from tfvrnn import commands, config_flags, program
 from tfvrnn.program_config import ExportConfig
 from tfvrnn.run_folder import RunFolder
 
@@ -23,10 +23,10 @@ def main(arguments: list[str]) -> None:
 
     options = {name: value for name, value in vars(wanted).items() if name != "pretrained"}
     version = export_sampler(**options)
-    python = program.python()
+    predict = {"export": wanted.out, "video": "VIDEO", "out": "prediction.gif"}
     print(f"exported: {version}\nnext:")
-    print(f"  {python} bin/serve.py --export={wanted.out}")
-    print(f"  {python} bin/predict.py --export={wanted.out} --video=VIDEO --out=prediction.gif")
+    print(f"  {commands.program('serve.py', export=wanted.out)}")
+    print(f"  {commands.program('predict.py', **predict)}")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from pathlib import Path
 # Run from a checkout, the checkout's own package is the one that is meant.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tfvrnn import config_flags, program
+from tfvrnn import commands, config_flags, program
 from tfvrnn.program_config import PrepareConfig
 
 SOME_SKIPPED = 1
@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> None:
         sys.exit(program.INTERRUPTED)
     counts = ", ".join(f"{split} {count}" for split, count in prepared.videos.items())
     print(f"{prepared.folder}: {counts}")
-    data = f"--data.dataset={wanted.trained_as} --data.data_dir={wanted.data_dir}"
+    data = f"--data.dataset={wanted.trained_as} --data.data_dir={commands.quoted(wanted.data_dir)}"
     print(f"train with {data} --model.image_size={wanted.size} --model.channels={wanted.channels}")
     for name, reason in prepared.skipped:
         print(f"left out: {name}: {reason}", file=sys.stderr)

@@ -12,7 +12,7 @@ from pathlib import Path
 # Run from a checkout, the checkout's own package is the one that is meant.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tfvrnn import program, run_folder
+from tfvrnn import commands, program, run_folder
 from tfvrnn.config import UserError
 
 
@@ -31,16 +31,24 @@ def main(arguments: list[str]) -> None:
     except TrainingDiverged as error:
         sys.exit(f"error: {error}")
     ended = "stopped, saved" if outcome.stopped else "finished"
-    python = program.python()
     print(f"{ended} after step {outcome.step}: {run_dir}\nnext:")
-    if outcome.stopped:
-        print(f"  {python} bin/train.py --train.run_dir={run_dir}    # goes on")
-    print(f"  {python} -m tensorboard.main --logdir {run_dir}")
-    print(f"  {python} bin/sample.py --run_dir={run_dir}")
-    print(f"  {python} bin/evaluate.py --run_dir={run_dir} --flagfile=configs/eval/quick.flags")
-    print(f"  {python} bin/export.py --run_dir={run_dir} --out=exports/{Path(run_dir).name}")
+    for command in next_commands(run_dir, outcome.stopped):
+        print(f"  {command}")
     if outcome.stopped:
         sys.exit(program.STOPPED)
+
+
+def next_commands(run_dir: str, stopped: bool) -> list[str]:
+    again = commands.program("train.py", train__run_dir=run_dir) + "    # continues"
+    quick = commands.from_here(commands.ROOT / "configs" / "eval" / "quick.flags")
+    out = f"exports/{Path(run_dir).resolve().name}"
+    return [
+        *([again] if stopped else []),
+        commands.module("tensorboard.main", logdir=run_dir),
+        commands.program("sample.py", run_dir=run_dir),
+        commands.program("evaluate.py", run_dir=run_dir, flagfile=quick),
+        commands.program("export.py", run_dir=run_dir, out=out),
+    ]
 
 
 if __name__ == "__main__":

@@ -14,13 +14,16 @@ import keras
 import numpy as np
 from conformance import ROWS, flat, make, make_inputs
 
-from tfvrnn.config import ModelConfig
+from tfvrnn.config import ModelConfig, UserError
 from tfvrnn.models import build_model
+from tfvrnn.run_folder import load_pretrained
 
 MODEL = ModelConfig(image_size=16, channels=1, width=8, groups=2)
 
 
 def main(given_path, out_path):
+    if keras.backend.backend() != "tensorflow":
+        check_refusal()
     with np.load(given_path) as file:
         given = dict(file)
     out = {}
@@ -36,6 +39,16 @@ def main(given_path, out_path):
     gradients = gradients_of(model, lambda: sum(model.training_terms(frames, noise)[0].values()))
     out |= {f"gradient/{k}": gradient for k, gradient in enumerate(gradients)}
     np.savez(out_path, **{name: keras.ops.convert_to_numpy(x) for name, x in out.items()})
+
+
+def check_refusal():
+    """What needs TensorFlow says so."""
+    try:
+        load_pretrained("smmnist")
+    except UserError as error:
+        assert "set KERAS_BACKEND=tensorflow before it is imported. Received: jax" in str(error)
+    else:
+        raise AssertionError("not refused")
 
 
 def run_model(model, frames, noise):

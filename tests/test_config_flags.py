@@ -1,6 +1,9 @@
 import dataclasses
+import os
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tfvrnn import config_flags
 from tfvrnn.config import Config, DataConfig, EvalConfig, ModelConfig, TrainConfig
@@ -26,6 +29,21 @@ def test_flagfile_text_round_trip(tmp_path):
     assert config_flags.from_flagfile(path, UNLIKE_DEFAULT) == UNLIKE_DEFAULT
     default = write(tmp_path / "default.flags", config_flags.to_flagfile(Config()))
     assert config_flags.from_flagfile(default, UNLIKE_DEFAULT) == Config()
+
+
+@given(name=st.text().map(lambda text: text.replace("\0", "")) | st.binary().map(os.fsdecode))
+def test_any_name_goes_through_a_flagfile(tmp_path_factory, name):
+    config = config_flags.replace(Config(), {"data.data_dir": name, "train.init_from": name})
+    path = tmp_path_factory.mktemp("names") / "run.flags"
+    path.write_text(config_flags.to_flagfile(config), "utf-8", newline="")
+    assert config_flags.from_flagfile(path, Config()) == config
+
+
+def test_a_mark_of_the_byte_order_and_quotes_are_no_part_of_a_flag(tmp_path):
+    path = tmp_path / "a.flags"
+    path.write_text('--train.steps=5\n--data.data_dir=" a\\nb"\n--train.init_from="', "utf-8-sig")
+    changes = config_flags.parse_changes([f"--flagfile={path}"], Config)
+    assert changes == {"train.steps": 5, "data.data_dir": " a\nb", "train.init_from": '"'}
 
 
 def test_flags_of_every_kind():
@@ -102,6 +120,11 @@ def test_the_later_setting_wins_over_a_flagfile(tmp_path):
         (["--data.digit_source=web"], "should be one of <packaged|tfds>"),
         (["--flagfile=/no/such.flags"], "cannot read flagfile /no/such.flags: No such file"),
         (["--flagfile"], "--flagfile needs a path"),
+        (["--data.flip", "False"], "unexpected argument False; write --data.flip=False"),
+        (["--train.jit_compile", "auto"], "argument auto; write --train.jit_compile=auto"),
+        (["--data.flip", "digits"], "unexpected argument digits; the nearest is --data.digits"),
+        (["--data.flip=maybe"], "flag --data.flip=maybe: must be true or false"),
+        (["--train.jit_compile=on"], "--train.jit_compile=on: must be true, false or auto"),
     ],
 )
 def test_what_cannot_be_parsed_is_one_clear_line(arguments, message):

@@ -77,6 +77,31 @@ def test_finite_and_near_float32_under_every_policy(name, policy):
     assert all(w.dtype == "float32" for w in layer.weights)
 
 
+@pytest.fixture
+def other_settings():
+    """Sets what a user may have in ~/.keras/keras.json."""
+    was = keras.config.image_data_format(), keras.config.floatx()
+
+    def set_both(data_format, floatx):
+        keras.config.set_image_data_format(data_format)
+        keras.config.set_floatx(floatx)
+
+    yield lambda: set_both("channels_first", "float64")
+    set_both(*was)
+
+
+@each
+def test_the_users_settings_of_keras_change_nothing(name, other_settings):
+    first, inputs = make(name), make_inputs(name)
+    expected = keras.tree.flatten(first(*inputs))
+    other_settings()
+    layer = make(name)
+    layer.set_weights(first.get_weights())
+    for a, b in zip(expected, keras.tree.flatten(layer(*inputs)), strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_array_equal(a, b)
+
+
 @each
 def test_eager_equals_graph_equals_saved_model(name, tmp_path):
     layer, inputs = make(name), make_inputs(name)

@@ -3,7 +3,11 @@ import subprocess
 import sys
 
 import pytest
+import tensorflow as tf
+from hypothesis import example, given
+from hypothesis import strategies as st
 
+from tfvrnn import files
 from tfvrnn.config import UserError
 from tfvrnn.files import locked, write_whole
 
@@ -59,3 +63,51 @@ def test_a_file_is_whole_or_as_it_was(tmp_path):
     write_whole(path, b"new")
     assert path.read_text() == "new"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_name_may_be_as_long_as_there_are(tmp_path):
+    for name in ("x" * 255, "ü" * 127):
+        write_whole(tmp_path / name, name)
+        assert (tmp_path / name).read_text() == name
+
+
+def is_name(name: bytes) -> bool:
+    return name not in (b".", b"..") and not {*b"/\0"} & {*name} and 0 < len(name) < 256
+
+
+LETTERS = st.text("[]*?{}()\\'\"#%$~&;:=+-,. \n\tüx1").map(os.fsencode)
+
+
+@given(name=(st.binary(max_size=40) | LETTERS).filter(is_name))
+@example(b"lr[3e-3]")
+@example(b"gs:x")
+@example(b"%s-%d")
+@example(b"x" * 255)
+def test_tensorflow_finds_what_lies_below_any_name(tmp_path_factory, name):
+    folder = tmp_path_factory.mktemp("names") / os.fsdecode(name)
+    folder.mkdir()
+    module = tf.Module()
+    module.number = tf.Variable(7.0)
+    with files.for_tensorflow(folder) as plain:
+        tf.train.Checkpoint(number=module.number).write(f"{plain}/ckpt-1")
+        tf.saved_model.save(module, f"{plain}/model")
+    there = sorted(path.name for path in folder.iterdir())
+    assert there == ["ckpt-1.data-00000-of-00001", "ckpt-1.index", "model"]
+    module.number.assign(0.0)
+    with files.for_tensorflow(folder) as plain:
+        saved = tf.train.load_checkpoint(f"{plain}/ckpt-1")
+        assert saved.get_tensor("number/.ATTRIBUTES/VARIABLE_VALUE") == 7.0
+        assert tf.saved_model.load(f"{plain}/model").number == 7.0
+
+
+def test_a_plain_name_and_one_without_the_kernels_links_stay(tmp_path, monkeypatch):
+    with files.for_tensorflow(tmp_path) as plain:
+        assert plain == str(tmp_path)
+    odd = tmp_path / "a b"
+    odd.mkdir()
+    with files.for_tensorflow(odd) as plain:
+        assert plain.startswith("/proc/self/fd/")
+    assert not os.path.exists(plain)  # noqa: PTH110
+    monkeypatch.setattr(files.Path, "is_dir", lambda path: False)
+    with files.for_tensorflow(odd) as plain:
+        assert plain == str(odd)

@@ -92,6 +92,20 @@ def test_a_pretrained_model_takes_no_other_runs_place(tmp_path):
         copy_pretrained("smmnist", tmp_path)
 
 
+def test_a_copy_that_is_there_is_not_written_again(tmp_path, monkeypatch):
+    copy_pretrained("smmnist", tmp_path)
+
+    def read_only(*_):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(files, "check_writable", read_only)
+    monkeypatch.setattr(files, "write_whole", read_only)
+    copy_pretrained("smmnist", tmp_path)
+    (tmp_path / "README.md").unlink()
+    with pytest.raises(UserError, match="Read-only file system"):
+        copy_pretrained("smmnist", tmp_path)
+
+
 def test_a_copy_that_was_broken_off_goes_on(tmp_path, monkeypatch):
     write = files.write_whole
 

@@ -12,6 +12,7 @@ import os
 import types
 import typing
 from dataclasses import dataclass, field
+from pathlib import Path
 
 SMALLEST_CONV_MAP = 8
 # Values of a group, which are channels at 1x1: a group of two is normalised to its two signs.
@@ -23,6 +24,16 @@ DATASETS = ("smmnist", "bair", "cityscapes", "video_folder", *SIM_PUSH_SCENES.va
 
 class UserError(ValueError):
     """A mistake of the user: programs print it as one line and exit with code 2."""
+
+
+def expanded(path: str | os.PathLike) -> Path:
+    """The path with the home folder that it begins with, `~` or `~name`, as a shell expands it.
+
+    A `~name` that is no user's is a name like others. It comes back absolute, so that expanding it
+    again changes nothing.
+    """
+    path = Path(os.path.expanduser(path))  # noqa: PTH111  (Path.expanduser refuses such names)
+    return path.absolute() if str(path).startswith("~") else path
 
 
 def option(default, help: str, choices: tuple[str, ...] | None = None):

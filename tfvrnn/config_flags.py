@@ -1,11 +1,15 @@
 """Configurations as absl flags and flagfiles, derived from the dataclasses.
 
 A field `width` of the dataclass at `model` is the flag `--model.width`. A flagfile is text, one
-flag a line, with `#` comments and further `--flagfile`s; a later setting wins.
+flag a line, with `#` comments and further `--flagfile`s; a later setting wins. A value in double
+quotes is a string of JSON: for names with line breaks, or spaces at their ends.
 """
 
+import contextlib
 import dataclasses
 import difflib
+import json
+import os
 import types
 import typing
 from collections.abc import Iterator, Sequence
@@ -21,6 +25,23 @@ HELP_FLAGS = {"help", "helpshort", "helpfull", "h", "?"}
 
 class FlagError(ValueError):
     """A flag or flagfile that cannot be understood."""
+
+
+class _BooleanParser(flags.BooleanParser):
+    """True or false; or `auto`, which is None, where that is allowed."""
+
+    def __init__(self, optional: bool):
+        super().__init__()
+        self.optional = optional
+
+    def parse(self, argument):
+        if self.optional and argument == "auto":
+            return None
+        try:
+            return super().parse(argument)
+        except (ValueError, TypeError):
+            rule = "must be true, false or auto" if self.optional else "must be true or false"
+            raise ValueError(rule) from None
 
 
 class _IntegersParser(flags.ArgumentParser):
@@ -45,18 +66,11 @@ class _IntegersParser(flags.ArgumentParser):
         return self.syntactic_help
 
 
-class _AutoFlag(flags.BooleanFlag):
-    """A boolean that may also be `auto`, which is None."""
-
-    def __init__(self, name, default, text):
+class _BooleanFlag(flags.BooleanFlag):
+    def __init__(self, name, default, text, optional: bool):
         super().__init__(name, None, text)
-        self.parser = _AutoParser()
+        self.parser = _BooleanParser(optional)
         self.default = self.value = default
-
-
-class _AutoParser(flags.BooleanParser):
-    def parse(self, argument):
-        return None if argument == "auto" else super().parse(argument)
 
 
 class _CommaSerializer(flags.ArgumentSerializer):
@@ -135,20 +149,15 @@ def define(config_class: type) -> flags.FlagValues:
         optional = typing.get_origin(hint) in (types.UnionType, typing.Union)
         parts = typing.get_args(hint) if optional else (hint,)
         of_tuple = any(typing.get_origin(part) is tuple for part in parts)
-        if optional and bool in parts:
-            flags.DEFINE_flag(_AutoFlag(name, default, text), flag_values)
+        if bool in parts:
+            flags.DEFINE_flag(_BooleanFlag(name, default, text, optional), flag_values)
         elif optional or of_tuple:
             parser, serializer = _IntegersParser(of_tuple, optional), _CommaSerializer()
             flags.DEFINE(parser, name, default, text, flag_values, serializer)
         elif choices:
             flags.DEFINE_enum(name, default, list(choices), text, flag_values=flag_values)
         else:
-            kinds = {
-                bool: flags.DEFINE_boolean,
-                int: flags.DEFINE_integer,
-                float: flags.DEFINE_float,
-                str: flags.DEFINE_string,
-            }
+            kinds = {int: flags.DEFINE_integer, float: flags.DEFINE_float, str: flags.DEFINE_string}
             kinds[hint](name, default, text, flag_values=flag_values)
     return flag_values
 
@@ -184,9 +193,19 @@ def parse_changes(arguments: Sequence[str], config_class: type) -> dict[str, Any
         # An empty choice is the default, not one to be offered.
         raise FlagError(" ".join(str(error).split()).replace("<|", "<")) from None
     if leftover:
-        raise FlagError(_unknown(f"unexpected argument {leftover[0]}", flag_values))
+        before = expanded[expanded.index(leftover[0]) - 1].lstrip("-")
+        raise FlagError(_unexpected(leftover[0], before, flag_values))
     names = [name for name, _, _ in options(config_class)]
     return {name: flag_values[name].value for name in names if flag_values[name].present}
+
+
+def _unexpected(word: str, before: str, flag_values) -> str:
+    """What is wrong with an argument that is no flag and that no flag takes."""
+    if before in flag_values and isinstance(flag_values[before], _BooleanFlag):
+        with contextlib.suppress(ValueError):
+            flag_values[before].parser.parse(word)
+            return f"unexpected argument {word}; write --{before}={word}"
+    return _unknown(f"unexpected argument {word}", flag_values)
 
 
 def _unknown(what: str, flag_values) -> str:
@@ -214,7 +233,8 @@ def expand_flagfiles(arguments: Sequence[str], reading: tuple[Path, ...] = ()) -
             continue
         if not equals and not rest:
             raise FlagError("--flagfile needs a path")
-        path = Path(path if equals else rest.pop(0)).expanduser()
+        # Not Path.expanduser, which refuses a ~name that is no user's.
+        path = Path(os.path.expanduser(path if equals else rest.pop(0)))  # noqa: PTH111
         if reading and (beside := reading[-1].parent / path).is_file():
             path = beside  # a flagfile names its neighbours
         if path.resolve() in [other.resolve() for other in reading]:
@@ -225,7 +245,7 @@ def expand_flagfiles(arguments: Sequence[str], reading: tuple[Path, ...] = ()) -
 
 def _flagfile_lines(path: Path) -> list[str]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # some editors begin with a mark
     except OSError as error:
         raise FlagError(f"cannot read flagfile {path}: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -236,8 +256,26 @@ def _flagfile_lines(path: Path) -> list[str]:
             continue
         if not line.startswith("--"):
             raise FlagError(f"{path}, line {number}: not a flag: {line}")
-        lines.append(line)
+        name, equals, value = line.partition("=")
+        lines.append(f"{name}{equals}{_unquoted(value)}")
     return lines
+
+
+def _quoted(value: str) -> str:
+    """A value as a line of a flagfile can hold it."""
+    try:
+        value.encode()
+        plain = value.strip().splitlines() == [value] and not value.startswith('"')
+    except UnicodeEncodeError:  # a file's name of other bytes
+        plain = False
+    return value if plain or not value else json.dumps(value)
+
+
+def _unquoted(value: str) -> str:
+    if len(value) > 1 and value[0] == value[-1] == '"':
+        with contextlib.suppress(ValueError):
+            return json.loads(value)
+    return value
 
 
 def to_flagfile(config, exclude: Sequence[str] = ()) -> str:
@@ -247,7 +285,8 @@ def to_flagfile(config, exclude: Sequence[str] = ()) -> str:
         value = _get(config, name)
         if name in exclude:
             continue
-        lines += [f"# {spec.metadata.get('help', '')}", f"--{name}={to_text(value, hint)}"]
+        text = _quoted(to_text(value, hint))
+        lines += [f"# {spec.metadata.get('help', '')}", f"--{name}={text}"]
     return "\n".join(lines) + "\n"
 
 

@@ -1,10 +1,13 @@
-"""Files that are written whole or not at all, and folders that one process writes into."""
+"""Files that are written whole or not at all, folders that one process writes into, any names."""
 
 import contextlib
+import errno
 import fcntl
 import io
 import os
+import re
 import socket
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -17,12 +20,21 @@ from tfvrnn.config import UserError
 
 def write_whole(path: Path, content: bytes | str) -> None:
     """Write a file under another name and rename it: readers see the old one or the new one."""
-    partial = path.with_name(f".{path.name}-{os.getpid()}")
+    # A part of the name, as the whole one may be as long as the file system allows.
+    partial = path.with_name(f".{path.name[:40]}-{os.getpid()}")
     try:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def check_writable(folder: Path) -> None:
+    """Raise the OSError that a new file in a folder would meet; makes nothing that stays."""
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "not a folder")
+    with tempfile.TemporaryFile(dir=folder):
+        pass
 
 
 def write_arrays(path: Path, arrays: dict[str, np.ndarray], compressed: bool = False) -> None:
@@ -45,6 +57,32 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
             return dict(arrays)
     except (TypeError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} is no .npz: {error}") from None
+
+
+@contextlib.contextmanager
+def for_tensorflow(folder: Path) -> Iterator[str]:
+    """Within, a name of an existing folder that TensorFlow does not misread.
+
+    TensorFlow looks for checkpoints and SavedModels with patterns: it reads `lr[3e-3]` as a set of
+    characters, and finds nothing on the disk. It also takes no name that is not UTF-8. Such a
+    folder is opened here and named by the kernel's link to what is open, `/proc/self/fd/7`. That
+    name is good in this process only, so it must not be written anywhere. A plain name stays as it
+    is, and so does every name where the system has no such links.
+
+    Single files need none of this: TensorFlow takes the bytes of their names (`os.fsencode`).
+
+    Raises:
+        OSError: no such folder, or it cannot be opened.
+    """
+    plain = re.fullmatch(r"[A-Za-z0-9_./-]*", str(folder))
+    if plain or not Path("/proc/self/fd").is_dir():
+        yield str(folder)
+        return
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{opened}"
+    finally:
+        os.close(opened)
 
 
 @contextlib.contextmanager

@@ -1,19 +1,21 @@
 """What the programs share: flags to a configuration, and the user's mistakes as one line."""
 
+import codecs
 import errno
+import io
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from tfvrnn import config_flags
-from tfvrnn.config import Config, UserError
+from tfvrnn import config_flags, files
+from tfvrnn.config import Config, UserError, expanded
 
 USER_MISTAKE = 2
 OF_FILES = (  # errors that are the file system's
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM,
-    errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EPIPE,
+    errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EPIPE, errno.ENAMETOOLONG, errno.ELOOP,
 )  # fmt: skip
 INTERRUPTED = 130  # 128 + SIGINT
 STOPPED = 143  # 128 + SIGTERM, as of a program that a scheduler stopped and should start again
@@ -26,12 +28,14 @@ def run(main: Callable[[list[str]], None], description: str, options: type = Con
     user, or of the file system's, is one line on standard error and exit code 2, Ctrl-C one line
     and 130; a fault of ours keeps its traceback.
     """
+    print_anywhere()
     arguments = sys.argv[1:]
     flags = [argument.lstrip("-") for argument in arguments if argument.startswith("-")]
     if not config_flags.HELP_FLAGS.isdisjoint(flags):
         print(f"{description.strip()}\n\n{config_flags.help_text(options)}")
         sys.exit(0)
     quiet_tensorflow()
+    choose_backend()
     try:
         main(arguments)
     except (UserError, config_flags.FlagError) as error:
@@ -49,23 +53,66 @@ def run(main: Callable[[list[str]], None], description: str, options: type = Con
     sys.exit(0)
 
 
-def output(path: str) -> Path:
+def output(path: str | Path) -> Path:
     """The path of a file that a program will write, found writable before it computes.
 
     Raises:
         UserError: no such folder, or no file can be written there.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     if not path.parent.is_dir():
         raise UserError(f"no folder {path.parent} to write {path.name} into")
-    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise UserError(f"cannot write {path}")
+    try:
+        if path.exists():
+            path.open("r+b").close()
+        else:
+            files.check_writable(path.parent)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}") from None
     return path
 
 
-def python() -> str:
-    """This interpreter, as a command to type."""
-    return os.path.relpath(sys.executable)
+def print_anywhere() -> None:
+    """Let nothing that is printed end a program.
+
+    A letter that the terminal does not have is written as its number, a name that is not text as
+    its bytes. Where nobody reads any more, as behind `| head`, the rest is dropped.
+    """
+    codecs.register_error("tfvrnn.print", _as_number_or_byte)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        try:
+            raw = _Droppable(stream.fileno(), "w", closefd=False)
+        except (AttributeError, ValueError, OSError):  # none, closed, or no file
+            continue
+        stream.flush()
+        options = {"line_buffering": stream.line_buffering, "write_through": stream.write_through}
+        buffer = io.BufferedWriter(raw)
+        again = io.TextIOWrapper(buffer, stream.encoding, "tfvrnn.print", **options)
+        setattr(sys, name, again)
+
+
+def _as_number_or_byte(error: UnicodeError):
+    try:
+        return codecs.lookup_error("surrogateescape")(error)
+    except UnicodeError:
+        return codecs.lookup_error("backslashreplace")(error)
+
+
+class _Droppable(io.FileIO):
+    def write(self, content) -> int:
+        try:
+            return super().write(content)
+        except BrokenPipeError:
+            return len(content)
+
+
+def choose_backend() -> None:
+    """Let Keras compute with TensorFlow, whatever the environment or ~/.keras/keras.json say.
+
+    To be called before Keras is imported.
+    """
+    os.environ["KERAS_BACKEND"] = "tensorflow"
 
 
 def quiet_tensorflow() -> None:

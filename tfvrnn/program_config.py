@@ -3,8 +3,9 @@
 As config.py does for a run: a frozen dataclass per program is the only declaration.
 """
 
+import csv
+import ipaddress
 import os
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -81,7 +82,11 @@ class EvaluateConfig:
         "A model that comes with the package, in place of a run: measured in runs/pretrained_NAME.",
         ("", *PRETRAINED),
     )
-    runs: str = option("", "Run folders of several models, with commas between: one report.")
+    runs: str = option(
+        "",
+        "Run folders of several models, with commas between: one report. A name with a comma "
+        'stands in double quotes: a,"b,c".',
+    )
     report: str = option(
         "", "HTML file to write. Default: report.html in the run's evaluation/, or in this folder."
     )
@@ -118,7 +123,13 @@ class EvaluateConfig:
     @property
     def run_dirs(self) -> list[str]:
         """The run folders, one or several."""
-        return [self.run_dir] if self.run_dir else [part.strip() for part in self.runs.split(",")]
+        if self.run_dir:
+            return [self.run_dir]
+        try:
+            parts = next(csv.reader([self.runs], skipinitialspace=True))
+        except csv.Error:  # a line break outside quotes
+            parts = [""]
+        return [part.strip() for part in parts]
 
 
 @dataclass(frozen=True)
@@ -303,11 +314,31 @@ class PredictConfig:
         most = 50 if self.out.endswith(".gif") else 240  # viewers show faster GIFs at 10
         rule = f"`frame_rate` must lie in 1 to {most}."
         require(1 <= self.frame_rate <= most, rule, self.frame_rate)
-        rule = "`server` must be HOST:PORT of gRPC, as localhost:8500, without a scheme."
-        server = not self.server or re.fullmatch(r"[^/\s]+:\d{1,5}", self.server)
-        require(bool(server), rule, repr(self.server))
+        if self.server:
+            check_address("server", self.server)
         require(self.timeout > 0, "`timeout` must be positive.", self.timeout)
         check_seeds(self.seed, self.samples)
+
+
+def check_address(name: str, address: str) -> None:
+    """Raise UserError unless an option is HOST:PORT; an IPv6 address stands in brackets."""
+    host, colon, port = address.rpartition(":")
+    rule = f"`{name}` must be HOST:PORT of gRPC, as localhost:8500 or [::1]:8500, without a scheme."
+    plain = colon and host and not any(c in "/[]" or c.isspace() for c in host.strip("[]"))
+    require(bool(plain and port.isascii() and port.isdigit()), rule, repr(address))
+    if host.startswith("[") and host.endswith("]"):
+        require(_is_ipv6(host[1:-1]), rule, repr(address))
+    else:
+        brackets = f"; in brackets: [{host}]:{port}" if _is_ipv6(host) else ""
+        require(not set(":[]") & set(host), rule, f"{address!r}{brackets}")
+    require(0 < int(port) < 65536, f"`{name}` must have a port from 1 to 65535.", repr(address))
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).version == 6
+    except ValueError:
+        return False
 
 
 def check_seeds(first: int, count: int) -> None:

@@ -5,16 +5,14 @@ or folder at once.
 """
 
 import datetime
-import os
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from tfvrnn import config_flags, files
-from tfvrnn.config import Config, UserError, require
+from tfvrnn import commands, config_flags, files
+from tfvrnn.config import Config, UserError, expanded, require
 from tfvrnn.prepared import require_prepared
 from tfvrnn.program_config import PRETRAINED, PRETRAINED_FOLDER
 
@@ -36,12 +34,13 @@ class RunFolder:
     """
 
     def __init__(self, path: str | Path):
-        self.path = Path(path).expanduser()
+        self.path = expanded(path)
         self.config_file = self.path / "config.flags"
         self.checkpoints = self.path / "checkpoints"
         self.weights = self.path / "weights.npz"
         self.tensorboard = self.path / "tensorboard"
         self.samples = self.path / "samples"
+        self.evaluation = self.path / "evaluation"
 
     def exists(self) -> bool:
         """Whether a run was begun here."""
@@ -80,12 +79,7 @@ class RunFolder:
             nearest = self.path
             while not nearest.exists():
                 nearest = nearest.parent
-            if not nearest.is_dir():
-                raise NotADirectoryError(0, "not a folder")
-            if not os.access(nearest, os.W_OK | os.X_OK):
-                raise PermissionError(0, "no permission to write")
-            with tempfile.TemporaryFile(dir=nearest):
-                pass
+            files.check_writable(nearest)
         except OSError as error:
             reason = error.strerror
             raise UserError(f"cannot write into run folder {self.path}: {reason}") from None
@@ -145,11 +139,11 @@ def _check_same_model(folder: RunFolder, stored: Config, wanted: dict, free=()) 
 
 def _check_goes_on(folder: RunFolder, stored: Config, changes: dict) -> None:
     """Raise UserError where the changes would not go on with what the run did."""
+    begin = f"begin a new run with --train.init_from={commands.quoted(folder.path)}"
     optimizer = changes.get("train.optimizer", stored.train.optimizer)
     if optimizer != stored.train.optimizer:
         raise UserError(
-            f"{folder.path} is trained with {stored.train.optimizer}, not with {optimizer}: begin "
-            f"a new run with --train.init_from={folder.path}"
+            f"{folder.path} is trained with {stored.train.optimizer}, not with {optimizer}: {begin}"
         )
     source = changes.get("train.init_from", stored.train.init_from)
     if source != stored.train.init_from:
@@ -158,10 +152,7 @@ def _check_goes_on(folder: RunFolder, stored: Config, changes: dict) -> None:
             f"{stored.train.init_from or 'fresh weights'}, not from {source}"
         )
     if folder.weights.is_file():
-        raise UserError(
-            f"{folder.path} holds weights alone, training cannot go on there: begin a new run "
-            f"with --train.init_from={folder.path}"
-        )
+        raise UserError(f"{folder.path} holds weights alone, training cannot go on there: {begin}")
     done = [_step_of(path) for path in checkpoint_paths(folder.checkpoints)[:1]]
     steps = changes.get("train.steps", stored.train.steps)
     if done and steps < done[0]:
@@ -177,6 +168,10 @@ def load_run(run_dir: str | Path, precision: str = "float32"):
     Raises:
         UserError: no run there, no whole checkpoint in it, or one of another model.
     """
+    from tfvrnn import backend
+
+    backend.require_tensorflow()
+
     import tensorflow as tf
 
     from tfvrnn.models import build_model
@@ -189,15 +184,14 @@ def load_run(run_dir: str | Path, precision: str = "float32"):
     step = tf.Variable(0, dtype=tf.int64)
     averages = flat_weights(model)
 
-    def restore(path):
-        check_weights(path, model)
+    def restore(prefix):
         saved = tf.train.Checkpoint(weights=flat_weights(model), step=step)
-        saved.read(str(path)).expect_partial().assert_existing_objects_matched()
-        if holds(path, "averages"):
+        saved.read(prefix).expect_partial().assert_existing_objects_matched()
+        if holds(prefix, "averages"):
             saved = tf.train.Checkpoint(averages=averages)
-            saved.read(str(path)).expect_partial().assert_existing_objects_matched()
+            saved.read(prefix).expect_partial().assert_existing_objects_matched()
 
-    if restore_newest(folder.checkpoints, restore) is None:
+    if restore_newest(folder.checkpoints, model, restore) is None:
         raise UserError(f"no whole checkpoint in {folder.checkpoints}")
     return config, model, int(step)
 
@@ -221,10 +215,13 @@ def copy_pretrained(name: str, folder: str | Path) -> None:
     run, source = RunFolder(folder), RunFolder(PRETRAINED_FOLDER / name)
     if run.exists() and run.config_file.read_bytes() != source.config_file.read_bytes():
         raise UserError(f"{run.path} holds another run: move it away")
-    run.check_writable()
-    run.path.mkdir(parents=True, exist_ok=True)
-    for file in source.path.iterdir():
-        files.write_whole(run.path / file.name, file.read_bytes())
+    contents = {run.path / file.name: file.read_bytes() for file in source.path.iterdir()}
+    missing = [p for p, content in contents.items() if not p.is_file() or p.read_bytes() != content]
+    if missing:
+        run.check_writable()
+        run.path.mkdir(parents=True, exist_ok=True)
+    for path in missing:
+        files.write_whole(path, contents[path])
 
 
 def keep_weights(run_dir: str | Path, folder: str | Path) -> Path:
@@ -264,23 +261,22 @@ def flat_weights(model) -> list:
     return [weight.value for weight in model.weights]
 
 
-def check_weights(path: Path, model) -> None:
-    """Raise UserError unless a checkpoint holds as many weights as a model, of the same shapes."""
+def _holds_weights_of(prefix: str, model) -> bool:
+    """Whether a checkpoint holds as many weights as a model, of the same shapes."""
     import tensorflow as tf
 
-    stored = {n: s for n, s in tf.train.list_variables(str(path)) if n.startswith("weights/")}
+    stored = {n: s for n, s in tf.train.list_variables(prefix) if n.startswith("weights/")}
     wanted = {
         f"weights/{number}/.ATTRIBUTES/VARIABLE_VALUE": list(weight.shape)
         for number, weight in enumerate(model.weights)
     }
-    if stored != wanted:
-        raise UserError(f"checkpoint {path} holds the weights of another model")
+    return stored == wanted
 
 
 def checkpoint_paths(directory: Path) -> list[Path]:
     """The checkpoints in a folder, newest first, found by their files.
 
-    Not by the manager's list of them: that may be lost or cut off, like every file. One that
+    Not by the list of them: that may be lost or cut off, like every file. One that
     lost its index or its data is listed too, to be told of.
     """
     names = {path.name.partition(".")[0] for path in directory.glob("ckpt-*.*")}
@@ -292,38 +288,50 @@ def _step_of(path: Path) -> int:
     return int(path.name.removeprefix("ckpt-"))
 
 
-def restore_newest(directory: Path, restore: Callable[[Path], None]) -> Path | None:
+def restore_newest(directory: Path, model, restore: Callable[[str], None]) -> Path | None:
     """Restore the newest whole checkpoint, and say on standard error which were not whole.
 
     Args:
         directory: of the checkpoints.
-        restore: takes the path of a whole one.
+        model: whose weights they hold.
+        restore: takes the prefix of a whole one, as TensorFlow names it.
 
     Returns:
         Its path, or None where there is none.
+
+    Raises:
+        UserError: it holds the weights of another model.
     """
-    for path in checkpoint_paths(directory):
-        fault = _fault(path)
-        if fault is None:
-            restore(path)
+    paths = checkpoint_paths(directory)
+    if not paths:
+        return None
+    with files.for_tensorflow(directory) as folder:
+        for path in paths:
+            prefix = f"{folder}/{path.name}"
+            if fault := _fault(prefix):
+                fault = fault.replace(folder, str(directory))
+                print(f"checkpoint {path} is not whole ({fault}): skipped", file=sys.stderr)
+                continue
+            if not _holds_weights_of(prefix, model):
+                raise UserError(f"checkpoint {path} holds the weights of another model")
+            restore(prefix)
             return path
-        print(f"checkpoint {path} is not whole ({fault}): skipped", file=sys.stderr)
     return None
 
 
-def holds(path: Path, part: str) -> bool:
+def holds(prefix: str, part: str) -> bool:
     """Whether a checkpoint holds a part, as 'averages'."""
     import tensorflow as tf
 
-    return any(name.startswith(f"{part}/") for name, _ in tf.train.list_variables(str(path)))
+    return any(name.startswith(f"{part}/") for name, _ in tf.train.list_variables(prefix))
 
 
-def _fault(path: Path) -> str | None:
+def _fault(prefix: str) -> str | None:
     """What is wrong with the files of a checkpoint; every tensor is read against its checksum."""
     import tensorflow as tf
 
     try:
-        reader = tf.train.load_checkpoint(str(path))
+        reader = tf.train.load_checkpoint(prefix)
         for name in reader.get_variable_to_shape_map():
             reader.get_tensor(name)
     # The reader's own errors come as all of these.

@@ -4,7 +4,10 @@ import operator
 
 import tensorflow as tf
 
+from tfvrnn import backend
 from tfvrnn.models import VideoPredictor
+
+backend.require_tensorflow()
 
 ALGORITHM = "philox"  # named, as the automatic choice differs by device
 

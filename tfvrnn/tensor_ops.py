@@ -32,7 +32,7 @@ def upsample_nearest(x, resolution: int):
 def max_pool(x, side: int):
     """The largest value of every `side` by `side` square: `[N, H, W, C]` to a `side`th of it."""
     # Strides given, as Keras' JAX backend takes the default of an integer size amiss.
-    return ops.max_pool(x, (side, side), (side, side))
+    return ops.max_pool(x, (side, side), (side, side), data_format="channels_last")
 
 
 def group_norm(x, scale, offset, groups: int):

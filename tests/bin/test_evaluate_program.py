@@ -1,12 +1,14 @@
 """bin/evaluate.py and bin/fetch_weights.py: what they do, and mistakes in one line."""
 
+import errno
 import json
+import os
 import shutil
 
 import pytest
 from program_tools import assert_refused
 
-from tfvrnn import program_config
+from tfvrnn import files, program_config
 
 QUICK = [
     "--eval.videos=2",
@@ -34,6 +36,41 @@ def test_a_run_and_then_two_are_evaluated(start, small_run, tmp_path):
     code, _, _ = start("evaluate.py", f"--runs={runs[0]},{runs[1]}", "--grid_times=2,4", *QUICK)
     assert code == 0 and (tmp_path / "report_grid.png").read_bytes() != default
     assert sorted(path for path in tmp_path.rglob("evaluation/*.json")) == files  # not measured
+
+
+def test_a_result_that_is_there_is_read_where_nothing_can_be_written(
+    start, small_run, tmp_path, monkeypatch
+):
+    run = shutil.copytree(small_run, tmp_path / "run")
+    assert start("evaluate.py", "--run_dir=run", *QUICK)[0] == 0
+    (run / "evaluation" / "report.html").unlink()
+    there = sorted(run.rglob("*"))
+    # Root may write everywhere, so the file system is spoken for.
+    tried = files.check_writable
+
+    def check(folder):
+        if folder.resolve().is_relative_to(run):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        tried(folder)
+
+    monkeypatch.setattr(files, "check_writable", check)
+    code, out, _ = start("evaluate.py", "--run_dir=run", "--report=x.html", *QUICK)
+    assert code == 0 and "SSIM" in out and (tmp_path / "x.html").is_file()
+    result = start("evaluate.py", "--run_dir=run", *QUICK)
+    assert_refused(result, "cannot write run/evaluation/report.html: Read-only file system")
+    result = start("evaluate.py", "--run_dir=run", "--report=x.html", *QUICK, "--eval.seed=1")
+    assert_refused(result, "cannot write into run folder run: Read-only file system")
+    assert sorted(run.rglob("*")) == there
+
+
+def test_runs_may_have_commas_in_their_names(start):
+    def named(runs):
+        return program_config.EvaluateConfig(runs=runs).run_dirs
+
+    assert named("a, b ,c [1]") == ["a", "b", "c [1]"]
+    assert named('"a,b",c') == ["a,b", "c"]
+    assert named('a"b,c') == ['a"b', "c"]
+    assert_refused(start("evaluate.py", "--runs=a\nb"), "`runs` must name run folders")
 
 
 def test_a_pretrained_model_is_measured_in_a_folder_of_its_own(start, tmp_path):

@@ -1,8 +1,10 @@
 """Mistakes of the user: one line, exit code 2, nothing written, TensorFlow not needed."""
 
+import errno
 import os
 import re
 import runpy
+import shlex
 import subprocess
 import sys
 import types
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tfvrnn import config_flags, program, run_folder
+from tfvrnn import files as files_of_ours
 from tfvrnn.config import Config
 
 ROOT = Path(__file__).parents[2]
@@ -84,11 +87,16 @@ def test_an_interrupt_is_one_line(monkeypatch, capsys):
     assert capsys.readouterr().err == "interrupted\n"
 
 
-def test_an_unwritable_run_folder_is_refused(train, tmp_path, monkeypatch):
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+def test_an_unwritable_run_folder_is_refused_with_the_reason(train, tmp_path, monkeypatch, number):
     # Root may write everywhere, so the check itself is told no.
-    monkeypatch.setattr(run_folder.os, "access", lambda *_: False)
+    def refuse(dir):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(files_of_ours.tempfile, "TemporaryFile", refuse)
     result = train("--train.run_dir=run", *SMALL)
-    assert_refused(result, tmp_path, "cannot write into run folder run: no permission to write")
+    reason = {errno.EACCES: "Permission denied", errno.EROFS: "Read-only file system"}[number]
+    assert_refused(result, tmp_path, f"cannot write into run folder run: {reason}")
 
 
 def test_a_run_folder_below_a_file_is_refused(train, tmp_path):
@@ -141,7 +149,12 @@ def test_init_from_a_run_without_a_checkpoint_is_refused(train, tmp_path):
 
 def test_a_dataset_that_is_not_prepared_is_refused_with_the_command_that_does(train, tmp_path):
     result = train("--train.run_dir=run", "--data.dataset=bair")
-    assert_refused(result, tmp_path, "python bin/prepare_data.py --dataset=bair")
+    assert_refused(result, tmp_path, "bin/prepare_data.py --dataset=bair --data_dir=data")
+    result = train("--train.run_dir=run", "--data.dataset=sim_push", "--data.data_dir=a 'b'")
+    assert_refused(result, tmp_path, "no dataset in a 'b'/")
+    command = shlex.split(result[1].partition("prepare it with: ")[2])
+    assert command[2:] == ["--dataset=sim_push", "--data_dir=a 'b'", "--size=64"]
+    assert Path(command[1]).resolve() == ROOT / "bin" / "prepare_data.py"
 
 
 def test_going_on_from_elsewhere_or_to_fewer_steps_is_refused(train, tmp_path):

@@ -32,7 +32,7 @@ def original_records(path, videos):
 
 @pytest.mark.parametrize("packed", [False, True], ids=["folder", "tar"])
 def test_bair_from_its_original_records(tmp_path, packed):
-    unpacked = tmp_path / "unpacked"
+    unpacked = tmp_path / "un*packed? [1] {x} ü"  # TFDS and TensorFlow take names for patterns
     original_records(unpacked / "softmotion30_44k" / "train" / "a.tfrecords", range(0, 160, 8))
     original_records(unpacked / "softmotion30_44k" / "test" / "b.tfrecords", [200, 210])
     source = unpacked
@@ -40,10 +40,11 @@ def test_bair_from_its_original_records(tmp_path, packed):
         source = tmp_path / "bair_robot_pushing_dataset_v0.tar"
         with tarfile.open(source, "w") as archive:
             archive.add(unpacked / "softmotion30_44k", "softmotion30_44k")
-    prepared = bair.prepare(tmp_path / "data", source)
+    folder = tmp_path / "data [2] #%"
+    prepared = bair.prepare(folder, source)
     assert prepared.videos == {"train": 20, "test": 2}
     assert prepared.skipped[0] == Skipped("train", "20 videos, the dataset has 43264")
-    data = DataConfig("bair", str(tmp_path / "data"), horizon=10, batch_size=1)
+    data = DataConfig("bair", str(folder), horizon=10, batch_size=1)
     test = all_of(make_dataset(data, ModelConfig(), "test"))
     assert test.shape == (2, 12, 64, 64, 3)
     assert sorted(test[:, 0, 0, 0, 0]) == [200, 210]

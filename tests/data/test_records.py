@@ -1,4 +1,5 @@
 import dataclasses
+import os
 import shutil
 
 import numpy as np
@@ -35,7 +36,8 @@ def write(folder, videos=VIDEOS, per_shard=5, splits=("train",)):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    root = tmp_path_factory.mktemp("data")
+    # Patterns to TensorFlow and TFDS, and no UTF-8.
+    root = tmp_path_factory.mktemp("data") / os.fsdecode(b"\xff [1]*?{SPLIT}")
     write(root / "video_folder_8_grey", splits=("train", "test"))
     return DataConfig("video_folder", str(root), horizon=2, batch_size=4, seed=3)
 

@@ -16,7 +16,7 @@ from tiny_run import SMALL
 from tfvrnn import config_flags
 from tfvrnn.config import Config, ModelConfig, TrainConfig, UserError
 from tfvrnn.models import build_model
-from tfvrnn.run_folder import RunFolder, load_run
+from tfvrnn.run_folder import RunFolder, checkpoint_paths, load_run
 from tfvrnn.training import loop, train
 from tfvrnn.training.checkpoint import Checkpoints
 from tfvrnn.training.optimizer import make_optimizer
@@ -77,6 +77,23 @@ def test_a_first_checkpoint_that_was_cut_off_is_no_checkpoint(saved):
     checkpoints.advance(4)
     checkpoints.save()
     assert load_run(folder.path)[2] == 1
+
+
+def test_those_that_are_not_whole_are_the_first_to_go(saved):
+    folder, model, _ = saved
+    (folder.checkpoints / "ckpt-2.index").write_bytes(b"")
+    optimizer = make_optimizer(TrainConfig())
+    optimizer.build(model.trainable_variables)
+    checkpoints = Checkpoints(folder, model, optimizer, keep=2)
+    assert checkpoints.restore().name == "ckpt-1"
+    kept = {3: ["ckpt-3", "ckpt-1"], 4: ["ckpt-4", "ckpt-3"]}
+    for step, names in kept.items():
+        checkpoints._step.assign(step)
+        checkpoints.save()
+        assert [path.name for path in checkpoint_paths(folder.checkpoints)] == names
+        # The list is for TensorFlow's own tools.
+        latest = tf.train.latest_checkpoint(str(folder.checkpoints))
+        assert latest == f"{folder.checkpoints}/ckpt-{step}"
 
 
 class Trap:

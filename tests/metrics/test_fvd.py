@@ -102,7 +102,8 @@ def test_another_network_by_path(tmp_path):
     tf.saved_model.save(
         module, str(tmp_path / "net"), {"default": call.get_concrete_function(spec)}
     )
-    network = FeatureNetwork(str(tmp_path / "net"))
+    (tmp_path / "net").rename(tmp_path / "net [1]")  # a pattern to TensorFlow
+    network = FeatureNetwork(str(tmp_path / "net [1]"))
     videos = np.full((2, 9, 8, 8, 1), 255, np.uint8)
     np.testing.assert_allclose(network(videos), [module.weight.numpy().sum(0)] * 2, rtol=1e-4)
     assert len(network.digest) == 64

@@ -360,7 +360,7 @@ def test_six_steps_equal_three_a_kill_and_three_more_to_the_last_bit(small, tmp_
     whole = start(tmp_path / "whole", f"--flagfile={flags}")
     output, _ = whole.communicate(timeout=400)
     assert whole.returncode == 0, output[-3000:]
-    assert f"-m tensorboard.main --logdir {tmp_path / 'whole'}" in output
+    assert f"-m tensorboard.main --logdir={tmp_path / 'whole'}" in output
 
     killed = start(tmp_path / "parts", f"--flagfile={flags}", "--train.steps=100000")
     wait_for(tmp_path / "parts" / "checkpoints" / "ckpt-3.index", killed)

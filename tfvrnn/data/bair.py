@@ -9,7 +9,7 @@ from pathlib import Path
 import tensorflow_datasets as tfds
 
 from tfvrnn import files
-from tfvrnn.config import DataConfig, ModelConfig, UserError
+from tfvrnn.config import DataConfig, ModelConfig, UserError, expanded
 from tfvrnn.data import records
 from tfvrnn.data.record_writer import Prepared, Skipped
 from tfvrnn.data.source import Source
@@ -40,13 +40,13 @@ def prepare(data_dir: str | Path, source: str | Path | None = None) -> Prepared:
     Raises:
         UserError: no such file, not that dataset, or another preparation is at work.
     """
-    data_dir = Path(data_dir).expanduser()
+    data_dir = expanded(data_dir)
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         with files.locked(data_dir / f".{NAME}.lock", f"preparing {data_dir / NAME}"):
             builder = tfds.builder(NAME, data_dir=data_dir, version=VERSION)
             if source:
-                _read_from(builder, Path(source).expanduser())
+                _read_from(builder, expanded(source))
             builder.download_and_prepare()
     except UserError:
         raise

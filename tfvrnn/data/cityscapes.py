@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from tfvrnn.config import DataConfig, ModelConfig, UserError
+from tfvrnn.config import DataConfig, ModelConfig, UserError, expanded
 from tfvrnn.data import record_writer, records
 from tfvrnn.data.record_writer import Prepared, Shard, Skipped
 from tfvrnn.data.source import Source
@@ -69,7 +69,7 @@ def prepare(
         UserError: no such archive, or nothing of that layout in it; see also
             `record_writer.write_dataset`.
     """
-    archive = Path(source).expanduser()
+    archive = expanded(source)
     snippets = find_snippets(_names(archive))
     shards = [
         Shard(SPLITS[split], own[k : k + SNIPPETS_A_SHARD])

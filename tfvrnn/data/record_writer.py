@@ -6,6 +6,7 @@ for a dataset. What an interrupted preparation finished is not done again.
 
 import errno
 import json
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -156,7 +157,7 @@ def _report(path: Path) -> Path:
 
 def _write_shard(path: Path, features, made: Iterable[dict | Skipped]) -> None:
     partial, count, skipped = path.with_name(f".{path.name}"), 0, []
-    with tf.io.TFRecordWriter(str(partial)) as writer:
+    with tf.io.TFRecordWriter(os.fsencode(partial)) as writer:
         for record in made:
             if isinstance(record, Skipped):
                 skipped.append(record)

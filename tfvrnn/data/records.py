@@ -6,6 +6,7 @@ chosen, so that frames outside it are never decoded.
 
 import contextlib
 import itertools
+import os
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +26,7 @@ MOST_VALIDATION = 256
 class RecordFile(NamedTuple):
     """A piece of a file: `count` records from number `first` on."""
 
-    path: str
+    path: bytes
     first: int
     count: int
 
@@ -91,7 +92,7 @@ def record_files(builder, split: str, whole_files: bool = False) -> list[RecordF
 
 
 def _files(info) -> list[RecordFile]:
-    return [RecordFile(str(p), 0, n) for p, n in zip(info.filepaths, info.shard_lengths)]
+    return [RecordFile(os.fsencode(p), 0, n) for p, n in zip(info.filepaths, info.shard_lengths)]
 
 
 def _validation_start(files, whole_files: bool) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from tfvrnn import media
-from tfvrnn.config import DataConfig, ModelConfig, UserError
+from tfvrnn.config import DataConfig, ModelConfig, UserError, expanded
 from tfvrnn.data import record_writer, records
 from tfvrnn.data.record_writer import Prepared, Shard, Skipped
 from tfvrnn.data.source import Source
@@ -64,7 +64,7 @@ def prepare(
         UserError: no such folder, fewer than two videos that can be used, the same content in
             two splits; see also `record_writer.write_dataset`.
     """
-    root = Path(source).expanduser()
+    root = expanded(source)
     options = {
         "side": size,
         "channels": channels,

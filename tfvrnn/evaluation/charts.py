@@ -28,11 +28,12 @@ def curves_chart(title: str, figures: Sequence[tuple[str, dict | None]]) -> str:
                 (line,) = axes.plot(steps, curve, style, color=f"C{number}", marker=_mark(curve))
                 if style == "-":
                     lines.append(line)
-                    names.append(run.replace("$", r"\$"))  # no formula
+                    names.append(run.encode("utf-8", "replace").decode())  # a folder's name
     axes.set_xlabel("predicted frame")
     axes.set_ylabel(title)
     axes.grid(alpha=0.3)
-    axes.legend(lines, names, frameon=False)
+    for text in axes.legend(lines, names, frameon=False).get_texts():
+        text.set_parse_math(False)  # between two $ is no formula
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()

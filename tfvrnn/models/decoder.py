@@ -50,7 +50,7 @@ class FrameDecoder(keras.layers.Layer):
         finest = self.channels[-1][1]
         self.ups.append(ConvNorm(finest, relu=True, **options))
         self.to_image = keras.layers.Conv2D(
-            image_channels, 3, padding="same", dtype=self.dtype_policy
+            image_channels, 3, padding="same", data_format="channels_last", dtype=self.dtype_policy
         )
 
     def build(self, top_shape, latents_shape=None, states_shape=None):

@@ -31,7 +31,9 @@ class EncoderStage(keras.layers.Layer):
         self.groups = groups
         options = dict(dtype=self.dtype_policy)
         if finest:
-            self.first = keras.layers.Conv2D(filters, 3, padding="same", **options)
+            self.first = keras.layers.Conv2D(
+                filters, 3, padding="same", data_format="channels_last", **options
+            )
         else:
             self.first = ResidualBlock(filters, groups=groups, **options)
         self.second = ResidualBlock(filters, groups=groups, **options)

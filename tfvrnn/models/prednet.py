@@ -52,7 +52,9 @@ class PredNetUnit(keras.layers.Layer):
         super().__init__(**kwargs)
         self.filters, self.target_filters = filters, target_filters
         self.above, self.filters_above = above, filters_above
-        options = dict(kernel_size=3, padding="same", dtype=self.dtype_policy)
+        options = dict(
+            kernel_size=3, padding="same", data_format="channels_last", dtype=self.dtype_policy
+        )
         self.gates = keras.layers.Conv2D(4 * filters, **options)
         self.predict = keras.layers.Conv2D(target_filters, **options)
         self.to_above = keras.layers.Conv2D(filters_above, **options) if filters_above else None

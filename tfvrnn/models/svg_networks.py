@@ -54,7 +54,7 @@ class ConvBatchNorm(keras.layers.Layer):
         kind = keras.layers.Conv2DTranspose if transposed else keras.layers.Conv2D
         self.conv = kind(
             filters, kernel_size, stride, padding, kernel_initializer=normal(),
-            dtype=self.dtype_policy,
+            data_format="channels_last", dtype=self.dtype_policy,
         )  # fmt: skip
         self.norm = keras.layers.BatchNormalization(
             gamma_initializer=normal(1.0), dtype=self.dtype_policy, **BATCH_NORM
@@ -172,7 +172,13 @@ class SVGDecoder(keras.layers.Layer):
         # DCGAN's last convolution also doubles the side; both are transposed, as the original's.
         size, stride = (4, 2) if kind == "dcgan" else (3, 1)
         self.to_image = keras.layers.Conv2DTranspose(
-            channels, size, stride, "same", kernel_initializer=normal(), dtype=self.dtype_policy
+            channels,
+            size,
+            stride,
+            "same",
+            kernel_initializer=normal(),
+            data_format="channels_last",
+            dtype=self.dtype_policy,
         )
 
     def build(self, input_shape=None):

@@ -1,6 +1,9 @@
 """A gRPC client of a served sampler: this package's server or TensorFlow Serving."""
 
+import ipaddress
 import json
+import os
+import urllib.request
 from typing import Any
 
 import grpc
@@ -30,11 +33,16 @@ RETRIES = {
 }
 
 
+# Tried again after at most so many milliseconds; gRPC's own pauses grow to two minutes.
+LONGEST_PAUSE = 2000
+
+
 class Client:
     """Asks for futures. Messages of any size; UNAVAILABLE is tried again a few times.
 
     Args:
-        target: 'HOST:PORT' of the gRPC server.
+        target: 'HOST:PORT' of the gRPC server. A proxy that the environment names is asked where
+            `by_proxy` says so.
         name: name of the served model.
         timeout: seconds for one call, with its repetitions.
     """
@@ -50,6 +58,8 @@ class Client:
                 ("grpc.service_config", json.dumps(RETRIES)),
                 # A message is kept to be sent again; by default only up to 256 kB.
                 ("grpc.per_rpc_retry_buffer_size", 2**30),
+                ("grpc.max_reconnect_backoff_ms", LONGEST_PAUSE),
+                ("grpc.enable_http_proxy", int(by_proxy(target))),
             ],
         )
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
@@ -98,3 +108,22 @@ class Client:
         found = get_model_metadata_pb2.SignatureDefMap()
         response.metadata[SIGNATURES].Unpack(found)
         return dict(found.signature_def)
+
+
+def by_proxy(target: str) -> bool:
+    """Whether a server is reached by the proxy of the environment.
+
+    This machine is not, nor what NO_PROXY or no_proxy name; gRPC itself reads the latter only.
+    """
+    if not any(os.environ.get(f"{kind}_proxy") for kind in ("grpc", "https", "http")):
+        return False
+    host = target.rpartition(":")[0].strip("[]").lower()
+    return not _is_local(host) and not urllib.request.proxy_bypass_environment(host)
+
+
+def _is_local(host: str) -> bool:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+    return address.is_loopback or address.is_unspecified

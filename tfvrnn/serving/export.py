@@ -10,7 +10,7 @@ import tensorflow as tf
 
 import tfvrnn
 from tfvrnn import config_flags, files, sampling
-from tfvrnn.config import UserError
+from tfvrnn.config import UserError, expanded
 from tfvrnn.models import VideoPredictor
 from tfvrnn.run_folder import RunFolder, load_run
 from tfvrnn.serving import warmup
@@ -90,14 +90,15 @@ def export_model(
             raise ValueError(f"`{argument}` must be at least 1. Received: {value}")
     if version and version >= 2**63:
         raise ValueError(f"`version` must be below 2**63. Received: {version}")
-    base = Path(out).expanduser()
+    base = expanded(out)
     batch_sizes = allowed_batch_sizes(max_batch)
     aside = base / f".version-of-{os.getpid()}"
     try:
         base.mkdir(parents=True, exist_ok=True)
         _free_version(base, version)  # complains before it computes
         module, signatures = sampler_module(model, horizon, samples)
-        tf.saved_model.save(module, str(aside), signatures)
+        with files.for_tensorflow(base) as folder:
+            tf.saved_model.save(module, f"{folder}/{aside.name}", signatures)
         card = {
             "name": name,
             "version": None,  # the number, when that is known
@@ -232,7 +233,7 @@ def batching_config(batch_sizes: Sequence[int]) -> str:
 
 def _evaluation(folder: RunFolder) -> dict:
     """What was measured of a run: {protocol: the contents of its file}."""
-    files = sorted((folder.path / "evaluation").glob("*.json"))
+    files = sorted(folder.evaluation.glob("*.json"))
     try:
         return {path.stem: json.loads(path.read_text()) for path in files}
     except ValueError as error:

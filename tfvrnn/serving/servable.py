@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
+from tfvrnn import files
 from tfvrnn.serving import warmup
 from tfvrnn.serving.errors import Code, Refusal
 from tfvrnn.serving.export import CARD
@@ -156,8 +157,8 @@ def _load_session(folder: Path) -> tf.compat.v1.Session:
     level = logger.level
     logger.setLevel(logging.ERROR)  # it recommends the loader that keeps everything
     try:
-        with session.graph.as_default():
-            tf.compat.v1.saved_model.load(session, ["serve"], str(folder))
+        with session.graph.as_default(), files.for_tensorflow(folder) as name:
+            tf.compat.v1.saved_model.load(session, ["serve"], name)
     finally:
         logger.setLevel(level)
     return session

@@ -7,12 +7,11 @@ import asyncio
 import os
 import signal
 import socket
-from pathlib import Path
 
 import grpc
 from aiohttp import web
 
-from tfvrnn.config import UserError
+from tfvrnn.config import UserError, expanded
 from tfvrnn.program_config import ServeConfig
 from tfvrnn.serving.batcher import Batcher
 from tfvrnn.serving.grpc_service import add_services
@@ -45,7 +44,7 @@ class Server:
         listen(config.host, config.port).close()
         rest = listen(config.host, config.rest_port)
         try:
-            base = Path(config.export).expanduser()
+            base = expanded(config.export)
             self.manager = Manager(base, config.name, config.poll_seconds)
         except UserError:
             rest.close()
@@ -84,8 +83,8 @@ class Server:
             self.port = self._grpc.add_insecure_port(address(config.host, config.port))
         except RuntimeError:  # taken since it was tried
             await self.stop()
-            reason = f"cannot listen at {address(config.host, config.port)}"
-            raise UserError(reason) from None
+            where = f"{address(config.host, config.port)}: taken meanwhile; --port chooses another"
+            raise UserError(f"cannot listen at {where}") from None
         await self._grpc.start()
 
     async def stop(self) -> None:
@@ -102,8 +101,10 @@ def listen(host: str, port: int) -> socket.socket:
         UserError: it is in use, or not this machine's.
     """
     try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family)
+        family, *_, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        # All of this machine's addresses: those of IPv4 too, as gRPC takes them.
+        both = place[0] == "::" and socket.has_dualstack_ipv6()
+        return socket.create_server((host, port), family=family, dualstack_ipv6=both)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
         where = f"{address(host, port)}: {reason}; --port and --rest_port choose others"

@@ -1,27 +1,30 @@
 """Where futures come from: a run, an export, or a server, asked in one way."""
 
+import math
+import socket
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import grpc
 import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
-from tfvrnn import media
-from tfvrnn.config import UserError
+from tfvrnn import files, media
+from tfvrnn.config import UserError, expanded
 from tfvrnn.program_config import PredictConfig
 from tfvrnn.run_folder import load_run
 from tfvrnn.sampling import sample_videos
-from tfvrnn.serving.client import Client
+from tfvrnn.serving.client import Client, by_proxy
 from tfvrnn.serving.export import versions
 from tfvrnn.serving.servable import DEFAULT_SIGNATURE, read_signature_defs
 
 ROWS_IN_FLIGHT = 8
+# Seconds: between two tries at first and at last, between two lines about them.
+FIRST_PAUSE, LAST_PAUSE, SILENCE = 0.1, 2.0, 10.0
 NO_ANSWER = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
@@ -67,14 +70,15 @@ def _of_run(run_dir: str, horizon: int | None) -> Source:
 
 
 def _of_export(base: str) -> Source:
-    base = Path(base).expanduser()
+    base = expanded(base)
     numbers = versions(base)
     if not numbers:
         raise UserError(f"no version in {base}: no folder there has a number for a name")
     folder = base / str(numbers[-1])
     try:
         shapes = _shapes(read_signature_defs(folder))
-        signature = tf.saved_model.load(str(folder)).signatures[DEFAULT_SIGNATURE]
+        with files.for_tensorflow(folder) as name:
+            signature = tf.saved_model.load(name).signatures[DEFAULT_SIGNATURE]
     except (OSError, KeyError, ValueError, DecodeError, tf.errors.OpError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{folder} holds no sampler: {reason}") from None
@@ -87,6 +91,7 @@ def _of_export(base: str) -> Source:
 
 
 def _of_server(config: PredictConfig) -> Source:
+    _check_host(config.server)
     client = Client(config.server, config.name, config.timeout)
     asked = _refusals_of(client.sample, config.server)
 
@@ -108,14 +113,31 @@ def _of_server(config: PredictConfig) -> Source:
 
 def _when_ready(client: Client, config: PredictConfig):
     """The signatures, asked for again while the server is still starting."""
-    until = time.monotonic() + config.timeout
+    until, told, pause = time.monotonic() + config.timeout, -math.inf, FIRST_PAUSE
     while True:
         try:
             return client.signatures()
         except grpc.RpcError as error:
-            if error.code() != grpc.StatusCode.UNAVAILABLE or time.monotonic() > until:
+            now = time.monotonic()
+            if error.code() != grpc.StatusCode.UNAVAILABLE or now >= until:
                 raise
-        print(f"waiting for {config.server}", file=sys.stderr)
+        if now - told >= SILENCE:
+            print(f"waiting for {config.server}", file=sys.stderr)
+            told = now
+        time.sleep(min(pause, until - now))
+        pause = min(2 * pause, LAST_PAUSE)
+
+
+def _check_host(server: str) -> None:
+    """Raise UserError at once where there is no such host; a proxy looks for it itself."""
+    host, _, port = server.rpartition(":")
+    if by_proxy(server):
+        return
+    try:
+        socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:  # the latter of a name with too long a part
+        reason = getattr(error, "strerror", None) or "not a name of a host"
+        raise UserError(f"no host {host}: {reason}") from None
 
 
 def _refusals_of(call: Callable, server: str) -> Callable:

@@ -1,5 +1,6 @@
 """Warm-up requests of an export: written beside the model, replayed by what serves it."""
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def write(
     ]
     path = version / FILE
     path.parent.mkdir(exist_ok=True)
-    with tf.io.TFRecordWriter(str(path)) as writer:
+    with tf.io.TFRecordWriter(os.fsencode(path)) as writer:
         for log in logs[:MOST]:
             writer.write(log.SerializeToString())
 
@@ -54,7 +55,8 @@ def read(version: Path) -> Iterator[predict_pb2.PredictRequest]:
     path = version / FILE
     if not path.is_file():
         return
-    for record in tf.data.TFRecordDataset(str(path)).take(MOST).as_numpy_iterator():
+    records = tf.data.TFRecordDataset(os.fsencode(path)).take(MOST)
+    for record in records.as_numpy_iterator():
         log = prediction_log_pb2.PredictionLog.FromString(record)
         if log.HasField("predict_log"):
             yield log.predict_log.request

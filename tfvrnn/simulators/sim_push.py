@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from functools import cache
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 import numpy as np
 
@@ -212,8 +213,9 @@ def _write_model(folder: Path) -> Path:
     for name in ("shared.xml", "robot.xml"):
         shutil.copy(assets / "fetch" / name, folder / name)
     text = (assets / "fetch" / "push.xml").read_text()
-    text = text.replace("../stls/fetch", str(assets / "stls" / "fetch"))
-    text = text.replace("../textures", str(assets / "textures"))
+    # In an attribute of XML, which has its own idea of quotes and ampersands.
+    text = text.replace("../stls/fetch", escape(str(assets / "stls" / "fetch"), {'"': "&quot;"}))
+    text = text.replace("../textures", escape(str(assets / "textures"), {'"': "&quot;"}))
     begin = text.index('<body name="object0"')
     end = text.index("</body>", begin) + len("</body>")
     objects = "".join(

@@ -1,11 +1,10 @@
 """Saving and restoring everything that training depends on."""
 
-import re
 from pathlib import Path
 
 import tensorflow as tf
 
-from tfvrnn import run_folder
+from tfvrnn import files, run_folder
 from tfvrnn.config import UserError
 from tfvrnn.training.optimizer import MovingAverages
 
@@ -15,7 +14,8 @@ class Checkpoints:
 
     They hold the weights, the optimizer's slots and loss scale, the moving averages, the step,
     and how many videos of the training data were consumed; noise and data are functions of
-    those. No clock times, so that equal runs write equal files.
+    those. `checkpoint` lists them, for TensorFlow's own tools. No clock times, so that equal runs
+    write equal files.
 
     Args:
         folder: the run.
@@ -48,12 +48,9 @@ class Checkpoints:
             self.optional["averages"] = averages.averages
         self.averages = averages
         self.directory = folder.checkpoints
-        self.manager = tf.train.CheckpointManager(
-            tf.train.Checkpoint(**self.parts, **self.optional),
-            str(self.directory),
-            max_to_keep=keep,
-            checkpoint_name="ckpt",
-        )
+        self.list = self.directory / "checkpoint"
+        self.keep = keep
+        self._whole: set[Path] = set()  # those that this process restored or saved
 
     @property
     def step(self) -> int:
@@ -68,7 +65,7 @@ class Checkpoints:
     @property
     def were_saved(self) -> bool:
         """Whether any was ever saved to its end: the list of them is written last."""
-        return (self.directory / "checkpoint").is_file()
+        return self.list.is_file()
 
     def advance(self, videos: int) -> None:
         """One more step is done, on so many videos."""
@@ -81,27 +78,32 @@ class Checkpoints:
         Raises:
             UserError: it cannot be written; those before stay.
         """
+        path = self.directory / f"ckpt-{self.step}"
         try:
-            path = self.manager.save(checkpoint_number=self.step)
-            self._forget_times()
+            self.directory.mkdir(parents=True, exist_ok=True)
+            with files.for_tensorflow(self.directory) as directory:
+                checkpoint = tf.train.Checkpoint(**self.parts, **self.optional)
+                checkpoint.write(f"{directory}/{path.name}")
+            self._whole.add(path)
+            self._forget_oldest()
         except (OSError, tf.errors.OpError) as error:
             reason = " ".join(str(getattr(error, "message", error)).split())[:200]
             raise UserError(
                 f"the checkpoint of step {self.step} cannot be written: {reason}"
             ) from None
-        return Path(path)
+        return path
 
-    def _forget_times(self):
-        """Replace the clock times in the manager's list of checkpoints by constants.
-
-        1 for each checkpoint, 0 for the last preserved one: later ones may still be deleted.
-        """
-        state = self.directory / "checkpoint"
-        text = re.sub(r"(checkpoint_timestamps): [0-9.e+]+", r"\1: 1.0", state.read_text())
-        text = re.sub(r"(preserved_timestamp): [0-9.e+]+", r"\1: 0.0", text)
-        temporary = state.with_suffix(".partial")
-        temporary.write_text(text)
-        temporary.replace(state)
+    def _forget_oldest(self):
+        """List the newest `keep` and delete the others, first those that may not be whole."""
+        paths = run_folder.checkpoint_paths(self.directory)[::-1]
+        paths.sort(key=lambda path: path in self._whole)
+        kept = paths[-self.keep :]
+        lines = [f'model_checkpoint_path: "{kept[-1].name}"']
+        lines += [f'all_model_checkpoint_paths: "{path.name}"' for path in kept]
+        files.write_whole(self.list, "\n".join(lines) + "\n")
+        for path in paths[: -self.keep]:
+            for part in self.directory.glob(f"{path.name}.*"):
+                part.unlink()
 
     def restore(self) -> Path | None:
         """Restore the newest whole checkpoint; its path, or None where there is none.
@@ -111,14 +113,14 @@ class Checkpoints:
         Raises:
             UserError: it holds another model.
         """
-        return run_folder.restore_newest(self.directory, self._restore)
+        path = run_folder.restore_newest(self.directory, self.model, self._restore)
+        if path:
+            self._whole.add(path)
+        return path
 
-    def _restore(self, path):
-        run_folder.check_weights(path, self.model)
-        optional = {n: part for n, part in self.optional.items() if run_folder.holds(path, n)}
+    def _restore(self, prefix):
+        optional = {n: part for n, part in self.optional.items() if run_folder.holds(prefix, n)}
         checkpoint = tf.train.Checkpoint(**self.parts, **optional)
-        checkpoint.read(str(path)).assert_existing_objects_matched().expect_partial()
-        saved = tf.train.load_variable(str(path), "save_counter/.ATTRIBUTES/VARIABLE_VALUE")
-        self.manager.checkpoint.save_counter.assign(saved)
+        checkpoint.read(prefix).assert_existing_objects_matched().expect_partial()
         if self.averages and "averages" not in optional:
             self.averages.restart()

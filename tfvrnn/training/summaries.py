@@ -1,5 +1,7 @@
 """What a training run shows in TensorBoard."""
 
+import os
+
 import numpy as np
 import tensorflow as tf
 from tensorboard.plugins.hparams import api as hparams
@@ -19,8 +21,10 @@ class Summaries:
     """
 
     def __init__(self, folder: RunFolder, config: Config):
-        self.train = tf.summary.create_file_writer(str(folder.tensorboard / "train"))
-        self.validation = tf.summary.create_file_writer(str(folder.tensorboard / "validation"))
+        self.train, self.validation = (
+            tf.summary.create_file_writer(os.fsencode(folder.tensorboard / part))
+            for part in ("train", "validation")
+        )
         text = config_flags.to_flagfile(config, exclude=("train.run_dir",))
         with self.train.as_default(step=0):
             tf.summary.text("configuration", "\n".join(f"    {x}" for x in text.splitlines()))
@@ -32,7 +36,7 @@ class Summaries:
                     for name in ("negative_elbo", "reconstruction", "kl")
                 ],
             )
-            hparams.hparams(_hparams(config), trial_id=str(folder.path))
+            hparams.hparams(_hparams(config), trial_id=_text(folder.path))
 
     def write_scalars(self, writer, step: int, scalars: dict[str, float]) -> None:
         """Write scalars, the parts of the ELBO and the rest in groups of their own."""
@@ -62,7 +66,12 @@ def _hparams(config: Config) -> dict:
     shown = [name for name in values if name.startswith(("model.", "data.", "train."))]
     shown = [name for name in shown if name not in ("train.run_dir", "train.init_from")]
     numbers = (bool, int, float)
-    return {n: v if isinstance(v := values[n], numbers) else str(v) for n in shown}
+    return {n: v if isinstance(v := values[n], numbers) else _text(v) for n in shown}
+
+
+def _text(value) -> str:
+    """As UTF-8, which names of files need not be."""
+    return str(value).encode("utf-8", "replace").decode()
 
 
 def _group(name: str) -> str:

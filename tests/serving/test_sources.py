@@ -1,0 +1,144 @@
+"""How a server is found and waited for."""
+
+import errno
+import itertools
+import os
+import socket
+import types
+
+import grpc
+import pytest
+
+from tfvrnn.config import UserError
+from tfvrnn.program_config import PredictConfig
+from tfvrnn.serving import client, server, sources
+
+
+class Starting(grpc.RpcError):
+    def code(self):
+        return grpc.StatusCode.UNAVAILABLE
+
+
+@pytest.fixture
+def pauses(monkeypatch):
+    """Time that passes by pauses alone: the list of them."""
+    taken = []
+    fake = types.SimpleNamespace(monotonic=lambda: sum(taken), sleep=taken.append)
+    monkeypatch.setattr(sources, "time", fake)
+    return taken
+
+
+def asked(ready_after):
+    """A client whose server is up at the n-th question."""
+    numbers = itertools.count(1)
+
+    def signatures():
+        if next(numbers) < ready_after:
+            raise Starting
+        return {"serving_default": 1}
+
+    return types.SimpleNamespace(signatures=signatures)
+
+
+def config(server="localhost:8500", **options):
+    return PredictConfig(server=server, video="a.mp4", **options)
+
+
+def test_a_server_that_starts_is_asked_again_after_longer_pauses(pauses, capsys):
+    assert sources._when_ready(asked(ready_after=6), config()) == {"serving_default": 1}
+    assert pauses == [0.1, 0.2, 0.4, 0.8, 1.6]
+    assert capsys.readouterr().err == "waiting for localhost:8500\n"
+
+
+def test_a_server_that_never_starts_is_given_up_with_a_line_now_and_then(pauses, capsys):
+    with pytest.raises(Starting):
+        sources._when_ready(asked(ready_after=10**6), config(timeout=60.0))
+    assert sum(pauses) == pytest.approx(60.0)
+    assert max(pauses) == sources.LAST_PAUSE and len(pauses) < 40
+    assert 3 <= capsys.readouterr().err.count("waiting for localhost:8500\n") <= 7
+
+
+def test_a_host_that_there_is_not_is_told_of_at_once(monkeypatch):
+    def unknown(*_, **__):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(sources.socket, "getaddrinfo", unknown)
+    monkeypatch.setattr(sources, "Client", None)  # not even made
+    with pytest.raises(UserError, match="no host nosuchhost: Name or service not known"):
+        sources.open_source(config("nosuchhost:8500"))
+    monkeypatch.undo()
+    with pytest.raises(UserError, match=r"no host x{70}: "):
+        sources.open_source(config("x" * 70 + ":8500"))
+
+
+@pytest.mark.parametrize("address", ["localhost:1", "10.0.0.1:65535", "[::1]:8500", "[fe80::1]:1"])
+def test_an_address(address):
+    assert config(address).server == address
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        (
+            "localhost:99999",
+            "`server` must have a port from 1 to 65535. Received: 'localhost:99999'",
+        ),
+        ("localhost:0", "must have a port from 1 to 65535"),
+        ("::1:8500", r"Received: '::1:8500'; in brackets: [::1]:8500"),
+        ("fe80::1:2:8500", "in brackets: [fe80::1:2]:8500"),
+        ("[localhost]:8500", "must be HOST:PORT of gRPC, as localhost:8500 or [::1]:8500"),
+        ("[::1]", "must be HOST:PORT"),
+        ("a:b:1", "must be HOST:PORT"),
+        (":8500", "must be HOST:PORT"),
+        ("localhost:٣", "must be HOST:PORT"),
+        ("local host:1", "must be HOST:PORT"),
+        ("dns:///localhost:1", "must be HOST:PORT"),
+    ],
+)
+def test_what_is_no_address(address, message):
+    with pytest.raises(UserError) as caught:
+        config(address)
+    assert message in str(caught.value)
+
+
+PROXY = {"http_proxy": "http://127.0.0.1:9"}
+
+
+@pytest.mark.parametrize(
+    ("environment", "target", "expected"),
+    [
+        ({}, "far.example:8500", False),
+        (PROXY, "far.example:8500", True),
+        (PROXY, "localhost:8500", False),
+        (PROXY, "127.0.0.2:8500", False),
+        (PROXY, "[::1]:8500", False),
+        (PROXY | {"no_proxy": "near.example"}, "a.near.example:8500", False),
+        (PROXY | {"NO_PROXY": "*"}, "far.example:8500", False),
+        (PROXY | {"no_proxy": "near.example"}, "far.example:8500", True),
+    ],
+)
+def test_a_proxy_is_asked_for_far_servers_only(monkeypatch, environment, target, expected):
+    for name in ("http", "https", "grpc", "no"):
+        monkeypatch.delenv(f"{name}_proxy", raising=False)
+        monkeypatch.delenv(f"{name}_proxy".upper(), raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert client.by_proxy(target) is expected
+    given = []
+    monkeypatch.setattr(client.grpc, "insecure_channel", lambda _, options: given.extend(options))
+    stubs = client.prediction_service_pb2_grpc
+    monkeypatch.setattr(stubs, "PredictionServiceStub", lambda channel: None)
+    client.Client(target)
+    assert ("grpc.enable_http_proxy", int(expected)) in given
+
+
+def test_all_addresses_are_those_of_ipv4_too():
+    try:
+        server.listen("::", 0).close()
+    except UserError:
+        pytest.skip("no IPv6 here")
+    with socket.create_server(("0.0.0.0", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(UserError) as caught:
+            server.listen("::", port)
+    assert f"cannot listen at [::]:{port}: {os.strerror(errno.EADDRINUSE)}" in str(caught.value)

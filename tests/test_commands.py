@@ -1,0 +1,40 @@
+"""Commands to type next say the same to a shell, wherever they are printed."""
+
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from tfvrnn import commands
+
+ROOT = Path(__file__).parents[1]
+NAMES = ["runs/a", "a b#c", "it's", "$HOME `x`", "-x", "~x", "n\nl", "*?[1]", "ü", "\udcff"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_is_one_word_of_the_command(name):
+    words = shlex.split(commands.program("train.py", train__run_dir=name))
+    assert words[2:] == [f"--train.run_dir={name}"]
+    assert shlex.split(commands.quoted(name)) == [name]
+
+
+@pytest.mark.parametrize("below", [".", "bin", "tests/bin"])
+def test_the_programs_are_named_from_where_one_is(monkeypatch, below):
+    monkeypatch.chdir(ROOT / below)
+    python, path, _ = shlex.split(commands.program("sample.py", run_dir="x"))
+    assert Path(path).resolve() == ROOT / "bin" / "sample.py"
+    assert Path(python).samefile(sys.executable)
+
+
+def test_what_is_named_is_neither_an_option_nor_looked_up(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert commands.from_here(tmp_path / "python") == "./python"
+    assert commands.from_here(tmp_path / "-x" / "a") == "./-x/a"
+    assert commands.from_here("/usr") == "/usr"
+
+
+def test_of_an_installed_package_the_programs_are_in_some_checkout(monkeypatch, tmp_path):
+    monkeypatch.setattr(commands, "ROOT", tmp_path)
+    assert commands.program("sample.py", run_dir="x").endswith(" bin/sample.py --run_dir=x")
+    assert commands.module("a.b", logdir="x y").endswith(" -m a.b '--logdir=x y'")

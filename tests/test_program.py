@@ -1,0 +1,77 @@
+"""What the programs share: they print anywhere, and find out at once what they cannot write."""
+
+import contextlib
+import errno
+import io
+import os
+import sys
+
+import pytest
+
+from tfvrnn import program
+from tfvrnn.config import UserError
+
+
+@contextlib.contextmanager
+def printing_into_a_pipe(monkeypatch):
+    """Within, standard output is a pipe that takes ASCII; gives its reading end."""
+    reading, writing = os.pipe()
+    with (
+        monkeypatch.context() as patch,
+        io.TextIOWrapper(os.fdopen(writing, "wb"), "ascii") as stream,
+        os.fdopen(reading, "rb") as end,
+    ):
+        patch.setattr(sys, "stdout", stream)
+        patch.setattr(sys, "stderr", None)  # as of a program that has none
+        program.print_anywhere()
+        yield end
+        sys.stdout.close()
+
+
+def test_letters_that_the_terminal_does_not_have_are_numbers(monkeypatch):
+    with printing_into_a_pipe(monkeypatch) as end:
+        print("FVD ↓ é \udcff")
+        sys.stdout.flush()
+        assert end.readline() == b"FVD \\u2193 \\xe9 \xff\n"
+
+
+def test_what_nobody_reads_is_dropped(monkeypatch):
+    with printing_into_a_pipe(monkeypatch) as end:
+        end.close()
+        for _ in range(2):
+            print("x" * 100_000)
+            sys.stdout.flush()
+
+
+def test_what_cannot_be_written_is_told_with_the_reason(tmp_path, monkeypatch):
+    assert program.output(str(tmp_path / "a.gif")) == tmp_path / "a.gif"
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(UserError, match=r"cannot write .*: Is a directory"):
+        program.output(tmp_path)
+
+    def refuse(dir):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(program.files.tempfile, "TemporaryFile", refuse)
+    with pytest.raises(UserError, match=r"cannot write .*a\.gif: Read-only file system"):
+        program.output(tmp_path / "a.gif")
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.ENAMETOOLONG])
+def test_what_the_file_system_refuses_is_one_line(monkeypatch, capsys, number):
+    def refused(arguments):
+        raise OSError(number, os.strerror(number), "some/file")
+
+    monkeypatch.setattr(sys, "argv", ["sample.py"])
+    with pytest.raises(SystemExit) as ended:
+        program.run(refused, "")
+    assert ended.value.code == program.USER_MISTAKE
+    assert capsys.readouterr().err == f"error: {os.strerror(number)}: some/file\n"
+
+
+def test_keras_computes_with_tensorflow_whatever_the_user_set(monkeypatch, capsys):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    monkeypatch.setattr(sys, "argv", ["sample.py"])
+    with pytest.raises(SystemExit):
+        program.run(lambda _: None, "")
+    assert os.environ["KERAS_BACKEND"] == "tensorflow"

@@ -1,0 +1,40 @@
+"""Commands to type next: as a shell takes them, in the folder that they are printed in."""
+
+import os
+import shlex
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def program(name: str, **options) -> str:
+    """The command that runs one of bin/: `python bin/sample.py --run_dir=runs/a`.
+
+    A `__` in the name of an option stands for its dot.
+    """
+    path = ROOT / "bin" / name
+    # An installed package has no bin/ beside it.
+    return _command(from_here(path) if path.is_file() else f"bin/{name}", options)
+
+
+def module(name: str, **options) -> str:
+    """The command that runs a module of Python: `python -m NAME --option=value`."""
+    return _command("-m", options, name)
+
+
+def quoted(value) -> str:
+    """A word of a command."""
+    return shlex.quote(str(value))
+
+
+def from_here(path: str | Path) -> str:
+    """The path as seen from the current folder, or the whole one where that is shorter."""
+    short = min(os.path.relpath(path), os.path.abspath(path), key=len)  # noqa: PTH100
+    # Neither an option nor a name that a shell looks up in PATH.
+    return short if "/" in short and not short.startswith("-") else f"./{short}"
+
+
+def _command(start: str, options: dict, *words: str) -> str:
+    flags = [f"--{name.replace('__', '.')}={value}" for name, value in options.items()]
+    return shlex.join([from_here(sys.executable), start, *words, *flags])
