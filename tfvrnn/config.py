@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 SMALLEST_CONV_MAP = 8
 # Values of a group, which are channels at 1x1: a group of two is normalised to its two signs.
 MINIMUM_GROUP = 4
+TEMPERATURE = "Deviation of the prior's noise: 1 samples the model, less is nearer to the mean."
 KINDS = {bool: bool, int: numbers.Integral, float: numbers.Real, str: (str, os.PathLike)}
 DATASETS = ("smmnist", "bair", "cityscapes", "video_folder", "sim_push")
 
@@ -389,6 +390,7 @@ class EvalConfig:
     samples: int = option(100, "Futures drawn of each context.")
     horizon: int | None = option(None, "Frames to predict; none: as in training.")
     seed: int = option(0, "Seed of the first future; the next ones count up.")
+    temperature: float = option(1.0, TEMPERATURE)
     batch_size: int = option(8, "Contexts computed at once.")
     ssim: str = option(
         "gaussian",
@@ -406,7 +408,7 @@ class EvalConfig:
     def __post_init__(self):
         check_fields(self)
         require_at_least(self, 1, "videos", "samples", "horizon", "batch_size", "fvd_repeats")
-        require_at_least(self, 0, "seed", "examples")
+        require_at_least(self, 0, "seed", "examples", "temperature")
         futures = self.seed + self.videos * self.samples
         require(futures <= 2**31, "`seed` and those that follow must be below 2**31.", self.seed)
         require(self.fvd_network != "", "`fvd_network` must be i3d, a folder or none.", "''")
