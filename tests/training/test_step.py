@@ -64,7 +64,7 @@ CALIBRATED = {
     "model__initial_variance": 0.05,
 }
 GOLDEN_CALIBRATED = [296.63022, 207.60312, 173.16029]
-GOLDEN_SCALES = [0.0]
+GOLDEN_SCALES = [0.09831404]
 
 
 def test_golden_steps_of_a_calibrated_likelihood(small):
