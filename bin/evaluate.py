@@ -46,10 +46,10 @@ def evaluate(wanted: EvaluateConfig, changes: dict, report: Path) -> None:
 
     tf.get_logger().setLevel("ERROR")  # TF-GAN's deprecations are not the user's
     program.divide_cores()
-    results = evaluate_runs(wanted.run_dirs, changes, wanted.protocol or None)
+    results = evaluate_runs(wanted.run_dirs, changes, wanted.protocol or None, wanted.grid_times)
     print(table(results))
-    write_report(results, report)
-    for path in [*(result.path for result in results), report]:
+    written = write_report(results, report, wanted.grid_times)
+    for path in [*(result.path for result in results), *written]:
         print(path)
 
 

@@ -3,7 +3,8 @@
     python bin/prepare_data.py --dataset=video_folder --source=VIDEOS [--size=64 --frame_rate=10]
     python bin/prepare_data.py --dataset=bair [--source=bair_robot_pushing_dataset_v0.tar]
     python bin/prepare_data.py --dataset=cityscapes --source=leftImg8bit_sequence_trainvaltest.zip
-    python bin/prepare_data.py --dataset=sim_push --episodes=1000
+    python bin/prepare_data.py --dataset=sim_push --episodes=1000 [--scene=fixed]
+    python bin/prepare_data.py --dataset=pusht --episodes=2000
 
 Exit code 1: prepared, but some sources gave nothing; they are listed with the reason.
 Exit code 130: interrupted.
@@ -34,7 +35,7 @@ def main(arguments: list[str]) -> None:
         sys.exit(program.INTERRUPTED)
     counts = ", ".join(f"{split} {count}" for split, count in prepared.videos.items())
     print(f"{prepared.folder}: {counts}")
-    data = f"--data.dataset={wanted.dataset} --data.data_dir={wanted.data_dir}"
+    data = f"--data.dataset={wanted.trained_as} --data.data_dir={wanted.data_dir}"
     print(f"train with {data} --model.image_size={wanted.size} --model.channels={wanted.channels}")
     for name, reason in prepared.skipped:
         print(f"left out: {name}: {reason}", file=sys.stderr)

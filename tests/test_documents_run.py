@@ -30,6 +30,7 @@ SMALLER = {  # further options, which replace those of the page; the first that 
     "bin/sample.py": "--contexts=1 --samples=1",
     "bin/evaluate.py": "--eval.videos=4 --eval.samples=2 --eval.fvd_repeats=1 --eval.horizon=9",
     "bin/prepare_data.py --dataset=sim_push": "--episodes=3",
+    "bin/prepare_data.py --dataset=pusht": "--episodes=3 --test_episodes=2",
     "bin/export.py": "--max_batch=4 --samples=2",
     "benchmarks/compare.py": "--steps=2 --videos=4 --samples=1",
     "benchmarks/reproduce.py": "--studies=smmnist --seeds=1 --steps=2 --videos=4 --docs=",
@@ -51,6 +52,8 @@ ELSEWHERE = {  # pattern: why it is not run here
 }
 if importlib.util.find_spec("mujoco") is None:
     ELSEWHERE["sim_push"] = "needs the extra sim"
+if importlib.util.find_spec("gym_pusht") is None:
+    ELSEWHERE["pusht"] = "needs the extra sim"
 INCOMPLETE = "--dataset=(bair|cityscapes) --source"  # a few videos here: says so, exits with 1
 SERVERS = {"bin/serve.py": 8501, "tensorboard.main": 6006, "WorkerServer": None, "Dispatch": 5050}
 PRELUDES = {  # what the Python of a page takes for granted

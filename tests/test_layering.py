@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "tfvrnn"
 
 # Rows import downward only; modules of one row do not import each other.
 ROWS = [
-    {"config", "config_flags", "tensor_ops", "distributions", "media", "simulator"},
+    {"config", "config_flags", "tensor_ops", "distributions", "media", "simulators"},
     {"files", "prepared"},
     {"layers", "data", "metrics", "program_config"},
     {"models"},

@@ -18,7 +18,8 @@ SMALLEST_CONV_MAP = 8
 MINIMUM_GROUP = 4
 TEMPERATURE = "Deviation of the prior's noise: 1 samples the model, less is nearer to the mean."
 KINDS = {bool: bool, int: numbers.Integral, float: numbers.Real, str: (str, os.PathLike)}
-DATASETS = ("smmnist", "bair", "cityscapes", "video_folder", "sim_push")
+SIM_PUSH_SCENES = {"varied": "sim_push", "fixed": "sim_push_fixed"}  # the dataset of each
+DATASETS = ("smmnist", "bair", "cityscapes", "video_folder", *SIM_PUSH_SCENES.values(), "pusht")
 
 
 class UserError(ValueError):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tfvrnn.config import DataConfig, ModelConfig, UserError
+from tfvrnn.config import SIM_PUSH_SCENES, DataConfig, ModelConfig, UserError
 
 
 def prepared_folder(dataset: str, data_dir: str | Path, side: int, channels: int) -> Path:
@@ -25,8 +25,11 @@ def require_prepared(data: DataConfig, model: ModelConfig) -> Path | None:
         size = "" if data.dataset == "bair" else f" --size={model.image_size}"
         size += "" if model.channels == 3 else f" --channels={model.channels}"
         size += " --source=SOURCE" if data.dataset in ("cityscapes", "video_folder") else ""
+        dataset = data.dataset
+        if dataset == SIM_PUSH_SCENES["fixed"]:
+            dataset = "sim_push --scene=fixed"
         raise UserError(
             f"no dataset in {folder}; prepare it with: "
-            f"python bin/prepare_data.py --dataset={data.dataset} --data_dir={data.data_dir}{size}"
+            f"python bin/prepare_data.py --dataset={dataset} --data_dir={data.data_dir}{size}"
         )
     return folder

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tfvrnn.config import (
+    SIM_PUSH_SCENES,
     TEMPERATURE,
     EvalConfig,
     check_fields,
@@ -87,6 +88,11 @@ class EvaluateConfig:
         "", "HTML file to write. Default: report.html in the run's evaluation/, or in this folder."
     )
     protocol: str = option("", "JSON of an earlier result, whose figures to compute again.")
+    grid_times: tuple[int, ...] | None = option(
+        None,
+        "Frames in the report's grid, from 1: 1,2,3,5,8; none: the last of the context, "
+        "and nine predicted ones.",
+    )
     eval: EvalConfig = field(default_factory=EvalConfig)
 
     def __post_init__(self):
@@ -122,10 +128,10 @@ class PrepareConfig:
     """What bin/prepare_data.py prepares."""
 
     dataset: str = option(
-        "video_folder", "Dataset.", ("bair", "cityscapes", "video_folder", "sim_push")
+        "video_folder", "Dataset.", ("bair", "cityscapes", "video_folder", "sim_push", "pusht")
     )
     source: str = option(
-        "", "Folder or archive to prepare from; bair: none downloads it; sim_push: none."
+        "", "Folder or archive to prepare from; bair: none downloads it; sim_push, pusht: none."
     )
     data_dir: str = option("data", "Where prepared datasets lie, as --data.data_dir.")
     size: int = option(64, "Side of the square frames; bair: always 64.")
@@ -139,12 +145,24 @@ class PrepareConfig:
     test_fraction: float = option(
         0.1, "video_folder: part of the videos for test, where no folders train and test say so."
     )
-    episodes: int = option(1000, "sim_push: episodes for training; a tenth as many for test.")
-    seed: int = option(0, "sim_push: seed of the episodes.")
+    episodes: int = option(1000, "sim_push, pusht: episodes for training.")
+    test_episodes: int | None = option(
+        None, "sim_push, pusht: episodes for test; none: a tenth as many, pusht: 256."
+    )
+    seed: int = option(0, "sim_push, pusht: seed of the episodes.")
+    scene: str = option(
+        "varied",
+        "sim_push: camera, light and table drawn with every episode, or the same in all; the "
+        "latter is dataset sim_push_fixed in training.",
+        tuple(SIM_PUSH_SCENES),
+    )
+    workers: int | None = option(
+        None, "sim_push, pusht: processes that simulate; none: one per core."
+    )
 
     def __post_init__(self):
         check_fields(self)
-        require_at_least(self, 1, "clip_frames", "stride", "episodes")
+        require_at_least(self, 1, "clip_frames", "stride", "episodes", "test_episodes", "workers")
         require_at_least(self, 8, "size")
         require_at_least(self, 0, "seed", "frame_rate")
         require(self.channels in (1, 3), "`channels` must be 1 or 3.", self.channels)
@@ -159,6 +177,16 @@ class PrepareConfig:
             "bair is 64x64 in colour.",
             f"{self.size}, {self.channels} channels",
         )
+        require(
+            self.scene == "varied" or self.dataset == "sim_push",
+            "only sim_push has a `scene`.",
+            f"{self.scene} for {self.dataset}",
+        )
+
+    @property
+    def trained_as(self) -> str:
+        """The --data.dataset that reads what is prepared."""
+        return SIM_PUSH_SCENES[self.scene] if self.dataset == "sim_push" else self.dataset
 
 
 @dataclass(frozen=True)

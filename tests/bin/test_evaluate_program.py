@@ -26,8 +26,14 @@ def test_a_run_and_then_two_are_evaluated(start, small_run, tmp_path):
     figures = json.loads((runs[0] / "evaluation" / "smmnist_2to2_2x2.json").read_text())["figures"]
     assert f"{figures['ssim']['best']['mean']:.3f}" in out
     code, out, _ = start("evaluate.py", f"--runs={runs[0]},{runs[1]}", *QUICK)
-    assert code == 0 and len(out.splitlines()) == 7
+    assert code == 0 and len(out.splitlines()) == 8
     assert (tmp_path / "report.html").is_file()
+    assert out.splitlines()[-1] == "report_grid.png"
+    default = (tmp_path / "report_grid.png").read_bytes()
+    files = sorted(path for path in tmp_path.rglob("evaluation/*.json"))
+    code, _, _ = start("evaluate.py", f"--runs={runs[0]},{runs[1]}", "--grid_times=2,4", *QUICK)
+    assert code == 0 and (tmp_path / "report_grid.png").read_bytes() != default
+    assert sorted(path for path in tmp_path.rglob("evaluation/*.json")) == files  # not measured
 
 
 def test_a_pretrained_model_is_measured_in_a_folder_of_its_own(start, tmp_path):
@@ -46,6 +52,8 @@ def test_a_pretrained_model_is_measured_in_a_folder_of_its_own(start, tmp_path):
         (["--runs=a,,b"], "must name run folders"),
         (["--runs=a,a"], "must differ"),
         (["--run_dir=RUN", "--report=x.pdf"], "must end in .html"),
+        (["--run_dir=RUN", "--grid_times=1,x"], "grid_times"),
+        (["--run_dir=RUN", "--grid_times=1,2", *QUICK], "must lie in 1 to 4, one of them after"),
         (["--run_dir=RUN", "--report=none/x.html"], "no folder none"),
         (["--run_dir=RUN", "--eval.samples=0"], "`samples` must be at least 1"),
         (["--run_dir=RUN", "--eval.split=train"], "test|validation"),

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from program_tools import assert_refused
+from program_tools import ROOT, assert_refused
 
 from tfvrnn import media
 
@@ -26,6 +26,14 @@ def test_a_folder_is_prepared_and_the_next_command_named(start, videos, tmp_path
     assert code == 1 and "left out: broken.mp4: " in err and "train" in out
 
 
+def test_the_fixed_scene_is_trained_as_another_dataset(start):
+    sample = ROOT / "tests" / "data" / "prepared"
+    arguments = ["--dataset=sim_push", "--episodes=8", "--test_episodes=6", f"--data_dir={sample}"]
+    code, out, _ = start("prepare_data.py", *arguments, "--scene=fixed")
+    assert code == 0 and "sim_push_fixed_64/1.0.0: train 8, test 6" in out
+    assert "--data.dataset=sim_push_fixed " in out
+
+
 def test_nothing_long_enough_is_a_mistake_that_is_told_last(start, videos, tmp_path):
     code, _, err = start("prepare_data.py", "--source=videos", "--clip_frames=99")
     assert code == 2 and "error: not one video for train" in err.splitlines()[-1]
@@ -37,13 +45,16 @@ def test_nothing_long_enough_is_a_mistake_that_is_told_last(start, videos, tmp_p
     [
         ([], "`source` must name"),
         (["--source=none"], "no folder none"),
-        (["--source=videos", "--dataset=kth"], "bair|cityscapes|video_folder|sim_push"),
+        (["--source=videos", "--dataset=kth"], "bair|cityscapes|video_folder|sim_push|pusht"),
         (["--source=videos", "--channels=2"], "must be 1 or 3"),
         (["--source=videos", "--clip_frames=0"], "at least 1"),
         (["--source=videos", "--test_fraction=1"], "within 0 and 1"),
         (["--source=.", "--dataset=cityscapes"], "holds no"),
         (["--source=.", "--dataset=bair"], "softmotion30_44k"),
         (["--source=.", "--dataset=bair", "--size=32"], "64x64"),
+        (["--dataset=pusht", "--scene=fixed"], "only sim_push has a `scene`"),
+        (["--dataset=pusht", "--test_episodes=0"], "at least 1"),
+        (["--dataset=pusht", "--channels=1"], "pusht is in colour"),
         (["--source=videos", "--siez=8"], "nearest is --size"),
     ],
 )

@@ -12,7 +12,8 @@ from tfvrnn.run_folder import RunFolder
 @pytest.fixture
 def run(tmp_path):
     """A run that copies the last frame of six simulated test videos."""
-    shutil.copytree(ROOT / "tests" / "data" / "prepared", tmp_path / "data")
+    sample = ROOT / "tests" / "data" / "prepared" / "sim_push_64"
+    shutil.copytree(sample, tmp_path / "data" / "sim_push_64")
     folder = RunFolder(tmp_path / "run")
     folder.path.mkdir()
     data = DataConfig("sim_push", data_dir=str(tmp_path / "data"), horizon=2)

@@ -252,6 +252,12 @@ def test_what_cannot_be_is_refused_at_once(run, changes, message):
     assert not (run / "evaluation").exists()
 
 
+def test_times_that_the_grid_cannot_show_are_refused_before_anything_is_measured(run, cheap):
+    with pytest.raises(UserError, match=r"`grid_times` must lie in 1 to 6, .* Received: 1, 7"):
+        evaluate_runs([run], CHANGES, grid_times=(1, 7))
+    assert not (run / "evaluation").exists()
+
+
 def test_a_broken_result_is_refused(run, cheap):
     path = evaluate_run(run, CHANGES).path
     whole = path.with_suffix(".npz").read_bytes()

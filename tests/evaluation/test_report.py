@@ -13,6 +13,7 @@ from tfvrnn import media
 from tfvrnn.config import UserError
 from tfvrnn.evaluation import Result, table, write_report
 from tfvrnn.evaluation.figures import summarize
+from tfvrnn.evaluation.grid import draw_grid
 
 
 def result(name, **measured):
@@ -32,9 +33,11 @@ def result(name, **measured):
         "settings": {
             "videos": 3, "samples": 2, "horizon": 5, "split": "test", "ssim": "gaussian",
             "fvd_frames": None, "fvd_network": "i3d", "fvd_context": False, "fvd_repeats": 1,
+            "seed": 5,
         },
     }  # fmt: skip
     shown = rng.integers(0, 256, (1, 4, 7, 8, 8, 1), np.uint8)
+    shown[:, 0] = np.arange(7)[:, None, None, None]  # the truth is the same for every run
     notes = ["LPIPS is not measured: <no network>"]
     return Result(name, Path("x.json"), protocol, summarize(measured, 5), notes, shown)
 
@@ -58,25 +61,64 @@ def test_a_report_is_one_file_with_everything_in_it(tmp_path):
     assert page.tags.count("svg") == 3 and page.tags.count("script") == 0
     pictures = [source for source in page.sources if source.startswith("data:image/")]
     assert sum(source.startswith("data:image/gif") for source in pictures) == 2
-    assert sum(source.startswith("data:image/png") for source in pictures) == 8
+    assert sum(source.startswith("data:image/png") for source in pictures) == 1 + 8
     outside = [source for source in page.sources if not source.startswith(("data:", "#"))]
     assert not outside and "url(http" not in text
     assert "second &amp; last" in text and "second & last" not in text
     assert "&lt;no network&gt;" in text and "not measured" in text
     assert re.search(r"<td>1,234,567</td>", text)
     strips = [source for source in pictures if source.startswith("data:image/png")]
-    strip = Image.open(io.BytesIO(base64.b64decode(strips[0].partition(",")[2])))
+    strip = Image.open(io.BytesIO(base64.b64decode(strips[1].partition(",")[2])))
     middles = [round((time + 0.5) * strip.width / 7) for time in range(7)]
     assert [strip.getpixel((x, 0)) for x in middles] == [media.GREEN] * 2 + [media.RED] * 5
 
 
-def test_runs_measured_unlike_are_not_put_side_by_side(tmp_path):
+@pytest.mark.parametrize(
+    ("section", "change", "message"),
+    [
+        ("settings", {"samples": 9}, r"settings\.samples: 2, 9"),
+        ("data", {"context_frames": 3}, r"data\.context_frames: 2, 3"),
+    ],
+)
+def test_runs_measured_unlike_are_not_put_side_by_side(tmp_path, section, change, message):
     one, other = result("one"), result("other")
-    settings = one.protocol["settings"] | {"samples": 9}
-    other = dataclasses.replace(other, protocol=one.protocol | {"settings": settings})
-    with pytest.raises(UserError, match=r"settings\.samples: 2, 9"):
+    changed = {section: one.protocol[section] | change}
+    other = dataclasses.replace(other, protocol=one.protocol | changed)
+    with pytest.raises(UserError, match=message):
         write_report([one, other], tmp_path / "report.html")
     assert not (tmp_path / "report.html").exists()
+
+
+def test_the_grid_of_all_runs_is_in_the_report_and_beside_it(tmp_path):
+    results = [result(name) for name in ("one", "second", "the third")]
+    written = write_report(results, tmp_path / "all.html", grid_times=[1, 2, 4, 7])
+    assert written == [tmp_path / "all.html", tmp_path / "all_grid.png"]
+    systems = [(each.name, each.shown[:, 2]) for each in results]  # the first sample, not the best
+    expected = np.asarray(draw_grid(results[0].shown[:, 0], systems, 2, [1, 2, 4, 7]))
+    with Image.open(written[1]) as picture:
+        np.testing.assert_array_equal(np.asarray(picture), expected)
+    text = written[0].read_text()
+    assert base64.b64encode(written[1].read_bytes()).decode() in text
+    assert "first videos of the test split" in text and "Its seed is 5 + 2 * video" in text
+    written = write_report(results[:1], tmp_path / "one.html")
+    assert written == [tmp_path / "one.html", tmp_path / "one_grid.png"]
+    expected = draw_grid(results[0].shown[:, 0], systems[:1], 2, range(1, 8))
+    with Image.open(written[1]) as picture:
+        np.testing.assert_array_equal(np.asarray(picture), np.asarray(expected))
+
+
+def test_without_examples_there_is_no_grid(tmp_path):
+    bare = dataclasses.replace(result("bare"), shown=np.zeros((0, 2, 1, 1, 1, 1), np.uint8))
+    assert write_report([bare], tmp_path / "report.html") == [tmp_path / "report.html"]
+    assert "same contexts" not in (tmp_path / "report.html").read_text()
+
+
+def test_runs_measured_on_other_videos_are_not_put_side_by_side(tmp_path):
+    one, other = result("one"), result("other")
+    other.shown[0, 0, 3] += 1
+    with pytest.raises(UserError, match="one and other were measured on different videos"):
+        write_report([one, other], tmp_path / "report.html")
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_table_names_what_was_not_measured_and_what_the_figures_are_of():

@@ -18,6 +18,7 @@ from tfvrnn.config import Config, EvalConfig, UserError
 from tfvrnn.data import make_dataset, read
 from tfvrnn.evaluation import protocol as protocols
 from tfvrnn.evaluation.figures import summarize
+from tfvrnn.evaluation.grid import choose_times
 from tfvrnn.evaluation.measures import Measures
 from tfvrnn.models import VideoPredictor
 from tfvrnn.run_folder import RunFolder, load_run
@@ -57,6 +58,7 @@ def evaluate_runs(
     run_dirs: Sequence[str | Path],
     changes: dict | None = None,
     protocol_file: str | Path | None = None,
+    grid_times: Sequence[int] | None = None,
 ) -> list[Result]:
     """Measure runs, or go on measuring them, each into its folder evaluation/.
 
@@ -68,6 +70,7 @@ def evaluate_runs(
         changes: {option of EvalConfig: value}, over the first run's own.
         protocol_file: JSON of an earlier result, whose settings and data are taken; measures
             anew, into `<name>_again.json`; no `changes` but of where things lie.
+        grid_times: columns of the report's grid, checked before anything is measured.
 
     Raises:
         UserError: no run there, a dataset that cannot be read, runs that cannot be measured
@@ -84,6 +87,8 @@ def evaluate_runs(
         settings = settings or _settings(run_dir, changes or {})
         plans.append(_plan(run_dir, label, settings, protocol_file))
     protocols.check_alike([(plan.name, plan.protocol) for plan in plans])
+    context, horizon = plans[0].model.context_frames, plans[0].protocol["settings"]["horizon"]
+    choose_times(context, horizon, grid_times)
     return [_evaluate(plan, protocol_file) for plan in plans]
 
 

@@ -12,11 +12,14 @@ from PIL import Image
 
 import tfvrnn
 from tfvrnn import media
+from tfvrnn.config import UserError
 from tfvrnn.evaluation.charts import curves_chart
 from tfvrnn.evaluation.evaluate import Result
+from tfvrnn.evaluation.grid import caption, choose_times, draw_grid, magnification
 from tfvrnn.evaluation.protocol import check_alike
 
-FRAME_SIDE, FRAMES_IN_STRIP = 96, 10
+FRAMES_IN_STRIP = 10
+FIRST_SAMPLE = 2  # in `Result.shown`
 # Column, figure, how it is written. Arrows say which way is better.
 COLUMNS = (
     ("FVD ↓", "fvd", ".1f"),
@@ -46,6 +49,7 @@ figure { margin: 1em 0; } figcaption, .small { color: #555; font-size: .85em; }
 .charts { display: flex; flex-wrap: wrap; }
 .charts svg { width: 540px; max-width: 100%; height: auto; }
 .strip td { padding: 2px 8px; border: 0; } img { max-width: 100%; image-rendering: pixelated; }
+.grid img { image-rendering: auto; }
 pre { overflow-x: auto; background: #f4f4f4; padding: 1em; }
 """
 
@@ -63,19 +67,35 @@ def table(results: Sequence[Result]) -> str:
     return "\n".join(lines)
 
 
-def write_report(results: Sequence[Result], path: str | Path) -> None:
-    """One self-contained HTML file: table, curves, strips, moving pictures, protocols.
+def write_report(
+    results: Sequence[Result], path: str | Path, grid_times: Sequence[int] | None = None
+) -> list[Path]:
+    """One self-contained HTML file: table, curves, grid, strips, moving pictures, protocols.
+
+    The grid of all systems is also written beside it, as `<name>_grid.png`.
+
+    Args:
+        results: in the order of the grid's rows.
+        path: of the HTML file.
+        grid_times: columns of the grid, as of `choose_times`.
+
+    Returns:
+        the files that were written.
 
     Raises:
-        UserError: results of unlike protocols, with the entries in which they differ.
+        UserError: results of unlike protocols, with the entries in which they differ, or of
+            other videos; times that the videos do not have.
     """
     check_alike([(result.name, result.protocol) for result in results])
+    _check_same_videos(results)
+    path, grid = Path(path), _grid(results, grid_times)
     parts = [
         f"<h1>{_title(results[0].protocol)}</h1>",
         _summary(results),
         _table(results),
         _curves(results),
         _levels(results),
+        _grid_section(results, grid),
         *(_examples(result) for result in results),
         *(_protocol(result) for result in results),
     ]
@@ -85,7 +105,23 @@ def write_report(results: Sequence[Result], path: str | Path) -> None:
         f"<title>{_title(results[0].protocol)}</title><style>{STYLE}</style></head>"
         f"<body>{''.join(parts)}</body></html>\n"
     )
-    Path(path).write_text(page, encoding="utf-8")
+    path.write_text(page, encoding="utf-8")
+    if grid is None:
+        return [path]
+    picture = path.with_name(f"{path.stem}_grid.png")
+    picture.write_bytes(grid)
+    return [path, picture]
+
+
+def _check_same_videos(results):
+    """Raise UserError where the kept examples show that a dataset has changed."""
+    first, *others = results
+    for other in others:
+        if not np.array_equal(first.shown[:, 0], other.shown[:, 0]):
+            raise UserError(
+                f"{first.name} and {other.name} were measured on different videos: the dataset "
+                "has changed; another --eval.name measures them again"
+            )
 
 
 def _title(protocol) -> str:
@@ -185,6 +221,28 @@ def _levels(results):
     return f"<h2>Latent levels</h2>{_html_table(names, rows)}"
 
 
+def _grid(results, wanted) -> bytes | None:
+    """The grid of all systems as a PNG; None where no examples were kept."""
+    truth, protocol = results[0].shown[:, 0], results[0].protocol
+    if not len(truth):
+        return None
+    context, horizon = protocol["data"]["context_frames"], protocol["settings"]["horizon"]
+    systems = [(result.name, result.shown[:, FIRST_SAMPLE]) for result in results]
+    times = choose_times(context, horizon, wanted)
+    return _png(draw_grid(truth, systems, context, times))
+
+
+def _grid_section(results, grid):
+    if grid is None:
+        return ""
+    text = html.escape(caption(results[0].protocol["settings"]))
+    picture = _image(grid, "png", "truth and futures of every system")
+    return (
+        "<h2>Futures of the same contexts</h2>"
+        f"<figure class='grid'>{picture}<figcaption>{text}</figcaption></figure>"
+    )
+
+
 def _examples(result):
     if not len(result.shown):
         return ""
@@ -192,7 +250,7 @@ def _examples(result):
     labels = ["truth", "best", *(f"sample {k + 1}" for k in range(result.shown.shape[1] - 2))]
     pieces = [f"<h2>{html.escape(result.name)}: futures</h2>"]
     for number, videos in enumerate(result.shown):
-        scaled = media.enlarge(videos, max(1, round(FRAME_SIDE / videos.shape[-2])))
+        scaled = media.enlarge(videos, magnification(videos.shape[-2]))
         scaled = [media.bordered(video, context) for video in scaled]
         frames = videos.shape[1]
         times = np.unique(np.linspace(0, frames - 1, FRAMES_IN_STRIP).round().astype(int))
@@ -215,9 +273,14 @@ def _numbers(values) -> str:
 
 
 def _picture(picture: np.ndarray) -> str:
+    image = Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)
+    return _image(_png(image), "png", "")
+
+
+def _png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).save(buffer, "PNG")
-    return _image(buffer.getvalue(), "png", "")
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def _image(content: bytes, kind: str, label: str) -> str:

@@ -1,10 +1,8 @@
 """A simulated robot arm that pushes objects about a table, rendered with MuJoCo.
 
 Source: the Fetch robot of gymnasium-robotics (`FetchPush`), with one to three objects of random
-shape, size and colour, random camera and light, and a random policy.
-
-Nothing of TensorFlow is imported here: in one process with it, Mesa's drawing crashes, as both
-bring an LLVM.
+shape, size and colour, and a random policy. Camera, light and table are random too, or the same
+in every episode.
 """
 
 import os
@@ -15,28 +13,29 @@ from pathlib import Path
 
 import numpy as np
 
-FRAMES = 30
+from tfvrnn.simulators import FRAMES, SimulatorError
+
 SHAPES = ("box", "cylinder", "ellipsoid")
 MOST_OBJECTS = len(SHAPES)
 TABLE, TABLE_HEIGHT = (1.3, 0.75), 0.4
 REACH = 0.15  # metres around the table's middle where objects lie at first
 ABSENT = (0.2, 2.5)  # beside the table, where unused objects wait
 HOLD = (2, 6)  # frames that an action is kept, at least and at most
+FIXED_TABLE = (0.55, 0.50, 0.45)  # of the fixed scene: colour of the table
+FIXED_MIDDLE = (1.28, 0.75)  # that the camera looks at
+FIXED_VIEW = (0.85, 180.0, -50.0)  # the camera's distance, azimuth and elevation: facing the robot
+FIXED_LIGHT = 0.7
 OVERSAMPLING = 2  # rendered larger and averaged: MuJoCo's own smoothing is coarse at 64 pixels
 
 
-class SimulatorError(Exception):
-    """The simulator is not installed, or cannot draw here."""
-
-
-def episode(size: int, key: list[int]) -> dict:
+def episode(fixed: bool, size: int, key: list[int]) -> dict:
     """The episode of a key, see `Scene.episode`; the scene is made once in a process."""
-    return _scene(size).episode(np.random.default_rng(key))
+    return _scene(size, fixed).episode(np.random.default_rng(key))
 
 
 @cache
-def _scene(size):
-    return Scene(size)
+def _scene(size, fixed):
+    return Scene(size, fixed)
 
 
 class Scene:
@@ -44,12 +43,13 @@ class Scene:
 
     Args:
         size: side of the frames.
+        fixed: one camera, light and colour of the table for all episodes.
 
     Raises:
         SimulatorError: see there.
     """
 
-    def __init__(self, size: int):
+    def __init__(self, size: int, fixed: bool = False):
         os.environ.setdefault("MUJOCO_GL", "egl")  # draws without a screen
         try:
             import mujoco
@@ -58,7 +58,7 @@ class Scene:
             raise SimulatorError(f"the extra sim is not installed: {error}") from None
         except RuntimeError as error:
             raise SimulatorError(str(error)) from None
-        self.mujoco, self.size = mujoco, size
+        self.mujoco, self.size, self.fixed = mujoco, size, fixed
         joints = {"robot0:slide0": 0.405, "robot0:slide1": 0.48, "robot0:slide2": 0.0}
         for k in range(MOST_OBJECTS):
             joints[f"object{k}:joint"] = [*ABSENT, 0.1 + 0.1 * k, 1.0, 0.0, 0.0, 0.0]
@@ -97,7 +97,7 @@ class Scene:
         """
         self.env.reset(seed=int(rng.integers(2**31)))
         count = self._place_objects(rng)
-        camera = self._random_camera(rng)
+        camera = self._fixed_camera() if self.fixed else self._random_camera(rng)
         frames, actions, kept = [], [], 0
         for _ in range(FRAMES):
             if not kept:
@@ -126,7 +126,8 @@ class Scene:
             self.data.joint(f"object{k}:joint").qpos[:] = pose
             self.data.joint(f"object{k}:joint").qvel[:] = 0.0
         table = self.model.body("table0").geomadr[0]
-        self.model.geom_rgba[table] = [*rng.uniform(0.35, 0.75, 3), 1.0]
+        colour = FIXED_TABLE if self.fixed else rng.uniform(0.35, 0.75, 3)
+        self.model.geom_rgba[table] = [*colour, 1.0]
         # What follows from the inertia: how objects answer to contacts.
         self.mujoco.mj_setConst(self.model, self.mujoco.MjData(self.model))
         for _ in range(5):
@@ -169,6 +170,13 @@ class Scene:
         camera.azimuth = rng.choice([90.0, 135.0, 180.0, 225.0]) + rng.uniform(-10, 10)
         camera.elevation = rng.uniform(-60, -35)
         self.model.light_diffuse[:] = rng.uniform(0.5, 0.9)
+        return camera
+
+    def _fixed_camera(self):
+        camera = self.mujoco.MjvCamera()
+        camera.lookat[:] = [*FIXED_MIDDLE, TABLE_HEIGHT]
+        camera.distance, camera.azimuth, camera.elevation = FIXED_VIEW
+        self.model.light_diffuse[:] = FIXED_LIGHT
         return camera
 
     def _random_action(self, rng, count) -> np.ndarray:
