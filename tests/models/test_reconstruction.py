@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tfvrnn.config import ModelConfig
 from tfvrnn.models import CopyLast, build_model
-from tfvrnn.models.reconstruction import Likelihood, reconstruction_loss
+from tfvrnn.models.reconstruction import Likelihood, bits_per_dimension, reconstruction_loss
 
 KINDS = {"laplace": scipy.stats.laplace, "gaussian": scipy.stats.norm}
 SHAPE = (2, 3, 4, 5, 3)
@@ -104,3 +104,9 @@ def test_bce_from_logits_is_the_cross_entropy(frames, logits):
     np.testing.assert_allclose(
         Likelihood("bce", 3)(frames, logits), tf.reduce_sum(expected, (1, 2, 3, 4)), rtol=1e-5
     )
+
+
+def test_bits_per_dimension_of_grey_levels():
+    # A density of 1 over [0, 1] needs all 8 bits of a grey level, one of 256 none.
+    assert bits_per_dimension(0.0, 10) == 8.0
+    assert bits_per_dimension(-10 * np.log(256.0), 10) == pytest.approx(0.0)

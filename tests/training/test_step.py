@@ -9,7 +9,7 @@ from tfvrnn.data import make_dataset
 from tfvrnn.models import build_model
 from tfvrnn.models.reconstruction import FIRST_ERRORS
 from tfvrnn.training.optimizer import INITIAL_LOSS_SCALE, MovingAverages, make_optimizer
-from tfvrnn.training.step import bits_per_dimension, loss_terms, make_train_step, to_float
+from tfvrnn.training.step import loss_terms, make_train_step, to_float
 
 
 def run(config, steps=3, averages=False):
@@ -111,12 +111,6 @@ def test_free_nats_cost_nothing_and_have_no_gradient():
     with tf.GradientTape() as tape:
         loss = loss_terms({"reconstruction": tf.constant([0.0]), "kl_1": kl}, 1.0, 5.0)["loss"]
     assert not np.any(tape.gradient(loss, kl))
-
-
-def test_bits_per_dimension_of_grey_levels():
-    # A density of 1 over [0, 1] needs all 8 bits of a grey level, one of 256 none.
-    assert bits_per_dimension(0.0, 10) == 8.0
-    assert bits_per_dimension(-10 * np.log(256.0), 10) == pytest.approx(0.0)
 
 
 PREDNET = {"model__family": "prednet", "model__prednet_stacks": (2, 2, 2)}  # quick to compile

@@ -130,5 +130,17 @@ def reconstruction_loss(kind: str, frames, predictions):
     return _summed(errors)
 
 
+def bits_per_dimension(nats: float, dimensions: int) -> float:
+    """Bits per pixel and channel of a negative log density, at 256 grey levels.
+
+        nats / (dimensions * log 2) + 8
+
+    Args:
+        nats: of pixels in [0, 1], as the negative ELBO of a calibrated model.
+        dimensions: pixels times channels that the nats are summed over.
+    """
+    return nats / (dimensions * math.log(2.0)) + 8.0
+
+
 def _summed(x):
     return ops.sum(x, axis=(1, 2, 3, 4))

@@ -9,6 +9,7 @@ import tensorflow as tf
 from tfvrnn import sampling
 from tfvrnn.config import Config
 from tfvrnn.models import VideoPredictor
+from tfvrnn.models.reconstruction import bits_per_dimension
 from tfvrnn.training.optimizer import MovingAverages, ramp
 
 
@@ -171,8 +172,7 @@ def _make_gradients(model, optimizer, config: Config) -> Callable:
 def per_unit(terms: dict[str, float], model: VideoPredictor, horizon: int) -> dict[str, float]:
     """Reconstruction and KL per counted frame, and per dimension of the frame or of the latents.
 
-    Of a calibrated model also bits per dimension: those that a pixel's density of [0, 1] needs at
-    256 grey levels, (negative ELBO per pixel) / log 2 + 8.
+    For a calibrated model also bits per dimension.
     """
     frames = model.counted_frames(horizon)
     pixels = 1 if model.mean_over_pixels else math.prod(model.image_shape)
@@ -184,8 +184,3 @@ def per_unit(terms: dict[str, float], model: VideoPredictor, horizon: int) -> di
     if model.calibrated:
         units["bits_per_dimension"] = bits_per_dimension(terms["negative_elbo"], frames * pixels)
     return units
-
-
-def bits_per_dimension(nats: float, dimensions: int) -> float:
-    """Bits per pixel and channel of a negative log density of pixels in [0, 1], at 256 levels."""
-    return nats / (dimensions * math.log(2.0)) + 8.0
