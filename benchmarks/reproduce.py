@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import common
 import compare
+from studies import STUDIES, learns
 
 from tfvrnn import config_flags, files, program
 from tfvrnn.config import UserError, option, require, require_at_least
@@ -33,12 +34,28 @@ NAMES = {
     "vrnn": "VRNN",
     "vrnn_coarse": "VRNN, latents at 1x1, 8x8",
     "pretrained": "VRNN, the shipped weights",
+    "base": "base",
+    "bce": "bce",
+    "l1": "l1",
+    "laplace": "laplace",
+    "gaussian": "gaussian",
+    "forget_0": "forget gates from 0",
+    "forget_1": "forget gates from 1",
+    "loud": "latents from variance 0.69",
+    "quiet": "latents from variance 0.05",
+    "forget_1_quiet": "both",
+    "coarse": "latents at 1x1, 8x8",
+    "own": "latent feedback",
+    "adam": "Adam",
+    "beta_ramp": "beta ramp over 500 steps",
+    "free_nats": "1 free nat per level and frame",
 }
 COLUMNS = {  # heading: (path in the figures, format)
     "FVD ↓": (("fvd", "mean"), ".1f"),
     "KVD ↓": (("kvd", "mean"), ".2f"),
     "SSIM ↑": (("ssim", "best", "mean"), ".3f"),
     "PSNR, dB ↑": (("psnr", "best", "mean"), ".2f"),
+    "of the last frame": (("psnr", "mean", "curve", -1), ".2f"),
     "spread": (("spread", "mean"), ".4f"),
     "reconstruction": (("reconstruction",), ".4g"),
     "KL": (("kl",), ".2f"),
@@ -50,7 +67,7 @@ class ReproduceConfig:
     """What is run again."""
 
     out: str = option("runs/reproduce", "Folder of the runs.")
-    studies: str = option(",".join(compare.STUDIES), "Studies, with commas between.")
+    studies: str = option(",".join(STUDIES), "Studies, with commas between.")
     data_dir: str = option("data", "Where prepared datasets lie.")
     steps: int = option(0, "Steps of every model that learns; 0: the study's own.")
     seeds: int = option(0, "Seeds 0, 1, ...; 0: as many as the study has.")
@@ -61,8 +78,8 @@ class ReproduceConfig:
     def __post_init__(self):
         require_at_least(self, 0, "steps", "seeds")
         require_at_least(self, 1, "videos", "samples")
-        unknown = set(self.studies.split(",")) - set(compare.STUDIES)
-        allowed = ", ".join(compare.STUDIES)
+        unknown = set(self.studies.split(",")) - set(STUDIES)
+        allowed = ", ".join(STUDIES)
         require(not unknown, f"`studies` may be {allowed}.", ", ".join(unknown))
 
 
@@ -75,7 +92,7 @@ def main(arguments):
     for study in wanted.studies.split(","):
         if page.exists():
             place_of(study, page)  # complains before hours of work
-        seeds = range(wanted.seeds or compare.STUDIES[study].seeds)
+        seeds = range(wanted.seeds or STUDIES[study].seeds)
         records = [record_of(wanted, docs, study, seed) for seed in seeds]
         draw_curves(docs / "images" / f"{study}_curves.png", records)
         text = f"{table(records)}\n{levels(records)}"
@@ -86,22 +103,24 @@ def main(arguments):
 
 
 def record_of(wanted, docs, study, seed) -> dict:
-    """The record of a comparison; run first where there is none."""
+    """The record of a comparison. Runs that are not in it are run first, and kept one by one."""
     path = docs / "recorded" / f"{study}_{seed}.json"
-    asked = {"study": study, "steps": wanted.steps or compare.STUDIES[study].steps}
+    asked = {"study": study, "steps": wanted.steps or STUDIES[study].steps}
     asked |= {"seed": seed, "videos": wanted.videos, "samples": wanted.samples}
-    if not path.exists():
-        folder = Path(wanted.out) / study / str(seed)
-        run_comparison(folder, asked, wanted.data_dir)
-        results = results_of(folder, study)
-        if seed == 0:
-            draw_samples(docs / "images" / f"{study}_samples.png", results)
-        runs = {run: summary(folder / run, result) for run, result in results.items()}
-        record = {"asked": asked, "machine": common.machine(), "runs": runs}
-        files.write_whole(path, json.dumps(record, indent=1))
-    record = json.loads(path.read_text("utf-8"))
+    record = {"asked": asked, "machine": common.machine(), "runs": {}}
+    if path.exists():
+        record = json.loads(path.read_text("utf-8"))
     if record["asked"] != asked:
         raise UserError(f"{path} is of {record['asked']}, not of {asked}; another --docs")
+    missing = [name for name in STUDIES[study].runs if name not in record["runs"]]
+    folder = Path(wanted.out) / study / str(seed)
+    for name in missing:
+        run_comparison(folder, asked | {"only": name}, wanted.data_dir)
+        record["runs"][name] = summary(folder / name, result_of(folder, name))
+        files.write_whole(path, json.dumps(record, indent=1))
+    if missing and seed == 0:
+        results = {name: result_of(folder, name) for name in missing}
+        draw_samples(docs / "images" / f"{study}_samples.png", results)
     return record
 
 
@@ -111,21 +130,18 @@ def run_comparison(folder, options, data_dir):
     subprocess.run(command, check=True)
 
 
-def results_of(folder, study) -> dict:
-    """{run: Result} of one comparison."""
+def result_of(folder, name):
+    """The newest result of a run."""
     from tfvrnn.evaluation import read_result
 
-    def newest(name):
-        paths = (folder / name / "evaluation").glob("*.json")
-        return max(paths, key=lambda path: path.stat().st_mtime)
-
-    return {name: read_result(newest(name), name) for name in compare.STUDIES[study].runs}
+    paths = (folder / name / "evaluation").glob("*.json")
+    return read_result(max(paths, key=lambda path: path.stat().st_mtime), name)
 
 
 def summary(run_dir, result) -> dict:
     """What is kept of a run: size, figures, learning curve, speed."""
     kept = {"parameters": result.protocol["model"]["parameters"], "figures": result.figures}
-    if compare.learns(run_dir.name):
+    if learns(run_dir.name):
         kept["steps"], kept["losses"] = compare.records(run_dir, "elbo/loss")
         kept["frames_per_second"] = statistics.median(compare.records(run_dir, compare.SPEED)[1])
     return kept
@@ -217,8 +233,8 @@ def draw_samples(path, results):
     import numpy as np
     from matplotlib.figure import Figure
 
-    shown = results["vrnn"].shown
-    context = results["vrnn"].protocol["data"]["context_frames"]
+    first = next(iter(results.values()))
+    shown, context = first.shown, first.protocol["data"]["context_frames"]
     last = shown.shape[2] - 1
     times = [0, context - 1, *np.linspace(context, last, 8).round().astype(int)]
     rows = {"truth": shown[0, 0]}

@@ -40,7 +40,8 @@ def main(arguments: list[str]) -> None:
     truth = first_videos(data, config.model, "test", wanted.contexts)
     context = truth[:, : model.context_frames]
     seeds = wanted.seed + np.arange(wanted.contexts * wanted.samples)
-    samples = sample_videos(model, context, horizon, seeds.reshape(wanted.contexts, -1)).numpy()
+    seeds = seeds.reshape(wanted.contexts, -1)
+    samples = sample_videos(model, context, horizon, seeds, temperature=wanted.temperature).numpy()
     mean = sample_videos(model, context, horizon, mean=True).numpy()
     rows = []
     for number in range(wanted.contexts):

@@ -14,7 +14,7 @@ from tfvrnn.config import (
     TrainConfig,
     UserError,
 )
-from tfvrnn.program_config import SampleConfig
+from tfvrnn.program_config import PredictConfig, SampleConfig
 
 PACKAGE = Path(__file__).parents[1] / "tfvrnn"
 
@@ -79,6 +79,10 @@ def test_encoder_channels_double_up_to_eight_times(size, channels):
         (lambda: SampleConfig(), "`run_dir` must name a run folder"),
         (lambda: SampleConfig("run", out="a.mp4"), "`out` must end in .gif. Received: 'a.mp4'"),
         (lambda: SampleConfig("run", samples=0), "`samples` must be at least 1"),
+        (lambda: SampleConfig("run", temperature=-0.5), "`temperature` must be at least 0"),
+        (lambda: EvalConfig(temperature=-1.0), "`temperature` must be at least 0"),
+        (lambda: PredictConfig(export="e", video="v", temperature=0.5), "an export has its own"),
+        (lambda: ModelConfig(initial_variance=0.0), "must lie in 0.0001 to 100. Received: 0.0"),
         (lambda: EvalConfig(horizon=0), "`horizon` must be at least 1. Received: 0"),
         (lambda: Config(data=DataConfig(batch_size=6), train=TrainConfig(accumulate=4)),
          "must divide into `train.accumulate` portions. Received: batch_size=6, accumulate=4"),

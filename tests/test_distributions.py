@@ -54,6 +54,12 @@ def test_samples_have_the_mean_and_variance(rng):
     np.testing.assert_allclose(x.var(axis=0), p.variance, rtol=0.02)
 
 
+def test_the_initial_variance_is_that_of_a_raw_value_of_zero():
+    for variance in (0.05, 1.0, 3.0):
+        p = DiagonalGaussian.from_raw(tf.zeros((1, 2)), variance)
+        np.testing.assert_allclose(p.variance, [[variance + 1e-6]], rtol=1e-6)
+
+
 def test_from_raw_is_softplus_plus_a_minimum_in_float32():
     raw = tf.constant([[1.0, -2.0, 0.5, -60.0]], tf.bfloat16)
     p = DiagonalGaussian.from_raw(raw)

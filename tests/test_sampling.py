@@ -35,6 +35,21 @@ def test_a_rollout_is_begin_and_steps(model, context):
         np.testing.assert_allclose(videos[:, t], frame, atol=1e-5)
 
 
+def test_temperature_scales_the_priors_noise(model, context):
+    seeds = tf.constant([5, 6, 7], tf.int64)
+    state = model.begin(context.astype(np.float32) / 255)
+    cool, warm = (sample(model, context, 2, seeds, temperature=t) for t in (0.0, 1.5))
+    np.testing.assert_allclose(cool, sample(model, context, 2, mean=True), atol=1e-5)
+    for t in range(2):
+        noise = [1.5 * z for z in sampling.row_noise(model, seeds, t)]
+        state, frame = model.step(state, noise)
+        np.testing.assert_allclose(warm[:, t], frame, atol=1e-5)
+    assert np.abs(warm - sample(model, context, 2, seeds)).max() > 1e-3
+    for temperature in (-1.0, np.inf, np.nan):
+        with pytest.raises(ValueError, match="`temperature` must be at least 0"):
+            sample(model, context, 2, seeds, temperature=temperature)
+
+
 def test_a_future_depends_on_its_own_seed_and_context_alone(model, context):
     together = sample(model, context, 3, [5, 6, 7])
     alone = sample(model, context[1:2], 3, [6])

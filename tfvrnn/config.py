@@ -17,6 +17,7 @@ from pathlib import Path
 SMALLEST_CONV_MAP = 8
 # Values of a group, which are channels at 1x1: a group of two is normalised to its two signs.
 MINIMUM_GROUP = 4
+TEMPERATURE = "Deviation of the prior's noise: 1 samples the model, less is nearer to the mean."
 KINDS = {bool: bool, int: numbers.Integral, float: numbers.Real, str: (str, os.PathLike)}
 SIM_PUSH_SCENES = {"varied": "sim_push", "fixed": "sim_push_fixed"}  # the dataset of each
 DATASETS = ("smmnist", "bair", "cityscapes", "video_folder", *SIM_PUSH_SCENES.values(), "pusht")
@@ -110,7 +111,14 @@ class ModelConfig:
     )
     groups: int = option(16, "Groups of a group normalisation; 16 in the paper.")
     reconstruction: str = option(
-        "l1", "Reconstruction term, summed over pixels.", ("l1", "l2", "bce")
+        "l1",
+        "Reconstruction term, summed over pixels. laplace and gaussian: l1 and l2 as log "
+        "densities, whose scale follows the error.",
+        ("l1", "l2", "bce", "laplace", "gaussian"),
+    )
+    forget_bias: float = option(0.0, "Initial offset of the ConvLSTMs' forget gates.")
+    initial_variance: float = option(
+        math.log(2.0), "Variance of the latents before training; log 2 in the release."
     )
 
     svg_encoder: str = option("dcgan", "svg: the frame encoder and decoder.", ("dcgan", "vgg"))
@@ -149,6 +157,11 @@ class ModelConfig:
         if self.latent_resolutions is not None:
             self._check_latent_resolutions()
         self._check_latent_channels()
+        require(
+            1e-4 <= self.initial_variance <= 100.0,
+            "`initial_variance` must lie in 0.0001 to 100.",
+            self.initial_variance,
+        )
         require(
             len(self.prednet_stacks) == 3 and min(self.prednet_stacks) >= 1,
             "`prednet_stacks` must be three numbers of channels.",
@@ -318,6 +331,9 @@ class TrainConfig:
     clip_norm: float = option(0.0, "Largest global norm of the gradient; 0: unlimited.")
     beta: float = option(1.0, "Weight of the KL term, after its warm-up.")
     beta_warmup_steps: int = option(0, "Steps over which beta rises from 0.")
+    free_nats: float = option(
+        0.0, "Nats per predicted frame of each latent level's KL that cost nothing."
+    )
     accumulate: int = option(
         1,
         "Portions that a batch is computed in, to save memory. The same gradient as of the whole, "
@@ -365,7 +381,7 @@ class TrainConfig:
         )  # fmt: skip
         require_at_least(
             self, 0, "seed", "warmup_steps", "weight_decay", "clip_norm", "beta",
-            "beta_warmup_steps", "pictures",
+            "beta_warmup_steps", "free_nats", "pictures",
         )  # fmt: skip
         for name in ("learning_rate", "adam_epsilon"):
             require(getattr(self, name) > 0, f"`{name}` must be positive.", getattr(self, name))
@@ -386,6 +402,7 @@ class EvalConfig:
     samples: int = option(100, "Futures drawn of each context.")
     horizon: int | None = option(None, "Frames to predict; none: as in training.")
     seed: int = option(0, "Seed of the first future; the next ones count up.")
+    temperature: float = option(1.0, TEMPERATURE)
     batch_size: int = option(8, "Contexts computed at once.")
     ssim: str = option(
         "gaussian",
@@ -403,7 +420,7 @@ class EvalConfig:
     def __post_init__(self):
         check_fields(self)
         require_at_least(self, 1, "videos", "samples", "horizon", "batch_size", "fvd_repeats")
-        require_at_least(self, 0, "seed", "examples")
+        require_at_least(self, 0, "seed", "examples", "temperature")
         futures = self.seed + self.videos * self.samples
         require(futures <= 2**31, "`seed` and those that follow must be below 2**31.", self.seed)
         require(self.fvd_network != "", "`fvd_network` must be i3d, a folder or none.", "''")

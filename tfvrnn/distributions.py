@@ -1,10 +1,12 @@
 """Diagonal Gaussians with analytic KL divergence."""
 
+import math
 from typing import NamedTuple
 
 from keras import ops
 
 MINIMUM_VARIANCE = 1e-6
+LN_2 = math.log(2.0)  # softplus(0)
 
 
 class DiagonalGaussian(NamedTuple):
@@ -24,13 +26,20 @@ class DiagonalGaussian(NamedTuple):
     variance: object
 
     @classmethod
-    def from_raw(cls, raw):
-        """From `[..., 2 Z]` of means and raw variances: variance = softplus(raw) + 1e-6.
+    def from_raw(cls, raw, initial_variance: float = LN_2):
+        """From `[..., 2 Z]` of means and raw variances.
+
+            variance = softplus(raw + inverse_softplus(initial_variance)) + 1e-6
 
         In float32 whatever comes in: half precision cannot hold small variances.
+
+        Args:
+            raw: float `[..., 2 Z]`.
+            initial_variance: the variance where raw is 0, as it almost is before training.
         """
         mean, raw_variance = ops.split(ops.cast(raw, "float32"), 2, axis=-1)
-        return cls(mean, ops.softplus(raw_variance) + MINIMUM_VARIANCE)
+        offset = math.log(math.expm1(initial_variance))
+        return cls(mean, ops.softplus(raw_variance + offset) + MINIMUM_VARIANCE)
 
     def sample(self, noise):
         """The reparametrised sample for standard normal `noise` of the shape of `mean`."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tfvrnn.config import (
     SIM_PUSH_SCENES,
+    TEMPERATURE,
     EvalConfig,
     check_fields,
     option,
@@ -56,6 +57,7 @@ class SampleConfig:
     samples: int = option(3, "Futures drawn of each context.")
     horizon: int | None = option(None, "Frames to predict; none: as in training.")
     seed: int = option(0, "Seed of the futures.")
+    temperature: float = option(1.0, TEMPERATURE)
     scale: int = option(2, "Side of a pixel in the GIF.")
 
     def __post_init__(self):
@@ -64,7 +66,7 @@ class SampleConfig:
             object.__setattr__(self, "out", "samples.gif")
         take_pretrained(self)
         require_at_least(self, 1, "contexts", "samples", "horizon", "scale")
-        require_at_least(self, 0, "seed")
+        require_at_least(self, 0, "seed", "temperature")
         require_model(self)
         require(
             not self.out or self.out.endswith(".gif"), "`out` must end in .gif.", repr(self.out)
@@ -222,6 +224,7 @@ class ExportConfig:
     horizon: int | None = option(None, "Frames that a request predicts; none: as in training.")
     samples: int = option(4, "Futures of each context that signature `samples` draws.")
     version: int | None = option(None, "Number of the version; none: the next free one.")
+    temperature: float = option(1.0, TEMPERATURE)
     precision: str = option(
         "float32", "Dtype policy of the exported model.", ("float32", "mixed_bfloat16")
     )
@@ -232,6 +235,7 @@ class ExportConfig:
         check_fields(self)
         take_pretrained(self)
         require_at_least(self, 1, "horizon", "samples", "version", "max_batch")
+        require_at_least(self, 0, "temperature")
         require((self.version or 0) < 2**63, "`version` must be below 2**63.", self.version)
         require_model(self)
         require(self.out != "", "`out` must name a folder.", repr(self.out))
@@ -286,6 +290,9 @@ class PredictConfig:
     horizon: int | None = option(None, "Frames to predict; none: as in training or export.")
     samples: int = option(4, "Futures to draw, side by side.")
     seed: int = option(0, "Seed of the first future; the next ones count up.")
+    temperature: float | None = option(
+        None, f"{TEMPERATURE} Default: 1, or the export's, which cannot be changed."
+    )
     start: int | None = option(
         None, "First frame of the context, from 0; none: the context is the end of the video."
     )
@@ -298,12 +305,17 @@ class PredictConfig:
         check_fields(self)
         take_pretrained(self)
         require_at_least(self, 1, "horizon", "samples", "stride", "scale")
-        require_at_least(self, 0, "seed", "start")
+        require_at_least(self, 0, "seed", "start", "temperature")
         sources = [name for name in ("run_dir", "export", "server") if getattr(self, name)]
         require(
             len(sources) == 1,
             "exactly one of `run_dir`, `pretrained`, `export` and `server` must be given.",
             ", ".join(sources) or "none",
+        )
+        require(
+            bool(self.run_dir) or self.temperature is None,
+            "`temperature` is for runs and pretrained models; an export has its own.",
+            self.temperature,
         )
         require(self.video != "", "`video` must name a video or a folder.", repr(self.video))
         require(

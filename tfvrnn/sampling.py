@@ -1,5 +1,6 @@
 """Seeded noise, and seeded rollouts of any `VideoPredictor`."""
 
+import math
 import operator
 
 import tensorflow as tf
@@ -70,7 +71,14 @@ def _fold(key, number):
     return tf.random.experimental.stateless_fold_in(key, tf.cast(number, tf.int64), ALGORITHM)
 
 
-def sample_videos(model: VideoPredictor, context, horizon: int, seeds=None, mean: bool = False):
+def sample_videos(
+    model: VideoPredictor,
+    context,
+    horizon: int,
+    seeds=None,
+    mean: bool = False,
+    temperature: float = 1.0,
+):
     """Draw futures of contexts: ancestral and stateful, every frame computed once.
 
     Args:
@@ -79,23 +87,29 @@ def sample_videos(model: VideoPredictor, context, horizon: int, seeds=None, mean
         horizon: frames to predict, any number.
         seeds: int `[B]`, or `[B, S]` for S futures of each context, which is encoded once.
         mean: take every latent at its mean: one future of each context, whatever the seeds.
+        temperature: deviation of the prior's noise. 1 samples the model; less draws futures
+            nearer to the mean, 0 the mean itself.
 
     Returns:
         float32 `[B, horizon, H, W, C]`, or `[B, S, horizon, H, W, C]`, pixels in [0, 1].
 
     Raises:
         ValueError: a context of another shape than the model's, seeds that are missing, empty, not
-            integers or without a row for every context, a horizon that is no number of frames.
+            integers or without a row for every context, a horizon that is no number of frames, a
+            temperature that is negative or not finite.
     """
     context = tf.convert_to_tensor(context)
     horizon = _count(horizon)
     _check(model, context, seeds, mean)
+    if not 0.0 <= temperature < math.inf:
+        raise ValueError(f"`temperature` must be at least 0. Received: {temperature}")
     if context.dtype == tf.uint8:
         context = tf.cast(context, tf.float32) / 255.0
     if mean:
         return _rollout(model)(context, None, tf.constant(horizon, tf.int32))
     seeds = tf.cast(tf.convert_to_tensor(seeds), tf.int64)
-    flat = _rollout(model)(context, seeds, tf.constant(horizon, tf.int32))
+    temperature = tf.constant(temperature, tf.float32)
+    flat = _rollout(model)(context, seeds, tf.constant(horizon, tf.int32), temperature)
     return tf.reshape(flat, (*seeds.shape, horizon, *flat.shape[2:]))
 
 
@@ -144,10 +158,11 @@ def _rollout(model):
     return model._compiled_rollout
 
 
-def rollout_frames(model, context, seeds, horizon):
+def rollout_frames(model, context, seeds, horizon, temperature=1.0):
     """Frames `[B * S, horizon, H, W, C]` of contexts `[B, ...]` and seeds `[B]` or `[B, S]`.
 
-    A loop of `horizon` steps, a scalar tensor. Without seeds every latent is at its mean.
+    A loop of `horizon` steps, a scalar tensor. Without seeds every latent is at its mean. With
+    seeds the noise has the deviation `temperature`.
     """
     mean = seeds is None
     state = model.begin(context)
@@ -160,7 +175,7 @@ def rollout_frames(model, context, seeds, horizon):
     )
 
     def advance(time, state, frames):
-        noise = None if mean else row_noise(model, seeds, time)
+        noise = None if mean else [temperature * z for z in row_noise(model, seeds, time)]
         state, frame = model.step(state, noise, mean)
         return time + 1, state, frames.write(time, frame)
 

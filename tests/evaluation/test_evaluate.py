@@ -152,7 +152,7 @@ def test_an_interrupted_evaluation_goes_on_and_ends_the_same(
 def test_damaged_and_missing_parts_are_measured_again(run, monkeypatch, cheap):
     whole = evaluate_run(run, CHANGES | {"name": "whole"})
     with monkeypatch.context() as broken:
-        broken.setattr(evaluate, "summarize", lambda *_: 1 / 0)
+        broken.setattr(evaluate, "summarize", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):  # all parts are there, the result is not
             evaluate_run(run, CHANGES | {"name": "parts"})
     parts = sorted((run / "evaluation").glob(".parts-*/*.npz"))

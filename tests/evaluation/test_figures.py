@@ -37,6 +37,12 @@ def test_nats_are_by_frame_and_channels_in_use_are_counted():
     assert figures["fvd"] is figures["kvd"] is figures["fvd_infinity"] is None
 
 
+def test_a_log_density_has_bits_per_dimension():
+    figures = summarize(measured(), 2, density_dimensions=4)
+    assert figures["bits_per_dimension"] == 13.0 / (4 * np.log(2.0)) + 8.0
+    assert summarize(measured(), 2)["bits_per_dimension"] is None
+
+
 def test_distances_are_repeated_over_the_samples(rng):
     real = rng.normal(size=(40, 3))
     generated = np.stack([real, real + 2.0], axis=1)

@@ -41,6 +41,15 @@ def test_weights_come_in_the_documented_order(rng):
     assert [tuple(w.shape) for w in cell.weights] == [*inputs, *recurrent, (8,), (8,)]
 
 
+def test_the_forget_bias_is_the_first_offset_of_the_recurrent_forget_gates():
+    cell = ConvLSTMCell(8, groups=4, forget_bias=1.5)
+    cell.build((None, 5, 5, 3))
+    offsets = np.split(np.asarray(cell.recurrence.recurrent.norm.offset), 4)
+    for offset, expected in zip(offsets, (0.0, 1.5, 0.0, 0.0)):  # i, f, o, g
+        np.testing.assert_array_equal(offset, np.full(8, expected, np.float32))
+    assert not np.any(cell.inputs_to_gates.norm.offset)
+
+
 def test_sequence_equals_repeated_steps(rng):
     cell = make(rng)
     x, state = maps(rng, 2, 4, 5, 5, 3), tuple(maps(rng, 2, 2, 5, 5, 8))

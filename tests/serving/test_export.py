@@ -292,3 +292,14 @@ def test_bfloat16_by_option_stays_near_float32(exported_run, rng):
         signature = tf.saved_model.load(str(version)).signatures["mean"]
         found.append(signature(frames=tf.constant(frames))["frames"].numpy().astype(int))
     assert 0 < np.abs(found[0] - found[1]).max() <= 12
+
+
+def test_an_export_has_its_temperature(tmp_path):
+    model = Drift()
+    version = export.export_model(model, tmp_path, HORIZON, max_batch=1, temperature=0.0)
+    card = json.loads((version / "assets.extra" / "model_card.json").read_text())
+    assert card["temperature"] == 0.0
+    frames = np.full((1, model.context_frames, *model.image_shape), 90, np.uint8)
+    signature = tf.saved_model.load(str(version)).signatures["serving_default"]
+    found = signature(frames=tf.constant(frames), seed=tf.constant([5]))["frames"].numpy()
+    assert_same_frames(found, sampling.sample_videos(model, frames, HORIZON, mean=True).numpy())

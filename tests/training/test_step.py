@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfvrnn import sampling
 from tfvrnn.data import make_dataset
 from tfvrnn.models import build_model
+from tfvrnn.models.reconstruction import FIRST_ERRORS
 from tfvrnn.training.optimizer import INITIAL_LOSS_SCALE, MovingAverages, make_optimizer
-from tfvrnn.training.step import loss_terms, make_train_step
+from tfvrnn.training.step import loss_terms, make_train_step, to_float
 
 
 def run(config, steps=3, averages=False):
@@ -54,6 +56,61 @@ def test_golden_train_steps(small):
     np.testing.assert_allclose([m["loss"] for m in metrics], GOLDEN_LOSSES, rtol=2e-4)
     assert [m["beta"] for m in metrics] == [0.5, 1.0, 1.0]
     assert step.experimental_get_tracing_count() == 1
+
+
+CALIBRATED = {
+    "model__reconstruction": "gaussian",
+    "model__forget_bias": 1.0,
+    "model__initial_variance": 0.05,
+}
+GOLDEN_CALIBRATED = [296.63022, 207.60312, 173.16029]
+GOLDEN_SCALES = [0.09831404]
+
+
+def test_golden_steps_of_a_calibrated_likelihood(small):
+    """As `test_golden_train_steps`, and may change as that one."""
+    metrics, model, _ = run(small(**CALIBRATED))
+    np.testing.assert_allclose([m["loss"] for m in metrics], GOLDEN_CALIBRATED, rtol=2e-4)
+    np.testing.assert_allclose(model.likelihood.error, GOLDEN_SCALES, rtol=2e-4)
+
+
+def test_portions_move_the_scale_as_the_whole_batch_does(small):
+    _, whole, _ = run(small(**CALIBRATED), steps=2)
+    _, parts, _ = run(small(train__accumulate=2, **CALIBRATED), steps=2)
+    np.testing.assert_allclose(parts.likelihood.error, whole.likelihood.error, rtol=1e-5)
+    assert float(whole.likelihood.error[0]) != FIRST_ERRORS["gaussian"]
+
+
+def test_the_scale_of_a_model_that_stands_still_settles(small):
+    config = small(train__learning_rate=1e-30, **CALIBRATED)
+    model = build_model(config.model)
+    optimizer = make_optimizer(config.train)
+    optimizer.build(model.trainable_variables)
+    step = make_train_step(model, optimizer, config)
+    frames = next(iter(make_dataset(config.data, config.model, "train")))
+    scales = []
+    for _ in range(300):
+        step(frames, tf.constant(0, tf.int64))
+        scales.append(float(model.likelihood.error[0]))
+    _, predictions = model.training_terms(
+        to_float(frames),
+        sampling.training_noise(model, tf.range(len(frames)), config.data.horizon, 0, 0),
+    )
+    future = to_float(frames[:, model.context_frames :])
+    error = float(model.likelihood.mean_error(future, predictions)[0])
+    assert scales[-1] == pytest.approx(error, rel=1e-5)
+    assert scales[-1] == pytest.approx(scales[-2], rel=1e-6)
+
+
+def test_free_nats_cost_nothing_and_have_no_gradient():
+    terms = {"reconstruction": tf.constant([1.0, 3.0]), "kl_1": tf.constant([2.0, 4.0])}
+    assert float(loss_terms(terms, 1.0, free_nats=5.0)["loss"]) == 2.0 + 5.0
+    assert float(loss_terms(terms, 1.0, free_nats=1.0)["loss"]) == 2.0 + 3.0
+    assert float(loss_terms(terms, 1.0, free_nats=5.0)["negative_elbo"]) == 2.0 + 3.0
+    kl = tf.Variable([2.0, 4.0])
+    with tf.GradientTape() as tape:
+        loss = loss_terms({"reconstruction": tf.constant([0.0]), "kl_1": kl}, 1.0, 5.0)["loss"]
+    assert not np.any(tape.gradient(loss, kl))
 
 
 PREDNET = {"model__family": "prednet", "model__prednet_stacks": (2, 2, 2)}  # quick to compile

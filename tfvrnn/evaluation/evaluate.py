@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import math
 import shutil
 import sys
 import time
@@ -136,10 +137,12 @@ def _evaluate(plan: Plan, anew) -> Result:
         print(note, file=sys.stderr)
     with _parts(path, plan.protocol) as folder:
         measured, seconds = _measure(plan, folder)
-        counted = plan.model.counted_frames(plan.protocol["settings"]["horizon"])
+        model = plan.model
+        counted = model.counted_frames(plan.protocol["settings"]["horizon"])
+        dimensions = math.prod(model.image_shape) if model.calibrated else None
         content = {
             "protocol": plan.protocol,
-            "figures": summarize(measured, counted),
+            "figures": summarize(measured, counted, density_dimensions=dimensions),
             "notes": plan.notes,
             "seconds": seconds,
         }

@@ -4,24 +4,33 @@ import numpy as np
 
 from tfvrnn import metrics
 from tfvrnn.models import ACTIVE_NATS
+from tfvrnn.models.reconstruction import bits_per_dimension
 
 LOWER_IS_BETTER = {"lpips"}
 FRAME_MEASURES = ("ssim", "psnr", "lpips")
 
 
-def summarize(measured: dict[str, np.ndarray], counted_frames: int, seed: int = 0) -> dict:
+def summarize(
+    measured: dict[str, np.ndarray],
+    counted_frames: int,
+    seed: int = 0,
+    density_dimensions: int | None = None,
+) -> dict:
     """The figures.
 
     Args:
         measured: what `Measures` gives, of all videos.
         counted_frames: as `VideoPredictor.counted_frames`, of the horizon.
         seed: of the subsets of FVD-infinity.
+        density_dimensions: pixels times channels of a frame, where the reconstruction term is a
+            log density.
 
     Returns:
         ssim, psnr, lpips: each {best, mean, worst}: {mean, deviation (over videos), curve (by
         time step)}; best and worst of the samples by their mean over time. fvd, kvd,
         fvd_infinity: {mean, deviation (over repeats), values, videos}. spread: {mean, curve};
-        reconstruction, kl: of the model's own loss, a frame, the KL in nats;
+        reconstruction, kl: of the model's own loss, per frame, the KL in nats;
+        bits_per_dimension: of the negative ELBO, where the reconstruction is a log density;
         levels: {resolution: {nats (a frame), active, channels}}.
         None for what was not measured.
     """
@@ -36,6 +45,9 @@ def summarize(measured: dict[str, np.ndarray], counted_frames: int, seed: int = 
     nats = {level: float(measured[f"kl_{level}"].mean() / counted_frames) for level in levels}
     figures["reconstruction"] = float(measured["reconstruction"].mean() / counted_frames)
     figures["kl"] = sum(nats.values())
+    figures["bits_per_dimension"] = density_dimensions and bits_per_dimension(
+        figures["reconstruction"] + figures["kl"], density_dimensions
+    )
     figures["levels"] = {str(r): _level(nats[r], measured.get(f"channels_{r}")) for r in levels}
     return figures
 

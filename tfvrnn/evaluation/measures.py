@@ -110,7 +110,13 @@ class Measures:
             columns = begin + np.arange(at_once)
             # Past the last sample and the last video they are not used; modulo keeps them small.
             seeds = self.settings.seed + numbers[:, None] * samples + columns
-            futures = sample_videos(self.model, context, self.horizon, seeds % 2**31)
+            futures = sample_videos(
+                self.model,
+                context,
+                self.horizon,
+                seeds % 2**31,
+                temperature=self.settings.temperature,
+            )
             yield _pixels(futures)[:, : samples - begin]
 
     def _compute_frame_measures(self, futures, truth):

@@ -96,7 +96,8 @@ def protocol_name(config: Config) -> str:
     horizon = settings.horizon or data.horizon
     lengths = f"{config.model.context_frames}to{horizon}"
     split = "" if settings.split == "test" else f"_{settings.split}"
-    plain = f"{data.dataset}_{lengths}_{settings.videos}x{settings.samples}{split}"
+    warmth = "" if settings.temperature == 1.0 else f"_t{settings.temperature:g}"
+    plain = f"{data.dataset}_{lengths}_{settings.videos}x{settings.samples}{split}{warmth}"
     return settings.name or plain
 
 

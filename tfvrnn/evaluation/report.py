@@ -31,7 +31,9 @@ COLUMNS = (
     ("spread", "spread", ".4f"),
     ("reconstruction", "reconstruction", ".4g"),
     ("KL", "kl", ".2f"),
+    ("bits/dim ↓", "bits_per_dimension", ".3f"),
 )
+ONLY_OF_SOME = "bits_per_dimension"  # a column where a model has it
 CURVES = (
     ("ssim", "SSIM"),
     ("psnr", "PSNR, dB"),
@@ -56,9 +58,10 @@ pre { overflow-x: auto; background: #f4f4f4; padding: 1em; }
 
 def table(results: Sequence[Result]) -> str:
     """The figures of several results, a line each, for a terminal, under what they mean."""
-    rows = [["run", *(column for column, _, _ in COLUMNS)]]
+    columns = _columns(results)
+    rows = [["run", *(column for column, _, _ in columns)]]
     rows += [
-        [r.name, *(_figure(r.figures, key, form) for _, key, form in COLUMNS)] for r in results
+        [r.name, *(_figure(r.figures, key, form) for _, key, form in columns)] for r in results
     ]
     widths = [max(map(len, column)) for column in zip(*rows)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)) for row in rows]
@@ -162,18 +165,24 @@ def _meaning(protocol) -> str:
 
 
 def _table(results):
-    names = ["run", "family", "parameters", "step", *(column for column, _, _ in COLUMNS)]
+    columns = _columns(results)
+    names = ["run", "family", "parameters", "step", *(column for column, _, _ in columns)]
     rows = []
     for result in results:
         model = result.protocol["model"]
         cells = [result.name, model["family"], f"{model['parameters']:,}", f"{model['step']:,}"]
-        rows.append(cells + [_figure(result.figures, key, form) for _, key, form in COLUMNS])
+        rows.append(cells + [_figure(result.figures, key, form) for _, key, form in columns])
     return _html_table(names, rows)
+
+
+def _columns(results):
+    densities = any(result.figures.get(ONLY_OF_SOME) is not None for result in results)
+    return [column for column in COLUMNS if densities or column[1] != ONLY_OF_SOME]
 
 
 def _figure(figures, key, form) -> str:
     """A figure as text: 'mean ± deviation'; of the best sample where there are several."""
-    value = figures[key]
+    value = figures.get(key)
     if value is None:
         return "not measured"
     if isinstance(value, dict):

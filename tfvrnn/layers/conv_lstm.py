@@ -16,6 +16,22 @@ class ConvLSTMState(NamedTuple):
     cell: Any
 
 
+@keras.saving.register_keras_serializable(package="tfvrnn")
+class ForgetOffsets(keras.initializers.Initializer):
+    """Offsets of the gates (i, f, o, g) `[4 F]`: `forget_bias` for f, 0 for the others."""
+
+    def __init__(self, forget_bias):
+        self.forget_bias = forget_bias
+
+    def __call__(self, shape, dtype=None):
+        filters = shape[0] // 4
+        offsets = [0.0] * filters + [self.forget_bias] * filters + [0.0] * (2 * filters)
+        return ops.convert_to_tensor(offsets, dtype)
+
+    def get_config(self):
+        return {"forget_bias": self.forget_bias}
+
+
 class ConvLSTMRecurrence(keras.layers.Layer):
     """The recurrent half of a ConvLSTM step: from the inputs' part of the gates to the state.
 
@@ -28,6 +44,7 @@ class ConvLSTMRecurrence(keras.layers.Layer):
         filters: int, channels of hidden and cell.
         kernel_size: int, side of the kernel.
         groups: int, see `GroupNorm`.
+        forget_bias: float, initial offset of the forget gates.
 
     Call arguments:
         input_gates: float `[B, H, W, 4 F]`.
@@ -37,12 +54,19 @@ class ConvLSTMRecurrence(keras.layers.Layer):
         (hidden, [hidden, cell]), `[B, H, W, F]` each; a list, as keras.layers.RNN wants it.
     """
 
-    def __init__(self, filters, kernel_size=3, groups=16, **kwargs):
+    def __init__(self, filters, kernel_size=3, groups=16, forget_bias=0.0, **kwargs):
         super().__init__(**kwargs)
         self.filters = filters
         self.kernel_size = kernel_size
         self.groups = groups
-        self.recurrent = ConvNorm(4 * filters, kernel_size, groups, dtype=self.dtype_policy)
+        self.forget_bias = forget_bias
+        self.recurrent = ConvNorm(
+            4 * filters,
+            kernel_size,
+            groups,
+            offset_initializer=ForgetOffsets(forget_bias),
+            dtype=self.dtype_policy,
+        )
         self.cell_norm = GroupNorm(groups, dtype=self.dtype_policy)
 
     def build(self, input_gates_shape, state_shape=None):
@@ -70,6 +94,7 @@ class ConvLSTMRecurrence(keras.layers.Layer):
             "filters": self.filters,
             "kernel_size": self.kernel_size,
             "groups": self.groups,
+            "forget_bias": self.forget_bias,
         }
 
 
@@ -79,9 +104,9 @@ class ConvLSTMCell(keras.layers.Layer):
         gates = GN(Conv(x)) + GN(Conv(hidden));  i, f, o, g = split(gates)
         cell' = GN(sigmoid(f) * cell + sigmoid(i) * tanh(g));  hidden' = sigmoid(o) * tanh(cell')
 
-    Differs from keras.layers.ConvLSTM2D: normalised gates and cell, the gates' order, no
-    forget-gate bonus, and the normalised cell is the one carried on. Weights, in this order:
-    input kernel `[k, k, C, 4 F]`, bias, norm scale, offset `[4 F]`; recurrent kernel
+    Differs from keras.layers.ConvLSTM2D: normalised gates and cell, the gates' order, the forget
+    gate's offset is 0 by default, and the normalised cell is the one carried on. Weights, in this
+    order: input kernel `[k, k, C, 4 F]`, bias, norm scale, offset `[4 F]`; recurrent kernel
     `[k, k, F, 4 F]`, bias, norm scale, offset `[4 F]`; cell norm scale, offset `[F]`.
 
     Source: paper, section B, "ConvLSTM layers"; the placing of GroupNorm decided as in the
@@ -91,6 +116,7 @@ class ConvLSTMCell(keras.layers.Layer):
         filters: int, channels F of hidden and cell.
         kernel_size: int, side k of both kernels.
         groups: int, see `GroupNorm`.
+        forget_bias: float, initial offset of the forget gates, of the recurrent norm.
 
     Call arguments:
         inputs: float `[B, H, W, C]`.
@@ -103,7 +129,7 @@ class ConvLSTMCell(keras.layers.Layer):
         ValueError: filters that do not divide into the groups.
     """
 
-    def __init__(self, filters, kernel_size=3, groups=16, **kwargs):
+    def __init__(self, filters, kernel_size=3, groups=16, forget_bias=0.0, **kwargs):
         super().__init__(**kwargs)
         if filters < 1:
             raise ValueError(f"`filters` must be positive. Received: {filters}")
@@ -112,9 +138,10 @@ class ConvLSTMCell(keras.layers.Layer):
         self.filters = filters
         self.kernel_size = kernel_size
         self.groups = groups
+        self.forget_bias = forget_bias
         options = dict(kernel_size=kernel_size, groups=groups, dtype=self.dtype_policy)
         self.inputs_to_gates = ConvNorm(4 * filters, **options)
-        self.recurrence = ConvLSTMRecurrence(filters, **options)
+        self.recurrence = ConvLSTMRecurrence(filters, forget_bias=forget_bias, **options)
 
     def build(self, inputs_shape, state_shape=None):
         self.inputs_to_gates.build(inputs_shape)
@@ -152,4 +179,5 @@ class ConvLSTMCell(keras.layers.Layer):
             "filters": self.filters,
             "kernel_size": self.kernel_size,
             "groups": self.groups,
+            "forget_bias": self.forget_bias,
         }

@@ -5,7 +5,7 @@ from keras import ops
 
 from tfvrnn import tensor_ops
 from tfvrnn.config import MINIMUM_GROUP
-from tfvrnn.distributions import DiagonalGaussian
+from tfvrnn.distributions import LN_2, DiagonalGaussian
 from tfvrnn.layers.blocks import ConvNorm
 from tfvrnn.layers.conv_lstm import ConvLSTMCell, ConvLSTMState
 
@@ -23,7 +23,7 @@ class LatentLevel(keras.layers.Layer):
         gates_t += GN(Conv(z_{t-1}^l))              with `feedback` only; z_0 = 0
         hidden_t = ConvLSTM(gates_t)
         mean, raw = split(GN(Conv1(concat(hidden_t, z_t^1 .. z_t^{l-1}))))
-        z_t^l ~ N(mean, softplus(raw) + 1e-6)
+        z_t^l ~ N(mean, softplus(raw + offset) + 1e-6)
 
     with the lower levels' samples upsampled nearest to this resolution. Without `feedback`, the
     recurrence reads encoder maps only. The last GroupNorm starts at scale 0 with small offsets
@@ -40,6 +40,9 @@ class LatentLevel(keras.layers.Layer):
         groups: int, see `GroupNorm`. The last norm has fewer where they do not divide its
             channels, or leave a group less than four of them at 1x1 (where `kernel_size` is 1).
         feedback: bool, whether the gates see the level's own previous sample.
+        forget_bias: float, initial offset of the ConvLSTM's forget gates.
+        initial_variance: float, variance where raw is 0, as it almost is before training; it
+            sets the offset. By default log 2, for an offset of 0.
 
     Call arguments:
         maps: float `[B, r, r, C]`.
@@ -59,6 +62,8 @@ class LatentLevel(keras.layers.Layer):
         kernel_size=3,
         groups=16,
         feedback=False,
+        forget_bias=0.0,
+        initial_variance=LN_2,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -67,9 +72,11 @@ class LatentLevel(keras.layers.Layer):
         self.lower_filters = tuple(lower_filters)
         self.kernel_size = kernel_size
         self.groups = groups
+        self.forget_bias = forget_bias
+        self.initial_variance = initial_variance
         options = dict(groups=groups, dtype=self.dtype_policy)
         self.enter = ConvNorm(filters, 1, **options)
-        self.cell = ConvLSTMCell(filters, kernel_size, **options)
+        self.cell = ConvLSTMCell(filters, kernel_size, forget_bias=forget_bias, **options)
         self.feedback = ConvNorm(4 * filters, kernel_size, **options) if feedback else None
         least = MINIMUM_GROUP if kernel_size == 1 else 1
         self.head = ConvNorm(
@@ -125,7 +132,7 @@ class LatentLevel(keras.layers.Layer):
             loop(inputs_BTHWX, initial_state=[*state, ops.zeros_like(noise[:, 0])])
         )
         raw, samples = ops.split(outputs, [2 * self.latent_filters], axis=-1)
-        return DiagonalGaussian.from_raw(raw), samples
+        return self._gaussian(raw), samples
 
     def sequence(self, maps, state, lower, latents=None):
         """The Gaussians of all steps, given the samples: the prior's way through a video.
@@ -153,7 +160,10 @@ class LatentLevel(keras.layers.Layer):
 
     def distribution(self, hidden, lower=()):
         """The level's Gaussian, given its hidden map and the lower levels' samples `[N, ...]`."""
-        return DiagonalGaussian.from_raw(self._raw(hidden, self._upsampled(lower, hidden.shape[1])))
+        return self._gaussian(self._raw(hidden, self._upsampled(lower, hidden.shape[1])))
+
+    def _gaussian(self, raw):
+        return DiagonalGaussian.from_raw(raw, self.initial_variance)
 
     def _gates(self, maps):
         """The maps' part of the gates of all steps, `[B, T, r, r, 4 F]`."""
@@ -177,6 +187,8 @@ class LatentLevel(keras.layers.Layer):
             "kernel_size": self.kernel_size,
             "groups": self.groups,
             "feedback": self.feedback is not None,
+            "forget_bias": self.forget_bias,
+            "initial_variance": self.initial_variance,
         }
 
 
@@ -201,5 +213,5 @@ class _DrawingStep(keras.layers.Layer):
         gates += level.feedback(latent)
         hidden, [hidden, cell] = level.cell.recurrence(gates, [hidden, cell])
         raw = level._raw(hidden, [lower])
-        latent = DiagonalGaussian.from_raw(raw).sample(noise)
+        latent = level._gaussian(raw).sample(noise)
         return ops.concatenate([raw, latent], axis=-1), [hidden, cell, latent]

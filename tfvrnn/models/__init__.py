@@ -24,6 +24,8 @@ def _build_vrnn(config: ModelConfig, dtype, remat) -> VRNN:
         latent_feedback=config.latent_feedback,
         groups=config.groups,
         reconstruction=config.reconstruction,
+        forget_bias=config.forget_bias,
+        initial_variance=config.initial_variance,
         remat=remat,
         dtype=dtype,
     )

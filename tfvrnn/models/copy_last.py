@@ -20,7 +20,7 @@ class CopyLast(VideoPredictor):
     Args:
         image_shape: (H, W, C).
         context_frames: int, n_ctx.
-        reconstruction: 'l1', 'l2' or 'bce'.
+        reconstruction: 'l1', 'l2', 'bce', 'laplace' or 'gaussian'.
     """
 
     def __init__(self, image_shape, context_frames, reconstruction="l1", **kwargs):

@@ -22,6 +22,7 @@ class FrameDecoder(keras.layers.Layer):
         latent_filters: dict {latent resolution: channels of z}.
         image_channels: int, channels of the frame.
         groups: int, see `GroupNorm`.
+        forget_bias: float, initial offset of the ConvLSTMs' forget gates.
         remat: bool, whether `sequence` computes each resolution's activations again for the
             gradient instead of keeping them: less memory, more time, the same numbers.
 
@@ -34,17 +35,28 @@ class FrameDecoder(keras.layers.Layer):
         (logits of the frame, `[B, S, S, image_channels]` in the compute dtype; states).
     """
 
-    def __init__(self, channels, latent_filters, image_channels, groups=16, remat=False, **kwargs):
+    def __init__(
+        self,
+        channels,
+        latent_filters,
+        image_channels,
+        groups=16,
+        forget_bias=0.0,
+        remat=False,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         # Keys become text where a configuration passes through JSON.
         self.channels = tuple(sorted((int(r), c) for r, c in dict(channels).items()))
         self.latent_filters = tuple(sorted((int(r), c) for r, c in dict(latent_filters).items()))
         self.image_channels = image_channels
         self.groups = groups
+        self.forget_bias = forget_bias
         self.remat = remat
         options = dict(groups=groups, dtype=self.dtype_policy)
         self.cells = [
-            ConvLSTMCell(c, kernel_size=1 if r == 1 else 3, **options) for r, c in self.channels
+            ConvLSTMCell(c, kernel_size=1 if r == 1 else 3, forget_bias=forget_bias, **options)
+            for r, c in self.channels
         ]
         self.ups = [UpConv(c, **options) for _, c in self.channels[1:]]
         finest = self.channels[-1][1]
@@ -90,6 +102,7 @@ class FrameDecoder(keras.layers.Layer):
             "latent_filters": dict(self.latent_filters),
             "image_channels": self.image_channels,
             "groups": self.groups,
+            "forget_bias": self.forget_bias,
             "remat": self.remat,
         }
 

@@ -5,6 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from tfvrnn.models.reconstruction import Likelihood
+
 ACTIVE_NATS = 0.01  # nats a frame, above which a latent channel is in use
 
 
@@ -22,6 +24,7 @@ class VideoPredictor(keras.Model):
         image_shape: (H, W, C).
         context_draws: int, how many of the noise's steps are drawn during the context.
         latent_resolutions: tuple of int, the levels' resolutions; () if deterministic.
+        likelihood: None, or a `Likelihood` whose scale may follow the data, see `calibrated`.
         mean_over_pixels: bool, whether the reconstruction term is a mean error of a pixel; else it
             is in nats, summed over the pixels.
     """
@@ -31,6 +34,12 @@ class VideoPredictor(keras.Model):
     context_draws: int = 0
     latent_resolutions: tuple[int, ...] = ()
     mean_over_pixels: bool = False
+    likelihood: Likelihood | None = None
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether the reconstruction term is a log density, whose scale follows the data."""
+        return self.likelihood is not None and self.likelihood.calibrated
 
     def noise_shapes(self, batch: int, steps: int) -> list[tuple[int, ...]]:
         """Shapes of the noise for `steps` predicted frames: `[B, steps, r, r, Z]` per level.

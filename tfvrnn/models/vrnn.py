@@ -5,10 +5,11 @@ from typing import Any, NamedTuple
 from keras import ops
 
 from tfvrnn import tensor_ops
+from tfvrnn.distributions import LN_2
 from tfvrnn.layers import InitialState, LatentLevel
 from tfvrnn.models.decoder import FrameDecoder
 from tfvrnn.models.encoder import FrameEncoder
-from tfvrnn.models.reconstruction import RECONSTRUCTIONS, reconstruction_loss
+from tfvrnn.models.reconstruction import Likelihood, reconstruction_loss
 from tfvrnn.models.video_predictor import VideoPredictor
 
 
@@ -59,7 +60,9 @@ class VRNN(VideoPredictor):
         latent_feedback: 'none', as in the authors' release, or 'own': a level also sees its own
             earlier samples, as eqs. 7 and 8 are written.
         groups: int, see `GroupNorm`.
-        reconstruction: 'l1', 'l2' or 'bce'.
+        reconstruction: 'l1', 'l2', 'bce', 'laplace' or 'gaussian', see `Likelihood`.
+        forget_bias: float, initial offset of the forget gates of all ConvLSTMs.
+        initial_variance: float, variance of the latents before training.
         remat: bool, whether the decoder's activations are computed again for the gradient.
     """
 
@@ -73,6 +76,8 @@ class VRNN(VideoPredictor):
         latent_feedback="none",
         groups=16,
         reconstruction="l1",
+        forget_bias=0.0,
+        initial_variance=LN_2,
         remat=False,
         **kwargs,
     ):
@@ -88,6 +93,8 @@ class VRNN(VideoPredictor):
         self.latent_feedback = latent_feedback
         self.groups = groups
         self.reconstruction = reconstruction
+        self.forget_bias = forget_bias
+        self.initial_variance = initial_variance
         self.remat = remat
         # A tuple, as a dict with integer keys does not pass through checkpoints and JSON.
         self.channels = tuple(channels.items())
@@ -95,7 +102,12 @@ class VRNN(VideoPredictor):
         latent_filters = dict(zip(self.latent_resolutions, self.latent_channels))
         self.encoder = FrameEncoder(channels, **options)
         self.decoder = FrameDecoder(
-            channels, latent_filters, self.image_shape[-1], remat=remat, **options
+            channels,
+            latent_filters,
+            self.image_shape[-1],
+            forget_bias=forget_bias,
+            remat=remat,
+            **options,
         )
         # The latents compute in float32 under every policy: bfloat16 rounds the posterior and the
         # prior apart, which adds a quarter to the KL of trained weights.
@@ -107,6 +119,7 @@ class VRNN(VideoPredictor):
         self.decoder_begins = [InitialState(c, **options) for _, c in self.decoder.channels]
         self.prior_begins = [InitialState(c, **latent_options) for c in level_channels]
         self.posterior_begins = [InitialState(c, **latent_options) for c in level_channels]
+        self.likelihood = Likelihood(reconstruction, self.image_shape[-1])
         self.build()
 
     def _latent_levels(self, level_channels, options):
@@ -117,6 +130,8 @@ class VRNN(VideoPredictor):
                 self.latent_channels[:k],
                 kernel_size=1 if resolution == 1 else 3,
                 feedback=self.latent_feedback == "own",
+                forget_bias=self.forget_bias,
+                initial_variance=self.initial_variance,
                 **options,
             )
             for k, resolution in enumerate(self.latent_resolutions)
@@ -149,16 +164,10 @@ class VRNN(VideoPredictor):
     def training_terms(self, frames, noise, training=False):
         logits, kl = self._infer(frames, noise)
         targets = ops.cast(frames[:, self.context_frames :], "float32")
-        predictions = ops.sigmoid(logits)
-        if self.reconstruction == "bce":
-            # From the logits, without the logarithm of a rounded-off sigmoid.
-            loss = ops.softplus(logits) - targets * logits
-        else:
-            loss = RECONSTRUCTIONS[self.reconstruction](targets, predictions)
-        terms = {"reconstruction": ops.sum(loss, axis=(1, 2, 3, 4))}
+        terms = {"reconstruction": self.likelihood(targets, logits)}
         for resolution, divergence in kl.items():
             terms[f"kl_{resolution}"] = ops.sum(divergence, axis=(1, 2, 3, 4))
-        return terms, predictions
+        return terms, ops.sigmoid(logits)
 
     def reconstruction_term(self, frames, predictions):
         return reconstruction_loss(self.reconstruction, frames, predictions)
@@ -275,5 +284,7 @@ class VRNN(VideoPredictor):
             "latent_feedback": self.latent_feedback,
             "groups": self.groups,
             "reconstruction": self.reconstruction,
+            "forget_bias": self.forget_bias,
+            "initial_variance": self.initial_variance,
             "remat": self.remat,
         }

@@ -27,6 +27,7 @@ def export_sampler(
     precision: str = "float32",
     max_batch: int = 16,
     name: str = "tfvrnn",
+    temperature: float = 1.0,
 ) -> Path:
     """Export the newest whole checkpoint of a run, with its moving averages where it has them.
 
@@ -39,6 +40,7 @@ def export_sampler(
         precision: dtype policy, 'float32' or 'mixed_bfloat16'.
         max_batch: the largest batch that is warmed up and allowed.
         name: what the model is served under.
+        temperature: deviation of the prior's noise, see `sample_videos`.
 
     Returns:
         The folder of the version.
@@ -59,7 +61,7 @@ def export_sampler(
     for of_this_machine in ("train.run_dir", "train.init_from"):
         del card["configuration"][of_this_machine]
     horizon = config.data.horizon if horizon is None else horizon
-    return export_model(model, out, horizon, samples, version, max_batch, name, card)
+    return export_model(model, out, horizon, samples, version, max_batch, name, card, temperature)
 
 
 def export_model(
@@ -71,6 +73,7 @@ def export_model(
     max_batch: int = 16,
     name: str = "tfvrnn",
     card: dict | None = None,
+    temperature: float = 1.0,
 ) -> Path:
     """Export any model; arguments and errors as of `export_sampler`.
 
@@ -96,7 +99,7 @@ def export_model(
     try:
         base.mkdir(parents=True, exist_ok=True)
         _free_version(base, version)  # complains before it computes
-        module, signatures = sampler_module(model, horizon, samples)
+        module, signatures = sampler_module(model, horizon, samples, temperature)
         with files.for_tensorflow(base) as folder:
             tf.saved_model.save(module, f"{folder}/{aside.name}", signatures)
         card = {
@@ -109,6 +112,7 @@ def export_model(
             "image_shape": list(model.image_shape),
             "horizon": horizon,
             "samples": samples,
+            "temperature": temperature,
             "batch_sizes": batch_sizes,
             "signatures": sorted(signatures),
             **(card or {}),
@@ -134,7 +138,9 @@ def _publish(aside: Path, base: Path, card: dict, version: int | None) -> int:
     return number
 
 
-def sampler_module(model, horizon: int, samples: int) -> tuple[tf.Module, dict[str, Callable]]:
+def sampler_module(
+    model, horizon: int, samples: int, temperature: float = 1.0
+) -> tuple[tf.Module, dict[str, Callable]]:
     """(module that holds the weights, {name: concrete function} of its signatures)."""
     frames_shape = (model.context_frames, *model.image_shape)
     frames = tf.TensorSpec((None, *frames_shape), tf.uint8, "frames")
@@ -142,7 +148,7 @@ def sampler_module(model, horizon: int, samples: int) -> tuple[tf.Module, dict[s
 
     def futures(frames, seeds):
         context = _context(frames, frames_shape)
-        videos = sampling.rollout_frames(model, context, seeds, tf.constant(horizon))
+        videos = sampling.rollout_frames(model, context, seeds, tf.constant(horizon), temperature)
         return tf.cast(tf.round(videos * 255.0), tf.uint8)
 
     def checked(frames, seed):

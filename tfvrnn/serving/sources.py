@@ -48,7 +48,8 @@ def open_source(config: PredictConfig) -> Source:
         UserError: nothing there, or it cannot predict that many frames.
     """
     if config.run_dir:
-        return _of_run(config.run_dir, config.horizon)
+        temperature = 1.0 if config.temperature is None else config.temperature
+        return _of_run(config.run_dir, config.horizon, temperature)
     source = _of_export(config.export) if config.export else _of_server(config)
     if config.horizon not in (None, source.horizon):
         raise UserError(
@@ -57,13 +58,13 @@ def open_source(config: PredictConfig) -> Source:
     return source
 
 
-def _of_run(run_dir: str, horizon: int | None) -> Source:
+def _of_run(run_dir: str, horizon: int | None, temperature: float) -> Source:
     config, model, _ = load_run(run_dir)
     horizon = horizon or config.data.horizon
 
     def sample(contexts, seeds):
         # All contexts are one: encoded once.
-        videos = sample_videos(model, contexts[:1], horizon, seeds[None])
+        videos = sample_videos(model, contexts[:1], horizon, seeds[None], temperature=temperature)
         return media.to_uint8(videos[0].numpy())
 
     return Source((model.context_frames, *model.image_shape), horizon, sample)

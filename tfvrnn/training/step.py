@@ -9,6 +9,7 @@ import tensorflow as tf
 from tfvrnn import sampling
 from tfvrnn.config import Config
 from tfvrnn.models import VideoPredictor
+from tfvrnn.models.reconstruction import bits_per_dimension
 from tfvrnn.training.optimizer import MovingAverages, ramp
 
 
@@ -17,12 +18,15 @@ def to_float(frames):
     return tf.cast(frames, tf.float32) / 255.0
 
 
-def loss_terms(terms: dict, beta) -> dict:
-    """The loss, reconstruction + beta * KL, and what it is made of: means over the batch.
+def loss_terms(terms: dict, beta, free_nats: float = 0.0) -> dict:
+    """The loss, reconstruction + beta * KL, and its parts: means over the batch.
 
     Args:
         terms: as `VideoPredictor.training_terms` returns them.
         beta: weight of the KL.
+        free_nats: nats per video that the mean KL of each level has free: the loss takes
+            max(KL, free_nats). Source: Kingma et al., "Improved Variational Inference with Inverse
+            Autoregressive Flow", 2016, section C.8.
 
     Returns:
         dict of float32 scalars in nats a video: loss, negative_elbo, reconstruction, kl and
@@ -30,9 +34,11 @@ def loss_terms(terms: dict, beta) -> dict:
     """
     terms = {name: tf.reduce_mean(term) for name, term in terms.items()}
     reconstruction = terms.pop("reconstruction")
-    kl = tf.add_n(list(terms.values())) if terms else tf.constant(0.0)
+    levels = list(terms.values()) or [tf.constant(0.0)]
+    kl = tf.add_n(levels)
+    counted = tf.add_n([tf.maximum(level, free_nats) for level in levels]) if free_nats else kl
     return {
-        "loss": reconstruction + beta * kl,
+        "loss": reconstruction + beta * counted,
         "negative_elbo": reconstruction + kl,
         "reconstruction": reconstruction,
         "kl": kl,
@@ -67,7 +73,7 @@ def make_train_step(
     rows = data.batch_size // strategy.num_replicas_in_sync
     scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
     inner = optimizer.inner_optimizer if scaled else optimizer
-    compute = _make_gradients(model, optimizer, settings.accumulate)
+    compute = _make_gradients(model, optimizer, config)
     if is_compiled(config):
         compute = tf.function(compute, jit_compile=True, autograph=False)
 
@@ -78,7 +84,7 @@ def make_train_step(
         beta = settings.beta * ramp(step, settings.beta_warmup_steps)
         scale = tf.identity(optimizer.dynamic_scale) if scaled else tf.constant(1.0)
         found = compute(frames, noise, beta)
-        gradients, metrics = replica.all_reduce(tf.distribute.ReduceOp.MEAN, found)
+        gradients, metrics, errors = replica.all_reduce(tf.distribute.ReduceOp.MEAN, found)
         metrics |= {
             "beta": beta,
             "learning_rate": tf.convert_to_tensor(inner.learning_rate),
@@ -88,28 +94,51 @@ def make_train_step(
             metrics["loss_scale"] = scale
         if gradients:  # copy_last has nothing to learn
             optimizer.apply_gradients(zip(gradients, model.trainable_variables))
-        return metrics
+        return metrics, errors
 
     @tf.function(autograph=False)
     def train_step(frames, step):
-        metrics = strategy.run(replica_step, args=(frames, step))
+        found = strategy.run(replica_step, args=(frames, step))
+        # Equal on all replicas.
+        metrics, errors = tf.nest.map_structure(
+            lambda x: strategy.experimental_local_results(x)[0], found
+        )
+        for error in errors:
+            follow(model.likelihood, error)
         if averages:
             averages.update()
-        # Equal on all replicas.
-        return {n: strategy.experimental_local_results(m)[0] for n, m in metrics.items()}
+        return metrics
 
     return train_step
 
 
-def _make_gradients(model, optimizer, portions: int) -> Callable:
-    """`(frames, noise, beta) -> (gradients of the scaled loss, terms)`, in equal portions."""
+def follow(likelihood, error) -> None:
+    """Let the scale of a likelihood follow a batch's mean error; outside of replicas."""
+    extended = tf.distribute.get_strategy().extended
+    scale = likelihood.error.value
+    extended.update(scale, lambda s, new: s.assign(new), args=(likelihood.followed(error),))
+
+
+def _make_gradients(model, optimizer, config: Config) -> Callable:
+    """`(frames, noise, beta) -> (gradients of the scaled loss, terms, mean errors)`.
+
+    In equal portions. The mean errors are those of `Likelihood.mean_error`, one of a calibrated
+    model, none of another.
+    """
+    portions = config.train.accumulate
+    free_nats = config.train.free_nats * model.counted_frames(config.data.horizon)
 
     def whole(frames, noise, beta):
+        frames = to_float(frames)
         with tf.GradientTape() as tape:
-            terms, _ = model.training_terms(to_float(frames), noise, training=True)
-            terms = loss_terms(terms, beta)
+            terms, predictions = model.training_terms(frames, noise, training=True)
+            terms = loss_terms(terms, beta, free_nats)
             loss = optimizer.scale_loss(terms["loss"])
-        return tape.gradient(loss, model.trainable_variables), terms
+        errors = []
+        if model.calibrated:
+            future = frames[:, model.context_frames :]
+            errors.append(model.likelihood.mean_error(future, predictions))
+        return tape.gradient(loss, model.trainable_variables), terms, errors
 
     def in_portions(frames, noise, beta):
         size = frames.shape[0] // portions
@@ -126,7 +155,8 @@ def _make_gradients(model, optimizer, portions: int) -> Callable:
         gradients = [tf.zeros_like(v) for v in model.trainable_variables]
         names = ["kl", "loss", "negative_elbo", "reconstruction"]
         names += [f"kl_{resolution}" for resolution in model.latent_resolutions]
-        zeros = (gradients, {name: tf.constant(0.0) for name in names})
+        errors = [tf.zeros(model.image_shape[-1:])] if model.calibrated else []
+        zeros = (gradients, {name: tf.constant(0.0) for name in names}, errors)
         _, sums = tf.while_loop(
             lambda index, _: index < portions,
             add,
@@ -140,7 +170,10 @@ def _make_gradients(model, optimizer, portions: int) -> Callable:
 
 
 def per_unit(terms: dict[str, float], model: VideoPredictor, horizon: int) -> dict[str, float]:
-    """Reconstruction and KL a counted frame, and a dimension of the frame or of the latents."""
+    """Reconstruction and KL per counted frame, and per dimension of the frame or of the latents.
+
+    For a calibrated model also bits per dimension.
+    """
     frames = model.counted_frames(horizon)
     pixels = 1 if model.mean_over_pixels else math.prod(model.image_shape)
     latents = sum(math.prod(shape[2:]) for shape in model.noise_shapes(1, 1))
@@ -148,4 +181,6 @@ def per_unit(terms: dict[str, float], model: VideoPredictor, horizon: int) -> di
     for name, dimensions in (("reconstruction", pixels), ("kl", latents)):
         units[f"{name}_per_frame"] = terms[name] / frames
         units[f"{name}_per_dimension"] = terms[name] / (frames * max(1, dimensions))
+    if model.calibrated:
+        units["bits_per_dimension"] = bits_per_dimension(terms["negative_elbo"], frames * pixels)
     return units

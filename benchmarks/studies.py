@@ -1,0 +1,185 @@
+"""The studies of compare.py: which models are trained on what, for how long.
+
+All are of models that two CPU cores can train.
+
+smmnist, sim_push: every family at 64x64, as SVG takes no other size. VRNN with and without
+    hierarchy at width 8, PredNet with a third of its channels, SVG-LP at its own size. Each has the
+    optimizer and learning rate of its authors but the VRNN, whose rate is the quickstart's.
+    smmnist: one moving digit, 10 -> 10 frames, tested 10 -> 20. sim_push, which must be prepared:
+    2 -> 10 frames, tested 2 -> 28.
+smmnist_long, sim_push_long: VRNN with and without hierarchy for more steps, with the quickstart's
+    Muon. smmnist_long has the quickstart's levels, 1x1 and 8x8.
+quickstart: the quickstart at 32x32, the others at its size, the weights in the package.
+learning_pusht, learning_sim_push: one factor of learning on colour changed at a time, on PushT and
+    on sim_push in its fixed scene, which must be prepared. Two seeds of the base.
+learning_quickstart: the same in short for the quickstart.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+AT_64 = [
+    "--model.image_size=64",
+    "--data.batch_size=4",
+    "--train.schedule=cosine",
+    "--train.average_decay=0.99",
+    "--train.log_every=20",
+    "--train.validation_videos=32",
+]
+SMMNIST = [
+    *AT_64,
+    "--data.dataset=smmnist",
+    "--model.channels=1",
+    "--model.context_frames=10",
+    "--data.digits=1",
+    "--data.horizon=10",
+]
+SIM_PUSH = [
+    *AT_64,
+    "--data.dataset=sim_push",
+    "--model.channels=3",
+    "--model.context_frames=2",
+    "--data.horizon=10",
+]
+VRNN = [
+    "--model.width=8",
+    "--model.groups=2",
+    "--model.reconstruction=bce",
+    "--train.learning_rate=3e-3",
+    "--train.warmup_steps=20",
+    "--train.beta_warmup_steps=100",
+]
+MUON = ["--train.optimizer=muon", "--train.adam_beta_2=0.98", "--train.clip_norm=1000"]
+COPY_LAST = ["--model.family=copy_last", "--model.reconstruction=bce"]  # the VRNNs' unit
+PREDNET = [
+    "--model.family=prednet",
+    "--model.prednet_stacks=16,32,64",
+    "--train.optimizer=adam",
+    "--train.learning_rate=1e-3",
+]
+SVG_LP = ["--model.family=svg", "--train.learning_rate=2e-3", "--train.beta=1e-4"]
+FLAT = "--model.latent_resolutions=1"
+FAMILIES = {
+    "copy_last": COPY_LAST,
+    "prednet": PREDNET,
+    "svg_lp": SVG_LP,
+    "vrnn_flat": [*VRNN, FLAT],
+    "vrnn": VRNN,
+}
+PRETRAINED = "pretrained"  # not trained, but copied from the package
+
+
+QUICKSTART = f"--flagfile={ROOT / 'configs' / 'quickstart.flags'}"
+COLOUR = [  # the base that the factors of learning are changed from
+    *AT_64,
+    *MUON,
+    "--model.channels=3",
+    "--model.width=8",
+    "--model.groups=2",
+    "--model.context_frames=2",
+    "--model.latent_resolutions=1,8,32",
+    "--model.reconstruction=gaussian",
+    "--model.forget_bias=1",
+    "--model.initial_variance=0.05",
+    "--data.horizon=10",
+    "--train.learning_rate=3e-3",
+    "--train.warmup_steps=20",
+    "--train.clip_norm=0",  # a calibrated loss has no size that a bound could be set for
+]
+FACTORS = {
+    "copy_last": ["--model.family=copy_last"],
+    "base": [],
+    "bce": ["--model.reconstruction=bce"],
+    "l1": ["--model.reconstruction=l1"],
+    "laplace": ["--model.reconstruction=laplace"],
+    "forget_0": ["--model.forget_bias=0"],
+    "loud": ["--model.initial_variance=0.6931471805599453"],
+    "coarse": ["--model.latent_resolutions=1,8"],
+    "own": ["--model.latent_feedback=own"],
+    "adam": ["--train.optimizer=adam", "--train.adam_beta_2=0.999"],
+    "beta_ramp": ["--train.beta_warmup_steps=500"],
+    "free_nats": ["--train.free_nats=1"],
+}
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is compared.
+
+    options: of all runs; runs: {name: further options}; steps: of every model that learns;
+    horizon: in the test; seeds: how many of them results are of.
+    """
+
+    options: list[str]
+    runs: dict[str, list[str]]
+    steps: int
+    horizon: int
+    seeds: int
+
+
+STUDIES = {
+    "smmnist": Study(SMMNIST, FAMILIES, steps=600, horizon=20, seeds=3),
+    "sim_push": Study(SIM_PUSH, FAMILIES, steps=600, horizon=28, seeds=3),
+    "smmnist_long": Study(
+        SMMNIST,
+        {
+            "copy_last": COPY_LAST,
+            "vrnn_flat": [*VRNN, *MUON, FLAT],
+            "vrnn": [*VRNN, *MUON, "--model.latent_resolutions=1,8"],
+        },
+        steps=1500,
+        horizon=20,
+        seeds=1,
+    ),
+    "sim_push_long": Study(
+        SIM_PUSH,
+        {
+            "copy_last": COPY_LAST,
+            "vrnn_flat": [*VRNN, *MUON, FLAT],
+            "vrnn": [*VRNN, *MUON],
+            "vrnn_coarse": [*VRNN, *MUON, "--model.latent_resolutions=1,8"],
+        },
+        steps=1500,
+        horizon=28,
+        seeds=1,
+    ),
+    "learning_pusht": Study(
+        [*COLOUR, "--data.dataset=pusht"], FACTORS, steps=1500, horizon=28, seeds=1
+    ),
+    "learning_sim_push": Study(
+        [*COLOUR, "--data.dataset=sim_push_fixed"], FACTORS, steps=1500, horizon=28, seeds=1
+    ),
+    "learning_quickstart": Study(
+        [QUICKSTART],
+        {
+            "base": [],
+            "forget_1": ["--model.forget_bias=1"],
+            "quiet": ["--model.initial_variance=0.05"],
+            "forget_1_quiet": ["--model.forget_bias=1", "--model.initial_variance=0.05"],
+            "gaussian": ["--model.reconstruction=gaussian"],
+            "laplace": ["--model.reconstruction=laplace"],
+            "own": ["--model.latent_feedback=own"],
+        },
+        steps=3000,
+        horizon=12,
+        seeds=1,
+    ),
+    "quickstart": Study(
+        [QUICKSTART],
+        {
+            "copy_last": COPY_LAST,
+            "prednet": PREDNET,
+            "vrnn_flat": [FLAT],
+            "vrnn": [],
+            PRETRAINED: [],
+        },
+        steps=3000,
+        horizon=12,
+        seeds=1,
+    ),
+}
+
+
+def learns(name: str) -> bool:
+    return name not in ("copy_last", PRETRAINED)
