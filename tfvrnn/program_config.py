@@ -154,7 +154,14 @@ class PrepareConfig:
         False, "video_folder: the whole picture, with black borders, not its centre square."
     )
     test_fraction: float = option(
-        0.1, "video_folder: part of the videos for test, where no folders train and test say so."
+        0.1,
+        "video_folder: part of the videos for test, where no folders train and test say so; of "
+        "the time with --windows.",
+    )
+    windows: int = option(
+        0,
+        "video_folder: height in pixels that pictures are averaged down to, then cut into all "
+        "--size windows half a window apart; every video is split by time. 0: no windows.",
     )
     episodes: int = option(1000, "sim_push, pusht: episodes for training.")
     test_episodes: int | None = option(
@@ -175,7 +182,7 @@ class PrepareConfig:
         check_fields(self)
         require_at_least(self, 1, "clip_frames", "stride", "episodes", "test_episodes", "workers")
         require_at_least(self, 8, "size")
-        require_at_least(self, 0, "seed", "frame_rate")
+        require_at_least(self, 0, "seed", "frame_rate", "windows")
         require(self.channels in (1, 3), "`channels` must be 1 or 3.", self.channels)
         require(
             0 < self.test_fraction < 1, "`test_fraction` must lie within 0 and 1.",
@@ -193,6 +200,21 @@ class PrepareConfig:
             "only sim_push has a `scene`.",
             f"{self.scene} for {self.dataset}",
         )
+
+        self._check_windows()
+
+    def _check_windows(self):
+        if not self.windows:
+            return
+        rule = "only video_folder has `windows`."
+        require(self.dataset == "video_folder", rule, f"{self.windows} for {self.dataset}")
+        require(
+            self.windows >= self.size,
+            "`windows` must be 0 or at least `size`: a window must fit into the picture.",
+            f"windows={self.windows}, size={self.size}",
+        )
+        rule = "`windows` and `whole` exclude each other: windows cover the whole picture."
+        require(not self.whole, rule, f"windows={self.windows}, whole={self.whole}")
 
     @property
     def trained_as(self) -> str:

@@ -14,6 +14,7 @@ from tfvrnn.config import DataConfig, ModelConfig, UserError, expanded
 from tfvrnn.data import record_writer, records
 from tfvrnn.data.record_writer import Prepared, Shard, Skipped
 from tfvrnn.data.source import Source
+from tfvrnn.data.windows import Reader, picture_fault, shards_of, split_in_time
 from tfvrnn.prepared import prepared_folder
 
 SPLITS = ("train", "validation", "test")
@@ -45,12 +46,13 @@ def prepare(
     stride: int = 1,
     whole: bool = False,
     test_fraction: float = 0.1,
+    windows: int = 0,
 ) -> Prepared:
     """Prepare a folder of videos, once.
 
     Videos are files (`media.VIDEOS`) and folders of `media.IMAGES`, anywhere below `source`.
     Where `source` has folders named train and test (and validation), these are the splits; else
-    every video goes to one by its content.
+    every video goes to one by its content. With `windows` every video is split by time instead.
 
     Args:
         size: side of the square frames. channels: 1 or 3.
@@ -58,11 +60,12 @@ def prepare(
         frame_rate: frames per second that are taken; 0: all.
         stride: every n-th of them.
         whole: fit the whole picture in, with black borders, instead of the centre square.
-        test_fraction: of the videos, where the folders do not say.
+        test_fraction: of the videos, where the folders do not say; with `windows` of the time.
+        windows: height that pictures are averaged down to and cut into squares; 0: they are not.
 
     Raises:
-        UserError: no such folder, fewer than two videos that can be used, the same content in
-            two splits; see also `record_writer.write_dataset`.
+        UserError: no such folder, fewer than two videos that can be used (one with `windows`),
+            the same content in two splits; see also `record_writer.write_dataset`.
     """
     root = expanded(source)
     options = {
@@ -73,23 +76,22 @@ def prepare(
         "stride": stride,
         "whole": whole,
     }
-    splits, left_out = _split(root, test_fraction, options)
-    shards = [
-        Shard(split, names[k : k + many])
-        for split, names in splits.items()
-        # Few enough that the last of train can be for validation, with its videos.
-        for many in [min(max(1, len(names) // 20), MOST_A_SHARD)]
-        for k in range(0, len(names), many)
-    ]
+    if windows:  # written into the plan only then: earlier plans lack it
+        options["windows"] = windows
+    shards, left_out = (_by_time if windows else _by_video)(root, test_fraction, options)
+    videos = {name for shard in shards for name, *_ in shard.work}
     unusable = [[name, ""] for name in left_out]
     shards[0] = shards[0]._replace(work=unusable + shards[0].work)  # told of with the first
+    reader = Reader(lambda name: _frames(root / name, options), options)
 
-    def make(work: list[list[str]]) -> Iterator[dict | Skipped]:
-        for name, content in work:
-            if content:
-                yield from _clips(root / name, name, options)
-            else:
+    def make(work: list[list]) -> Iterator[dict | Skipped]:
+        for name, content, *span in work:
+            if not content:
                 yield Skipped(_text(name), _text(left_out[name]))
+            elif windows:
+                yield from reader.records(name, _text(name), *span)
+            else:
+                yield from _clips(root / name, name, options)
 
     features = {
         "video": tfds.features.Video(
@@ -99,7 +101,7 @@ def prepare(
         "first_frame": tfds.features.Scalar(np.int64),
     }
     folder = prepared_folder("video_folder", data_dir, size, channels)
-    text = f"Clips of {clip_frames} frames of {sum(map(len, splits.values()))} videos."
+    text = f"Clips of {clip_frames} frames of {len(videos)} videos."
     return record_writer.write_dataset(folder, features, shards, make, options, text)
 
 
@@ -210,11 +212,11 @@ def _known() -> str:
     return f"videos ({' '.join(media.VIDEOS)}), images ({' '.join(media.IMAGES)})"
 
 
-def _split(root: Path, test_fraction: float, options) -> tuple[dict, dict]:
-    """({split: [(name, sha256)]}, in an order by content, {name: why it cannot be used}).
+def _looked_through(root: Path, options) -> tuple[dict[Path, str | None], dict[str, str]]:
+    """({video: why it cannot be used}, {name: why this or another file cannot be used}).
 
     Raises:
-        UserError: nothing there, too few videos, or the same content in two splits.
+        UserError: nothing there.
     """
     if not root.is_dir():
         raise UserError(f"no folder {root}")
@@ -223,7 +225,75 @@ def _split(root: Path, test_fraction: float, options) -> tuple[dict, dict]:
         raise UserError(f"no videos in {root}: known are {_known()}")
     faults = {path: _fault(path, options) for path in found}
     unusable = {str(path.relative_to(root)): fault for path, fault in faults.items() if fault}
-    left_out = unusable | others
+    return faults, unusable | others
+
+
+def _by_time(root: Path, test_fraction: float, options) -> tuple[list[Shard], dict[str, str]]:
+    """(files of windows, every video split by time, {name: why it cannot be used}).
+
+    Raises:
+        UserError: nothing there, folders that name splits, or not one video that can be used.
+    """
+    faults, left_out = _looked_through(root, options)
+    named = sorted({path.name for path in root.iterdir() if path.is_dir()} & set(SPLITS))
+    if named:
+        raise UserError(
+            f"--windows splits every video by time: {root} must have no folders named after "
+            f"splits. Received: {', '.join(named)}"
+        )
+    shards, seen = [], set()
+    for path in (path for path, fault in faults.items() if not fault):
+        name, content = str(path.relative_to(root)), digest(path)
+        frames, shape, fault = _measured(path, options)
+        clips = frames // options["clip_frames"]
+        splits = split_in_time(clips, test_fraction)
+        wrong = picture_fault(shape, options["windows"], options["side"])
+        if wrong or not splits:
+            left_out[name] = (
+                wrong
+                or fault
+                or (f"{frames} frames are {clips} clips: too few for train, validation and test")
+            )
+        elif content not in seen:  # a copy adds nothing
+            shards += shards_of(name, content, splits)
+            left_out |= {name: f"{fault}, after {frames} frames that were taken"} if fault else {}
+        seen.add(content)
+    if not shards:
+        raise UserError(f"not one video for train: 0 can be used, needed is 1{_why(left_out)}")
+    return shards, left_out
+
+
+def _measured(path: Path, options) -> tuple[int, tuple[int, ...], str | None]:
+    """(how many frames can be taken, their shape, what ends them early) of a video."""
+    count, shape = 0, ()
+    try:
+        for frame in _frames(path, options):
+            count, shape = count + 1, frame.shape
+    except media.VideoError as error:
+        return count, shape, _reason(error, path)
+    return count, shape, None
+
+
+def _by_video(root: Path, test_fraction: float, options) -> tuple[list[Shard], dict[str, str]]:
+    """(files of clips, {name: why it cannot be used}); errors as of `_split`."""
+    splits, left_out = _split(root, test_fraction, options)
+    shards = [
+        Shard(split, names[k : k + many])
+        for split, names in splits.items()
+        # Few enough that the last of train can be for validation, with its videos.
+        for many in [min(max(1, len(names) // 20), MOST_A_SHARD)]
+        for k in range(0, len(names), many)
+    ]
+    return shards, left_out
+
+
+def _split(root: Path, test_fraction: float, options) -> tuple[dict, dict]:
+    """({split: [(name, sha256)]}, in an order by content, {name: why it cannot be used}).
+
+    Raises:
+        UserError: nothing there, too few videos, or the same content in two splits.
+    """
+    faults, left_out = _looked_through(root, options)
     usable = sorted((digest(path), path) for path, fault in faults.items() if not fault)
     split_of = _folders(root) or _drawn(usable, test_fraction)
     first, splits = {}, {split: [] for split in SPLITS}
@@ -237,12 +307,17 @@ def _split(root: Path, test_fraction: float, options) -> tuple[dict, dict]:
             splits[split].append([str(name), content])
     missing = [split for split in ("train", "test") if not splits[split]]
     if missing:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
         raise UserError(
             f"not one video for {missing[0]}: {len(first)} can be used, needed are 2"
-            + f" ({_text(reasons)[:300]})" * bool(reasons)
+            f"{_why(left_out)}"
         )
     return {split: own for split, own in splits.items() if own}, left_out
+
+
+def _why(left_out: dict[str, str]) -> str:
+    """The first reasons in brackets; nothing where there are none."""
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
+    return f" ({_text(reasons)[:300]})" * bool(reasons)
 
 
 def _fault(path: Path, options) -> str | None:

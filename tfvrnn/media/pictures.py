@@ -99,7 +99,6 @@ def fit(frames: np.ndarray, shape: Sequence[int], whole: bool = False) -> np.nda
         shape: (height, width, channels) of the result, channels 1 or 3.
         whole: the whole picture, in a square with black borders, instead of its centre.
     """
-    height, width, channels = shape
     if whole:
         longest = max(frames.shape[1:3])
         missing = [longest - side for side in frames.shape[1:3]]
@@ -107,9 +106,19 @@ def fit(frames: np.ndarray, shape: Sequence[int], whole: bool = False) -> np.nda
         frames = np.pad(frames, ((0, 0), *borders, (0, 0)))
     side = min(frames.shape[1:3])
     top, left = (frames.shape[1] - side) // 2, (frames.shape[2] - side) // 2
-    fitted = []
-    for frame in frames[:, top : top + side, left : left + side]:
-        image = Image.fromarray(frame).convert("L" if channels == 1 else "RGB")
-        image = image.resize((width, height), Image.Resampling.BOX if side >= height else None)
-        fitted.append(np.asarray(image).reshape(height, width, channels))
-    return np.stack(fitted)
+    squares = frames[:, top : top + side, left : left + side]
+    return np.stack([resized(square, shape) for square in squares])
+
+
+def resized(frame: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+    """A frame averaged down to size, grey if need be.
+
+    Args:
+        frame: uint8 `[H, W, 3]`.
+        shape: (height, width, channels) of the result, channels 1 or 3.
+    """
+    height, width, channels = shape
+    image = Image.fromarray(frame).convert("L" if channels == 1 else "RGB")
+    averaged = frame.shape[0] >= height
+    image = image.resize((width, height), Image.Resampling.BOX if averaged else None)
+    return np.asarray(image).reshape(height, width, channels)
