@@ -1,6 +1,7 @@
 """Prepare a dataset, once. Interrupted, the same command goes on.
 
     python bin/prepare_data.py --dataset=video_folder --source=VIDEOS [--size=64 --frame_rate=10]
+    python bin/prepare_data.py --dataset=video_folder --source=RECORDINGS --windows=144
     python bin/prepare_data.py --dataset=bair [--source=bair_robot_pushing_dataset_v0.tar]
     python bin/prepare_data.py --dataset=cityscapes --source=leftImg8bit_sequence_trainvaltest.zip
     python bin/prepare_data.py --dataset=sim_push --episodes=1000 [--scene=fixed]

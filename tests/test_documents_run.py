@@ -47,6 +47,7 @@ ELSEWHERE = {  # pattern: why it is not run here
     r"-m pytest": "this is one of its tests",
     r"^docker ": "no container here; tests/serving speaks its protocols",
     r"^kubectl ": "no cluster here; tests/faults starts the workers as processes",
+    r"opencv-doc|sha256sum": "nothing is fetched; a recording of noise stands in its place",
     r"--dataset=bair$": "30 GB; --source runs, on records of the original layout",
     r"benchmarks/check\.py": "needs PyTorch; runs train_step.py and sampling.py, which are run",
 }
@@ -90,6 +91,10 @@ def inputs(checkout):
     sys.path.pop(0)
     rng = np.random.default_rng(0)
     media.write_video(checkout / "in.mp4", rng.integers(0, 256, (9, 64, 64, 3), np.uint8), 8.0)
+    for folder in ("my_recordings", "data/vtest"):
+        (checkout / folder).mkdir(parents=True)
+        recording = rng.integers(0, 256, (90, 144, 192, 3), np.uint8)
+        media.write_video(checkout / folder / "vtest.mp4", recording, 10.0)
     for split in ("train", "test"):
         folder = checkout / "original" / "softmotion30_44k" / split
         test_bair.original_records(folder / "a.tfrecords", range(4))

@@ -55,6 +55,11 @@ def test_nothing_long_enough_is_a_mistake_that_is_told_last(start, videos, tmp_p
         (["--dataset=pusht", "--scene=fixed"], "only sim_push has a `scene`"),
         (["--dataset=pusht", "--test_episodes=0"], "at least 1"),
         (["--dataset=pusht", "--channels=1"], "pusht is in colour"),
+        (
+            ["--source=videos", "--windows=32"],
+            "fit into the picture. Received: windows=32, size=64",
+        ),
+        (["--source=videos", "--size=8", "--windows=32"], "20x20 are lower than --windows=32"),
         (["--source=videos", "--siez=8"], "nearest is --size"),
     ],
 )
