@@ -59,7 +59,10 @@ def test_nothing_long_enough_is_a_mistake_that_is_told_last(start, videos, tmp_p
             ["--source=videos", "--windows=32"],
             "fit into the picture. Received: windows=32, size=64",
         ),
-        (["--source=videos", "--size=8", "--windows=32"], "20x20 are lower than --windows=32"),
+        (
+            ["--source=videos", "--size=8", "--clip_frames=2", "--windows=32"],
+            "20x20 are lower than --windows=32",
+        ),
         (["--source=videos", "--siez=8"], "nearest is --size"),
     ],
 )
