@@ -15,6 +15,7 @@ OUT/<run>_<hours>h where another run is to be compared at equal hours.
 truth over two sampled futures.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -160,7 +161,10 @@ def _train_until(until, name, out, code, data_dir, ledger, snapshot) -> None:
     kept = out / f"{name}_{RUNS[name].snapshot:g}h"
     command = [*python(code, "train.py"), *options(name, out, data_dir, ledger.cooling_steps)]
     with (out / f"{name}.log").open("ab") as log:
-        process = subprocess.Popen(command, cwd=code, stdout=log, stderr=log)
+        process = subprocess.Popen(
+            command, cwd=code, stdout=log, stderr=log, start_new_session=True
+        )
+    yield_to_others(process.pid)
     began, before = time.monotonic(), ledger.seconds
     try:
         while process.poll() is None:
@@ -197,6 +201,15 @@ def options(name: str, out: Path, data_dir: Path, cooling_steps: int | None) -> 
 
 def nice() -> list[str]:
     return ["nice", "-n", "19"]
+
+
+def yield_to_others(process: int) -> None:
+    """Give a session of processes the lowest weight, where Linux divides the cores by sessions.
+
+    There a nice value counts among the processes of one session only.
+    """
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{process}/autogroup").write_text("19")
 
 
 def python(code: Path, name: str) -> list[str]:
