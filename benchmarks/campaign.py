@@ -165,11 +165,11 @@ def _train_until(until, name, out, code, data_dir, ledger, snapshot) -> None:
             command, cwd=code, stdout=log, stderr=log, start_new_session=True
         )
     yield_to_others(process.pid)
-    began, before = time.monotonic(), ledger.seconds
+    began, before = now(), ledger.seconds
     try:
         while process.poll() is None:
             time.sleep(POLL_SECONDS)
-            ledger.seconds = before + time.monotonic() - began
+            ledger.seconds = before + now() - began
             ledger.save()
             if snapshot and ledger.seconds >= snapshot and not kept.is_dir():
                 keep = "import sys; from tfvrnn.run_folder import *; keep_weights(*sys.argv[1:])"
@@ -183,7 +183,7 @@ def _train_until(until, name, out, code, data_dir, ledger, snapshot) -> None:
             process.wait()
     if process.returncode == 0:
         ledger.done = True
-    elif process.returncode != program.STOPPED:
+    elif process.returncode not in (program.STOPPED, -signal.SIGTERM):
         sys.exit(f"{name} failed: see {out / f'{name}.log'}")
     ledger.save()
 
@@ -197,6 +197,11 @@ def options(name: str, out: Path, data_dir: Path, cooling_steps: int | None) -> 
     if cooling_steps is None:
         return [*found, "--train.schedule=constant", f"--train.steps={ENDLESS}"]
     return [*found, "--train.schedule=cosine", f"--train.steps={cooling_steps}"]
+
+
+def now() -> float:
+    """Seconds of a clock that only goes forward."""
+    return time.monotonic()
 
 
 def nice() -> list[str]:
