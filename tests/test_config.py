@@ -116,7 +116,7 @@ OWNERS = {
 
 
 def reads():
-    """(owner's last name, attribute) of every attribute read, outside the configurations' checks."""
+    """(owner's last name, attribute) of every attribute read, outside the checks of options."""
     for path in PACKAGE.rglob("*.py"):
         tree = ast.parse(path.read_text())
         for function in ast.walk(tree):
