@@ -189,8 +189,9 @@ def sampler_module(
 
 def _context(frames, shape):
     """Pixels in [0, 1]; once it is saved and loaded, a function takes frames of any shape."""
-    tf.debugging.assert_equal(tf.shape(frames)[1:], shape, "the shape of `frames`")
-    return tf.cast(frames, tf.float32) / 255.0
+    same = tf.debugging.assert_equal(tf.shape(frames)[1:], shape, "the shape of `frames`")
+    with tf.control_dependencies([same]):  # before the model meets the frames
+        return tf.cast(frames, tf.float32) / 255.0
 
 
 def versions(base: Path) -> list[int]:
