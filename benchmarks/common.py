@@ -56,3 +56,20 @@ def machine() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores"
+
+
+def records(events: Path, tag: str) -> tuple[list[int], list[float]]:
+    """The steps and values that a run wrote under a tag of TensorBoard; none where it did not.
+
+    Args:
+        events: the folder of the event files, `tensorboard/train` or `tensorboard/validation`.
+    """
+    import tensorflow as tf
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    accumulator = EventAccumulator(str(events), {"tensors": 0})  # all of them, not a sample
+    accumulator.Reload()
+    if tag not in accumulator.Tags()["tensors"]:
+        return [], []
+    found = accumulator.Tensors(tag)
+    return [e.step for e in found], [float(tf.make_ndarray(e.tensor_proto)) for e in found]

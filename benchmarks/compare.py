@@ -15,6 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import common
 from studies import PRETRAINED, ROOT, STUDIES, learns
 
 from tfvrnn import config_flags, program
@@ -62,7 +63,8 @@ def main(arguments):
     )
     print(f"{'run':12}{'first loss':>12}{'last loss':>12}   frames/s")
     for name in filter(learns, names):
-        losses, speeds = (records(folder / name, tag)[1] for tag in ("elbo/loss", SPEED))
+        events = folder / name / "tensorboard" / "train"
+        losses, speeds = (common.records(events, tag)[1] for tag in ("elbo/loss", SPEED))
         print(f"{name:12}{losses[0]:12.5g}{losses[-1]:12.5g}{speeds[-1]:11.0f}")
 
 
@@ -85,18 +87,6 @@ def train(name, study, wanted):
 
 
 SPEED = "training/frames_per_second"
-
-
-def records(run_dir: Path, tag: str) -> tuple[list[int], list[float]]:
-    """The steps and values that a run's training wrote under a tag."""
-    import tensorflow as tf
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    path = run_dir / "tensorboard" / "train"
-    events = EventAccumulator(str(path), {"tensors": 0})  # all of them, not a sample
-    events.Reload()
-    found = events.Tensors(tag)
-    return [e.step for e in found], [float(tf.make_ndarray(e.tensor_proto)) for e in found]
 
 
 def run(name, *arguments):

@@ -142,8 +142,9 @@ def summary(run_dir, result) -> dict:
     """What is kept of a run: size, figures, learning curve, speed."""
     kept = {"parameters": result.protocol["model"]["parameters"], "figures": result.figures}
     if learns(run_dir.name):
-        kept["steps"], kept["losses"] = compare.records(run_dir, "elbo/loss")
-        kept["frames_per_second"] = statistics.median(compare.records(run_dir, compare.SPEED)[1])
+        events = run_dir / "tensorboard" / "train"
+        kept["steps"], kept["losses"] = common.records(events, "elbo/loss")
+        kept["frames_per_second"] = statistics.median(common.records(events, compare.SPEED)[1])
     return kept
 
 

@@ -87,12 +87,7 @@ def export_model(
 
     Written aside and renamed, so that a server that polls never sees half a version.
     """
-    counts = {"horizon": horizon, "samples": samples, "max_batch": max_batch}
-    for argument, value in (counts | {"version": version}).items():
-        if value is not None and value < 1:
-            raise ValueError(f"`{argument}` must be at least 1. Received: {value}")
-    if version and version >= 2**63:
-        raise ValueError(f"`version` must be below 2**63. Received: {version}")
+    _check_counts(horizon=horizon, samples=samples, max_batch=max_batch, version=version)
     base = expanded(out)
     batch_sizes = allowed_batch_sizes(max_batch)
     aside = base / f".version-of-{os.getpid()}"
@@ -128,6 +123,14 @@ def export_model(
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return base / str(number)
+
+
+def _check_counts(version: int | None, **counts: int) -> None:
+    for argument, value in (counts | {"version": version}).items():
+        if value is not None and value < 1:
+            raise ValueError(f"`{argument}` must be at least 1. Received: {value}")
+    if version and version >= 2**63:
+        raise ValueError(f"`version` must be below 2**63. Received: {version}")
 
 
 def _publish(aside: Path, base: Path, card: dict, version: int | None) -> int:
@@ -186,8 +189,9 @@ def sampler_module(
 
 def _context(frames, shape):
     """Pixels in [0, 1]; once it is saved and loaded, a function takes frames of any shape."""
-    tf.debugging.assert_equal(tf.shape(frames)[1:], shape, "the shape of `frames`")
-    return tf.cast(frames, tf.float32) / 255.0
+    same = tf.debugging.assert_equal(tf.shape(frames)[1:], shape, "the shape of `frames`")
+    with tf.control_dependencies([same]):  # before the model meets the frames
+        return tf.cast(frames, tf.float32) / 255.0
 
 
 def versions(base: Path) -> list[int]:

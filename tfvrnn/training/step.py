@@ -68,6 +68,27 @@ def make_train_step(
     never stopped, and any number of replicas does the same. Metrics are float32 scalars: those
     of `loss_terms`, beta, learning_rate, gradient_norm, and loss_scale under mixed_float16.
     """
+    strategy = tf.distribute.get_strategy()
+    replica_step = _make_replica_step(model, optimizer, config)
+
+    @tf.function(autograph=False)
+    def train_step(frames, step):
+        found = strategy.run(replica_step, args=(frames, step))
+        # Equal on all replicas.
+        metrics, errors = tf.nest.map_structure(
+            lambda x: strategy.experimental_local_results(x)[0], found
+        )
+        for error in errors:
+            follow(model.likelihood, error)
+        if averages:
+            averages.update()
+        return metrics
+
+    return train_step
+
+
+def _make_replica_step(model, optimizer, config: Config) -> Callable:
+    """`(frames, step) -> (metrics, mean errors)` of one replica, which applies the gradients."""
     data, settings = config.data, config.train
     strategy = tf.distribute.get_strategy()
     rows = data.batch_size // strategy.num_replicas_in_sync
@@ -96,20 +117,7 @@ def make_train_step(
             optimizer.apply_gradients(zip(gradients, model.trainable_variables))
         return metrics, errors
 
-    @tf.function(autograph=False)
-    def train_step(frames, step):
-        found = strategy.run(replica_step, args=(frames, step))
-        # Equal on all replicas.
-        metrics, errors = tf.nest.map_structure(
-            lambda x: strategy.experimental_local_results(x)[0], found
-        )
-        for error in errors:
-            follow(model.likelihood, error)
-        if averages:
-            averages.update()
-        return metrics
-
-    return train_step
+    return replica_step
 
 
 def follow(likelihood, error) -> None:
@@ -125,7 +133,6 @@ def _make_gradients(model, optimizer, config: Config) -> Callable:
     In equal portions. The mean errors are those of `Likelihood.mean_error`, one of a calibrated
     model, none of another.
     """
-    portions = config.train.accumulate
     free_nats = config.train.free_nats * model.counted_frames(config.data.horizon)
 
     def whole(frames, noise, beta):
@@ -139,6 +146,13 @@ def _make_gradients(model, optimizer, config: Config) -> Callable:
             future = frames[:, model.context_frames :]
             errors.append(model.likelihood.mean_error(future, predictions))
         return tape.gradient(loss, model.trainable_variables), terms, errors
+
+    portions = config.train.accumulate
+    return whole if portions == 1 else _in_portions(whole, model, portions)
+
+
+def _in_portions(whole: Callable, model, portions: int) -> Callable:
+    """Compute what `whole` computes, portion by portion: the mean over equal portions."""
 
     def in_portions(frames, noise, beta):
         size = frames.shape[0] // portions
@@ -166,7 +180,7 @@ def _make_gradients(model, optimizer, config: Config) -> Callable:
         )
         return tf.nest.map_structure(lambda x: x / portions, sums)
 
-    return whole if portions == 1 else in_portions
+    return in_portions
 
 
 def per_unit(terms: dict[str, float], model: VideoPredictor, horizon: int) -> dict[str, float]:

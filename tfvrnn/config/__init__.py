@@ -1,0 +1,43 @@
+"""Every option of the project: its type, default, meaning and check. Standard library only.
+
+These frozen dataclasses are the only declaration of an option. Flags and flagfiles derive from
+them (see config_flags.py). A field's `help` in its metadata is the flag's help, `choices` the
+values that it may have.
+"""
+
+from tfvrnn.config.model import MINIMUM_GROUP, ModelConfig
+from tfvrnn.config.options import (
+    UserError,
+    check_fields,
+    expanded,
+    option,
+    require,
+    require_at_least,
+)
+from tfvrnn.config.run import (
+    DATASETS,
+    SIM_PUSH_SCENES,
+    TEMPERATURE,
+    Config,
+    DataConfig,
+    EvalConfig,
+    TrainConfig,
+)
+
+__all__ = [
+    "DATASETS",
+    "MINIMUM_GROUP",
+    "SIM_PUSH_SCENES",
+    "TEMPERATURE",
+    "Config",
+    "DataConfig",
+    "EvalConfig",
+    "ModelConfig",
+    "TrainConfig",
+    "UserError",
+    "check_fields",
+    "expanded",
+    "option",
+    "require",
+    "require_at_least",
+]

@@ -1,0 +1,173 @@
+"""The options of a model."""
+
+import math
+from dataclasses import dataclass
+
+from tfvrnn.config.options import check_fields, option, require, require_at_least
+
+SMALLEST_CONV_MAP = 8
+# Values of a group, which are channels at 1x1: a group of two is normalised to its two signs.
+MINIMUM_GROUP = 4
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What is built. A family ignores the options that it does not use."""
+
+    family: str = option("vrnn", "Kind of model.", ("vrnn", "svg", "prednet", "copy_last"))
+    image_size: int = option(64, "Side of the square frames in pixels: 8, 16, 32, 64, 128, ...")
+    channels: int = option(3, "Channels of a frame: 1 (grey) or 3 (colour).")
+    width: int = option(64, "Channels of the finest feature maps; 64 in the paper.")
+    context_frames: int = option(2, "Frames that the model is given.")
+    latent_resolutions: tuple[int, ...] | None = option(
+        None, "Resolutions of the latent levels, coarsest first; 1 alone: no hierarchy."
+    )
+    latent_channels: tuple[int, ...] | None = option(
+        None,
+        "Channels of the latents of each level, coarsest first. Default: as many as the encoder "
+        "has at that resolution. The release has 10 without hierarchy.",
+    )
+    latent_feedback: str = option(
+        "none",
+        "own: prior and posterior also see their own level's earlier latents, as eqs. 7 and 8 of "
+        "the paper are written; none: as the release.",
+        ("none", "own"),
+    )
+    groups: int = option(16, "Groups of a group normalisation; 16 in the paper.")
+    reconstruction: str = option(
+        "l1",
+        "Reconstruction term, summed over pixels. laplace and gaussian: l1 and l2 as log "
+        "densities, whose scale follows the error.",
+        ("l1", "l2", "bce", "laplace", "gaussian"),
+    )
+    forget_bias: float = option(0.0, "Initial offset of the ConvLSTMs' forget gates.")
+    initial_variance: float = option(
+        math.log(2.0), "Variance of the latents before training; log 2 in the release."
+    )
+
+    svg_encoder: str = option("dcgan", "svg: the frame encoder and decoder.", ("dcgan", "vgg"))
+    svg_latents: int = option(10, "svg: channels of the latent.")
+    svg_prior: str = option(
+        "learned", "svg: prior of the latents; fixed: N(0, 1), SVG-FP.", ("learned", "fixed")
+    )
+    prednet_loss: str = option(
+        "Lall", "prednet: error of the image alone, or a tenth of every layer's.", ("L0", "Lall")
+    )
+    prednet_stacks: tuple[int, ...] = option(
+        (48, 96, 192), "prednet: channels of the three layers above the image."
+    )
+    prednet_extrapolate: bool = option(
+        False, "prednet: the second phase, on its own predictions after the context."
+    )
+    prednet_feedback: str = option(
+        "previous",
+        "prednet: the prediction that stands for a frame after the context: previous, that of the "
+        "step before (the official code), or own, that of the same step.",
+        ("previous", "own"),
+    )
+
+    def __post_init__(self):
+        check_fields(self)
+        require_at_least(self, 1, "width", "context_frames", "groups", "svg_latents")
+        require(self.channels in (1, 3), "`channels` must be 1 or 3.", self.channels)
+        halvings = self.image_size // SMALLEST_CONV_MAP
+        require(
+            halvings >= 1
+            and self.image_size % SMALLEST_CONV_MAP == 0
+            and halvings & (halvings - 1) == 0,
+            "`image_size` must be 8 times a power of two (8, 16, 32, 64, 128, ...).",
+            self.image_size,
+        )
+        if self.latent_resolutions is not None:
+            self._check_latent_resolutions()
+        self._check_latent_channels()
+        require(
+            1e-4 <= self.initial_variance <= 100.0,
+            "`initial_variance` must lie in 0.0001 to 100.",
+            self.initial_variance,
+        )
+        require(
+            len(self.prednet_stacks) == 3 and min(self.prednet_stacks) >= 1,
+            "`prednet_stacks` must be three numbers of channels.",
+            self.prednet_stacks,
+        )
+        if self.family == "vrnn":
+            self._check_groups()
+        if self.family == "svg":
+            require(self.image_size == 64, "`image_size` must be 64 for svg.", self.image_size)
+
+    def _check_latent_resolutions(self):
+        levels, allowed = self.latent_resolutions, sorted(self.encoder_channels)
+        require(
+            len(levels) > 0 and set(levels) <= set(allowed),
+            "`latent_resolutions` must be resolutions of the encoder "
+            f"({', '.join(map(str, allowed))}).",
+            levels,
+        )
+        require(
+            list(levels) == sorted(set(levels)),
+            "`latent_resolutions` must increase, coarsest first.",
+            levels,
+        )
+
+    def _check_latent_channels(self):
+        channels, levels = self.latent_channels, self.resolved_latent_resolutions
+        if channels is None:
+            return
+        require(
+            len(channels) == len(levels) and min(channels) >= 1,
+            f"`latent_channels` must be {len(levels)} positive numbers, one per latent level.",
+            channels,
+        )
+        # Means and raw variances are normalised together.
+        least = MINIMUM_GROUP // 2
+        require(
+            levels[0] != 1 or channels[0] >= least,
+            f"`latent_channels` must be at least {least} at 1x1, as a normalisation over fewer "
+            "values leaves only their signs.",
+            channels,
+        )
+
+    def _check_groups(self):
+        for channels in self.encoder_channels.values():
+            groups = min(self.groups, channels)
+            require(
+                channels % groups == 0,
+                f"`width` must make channels that divide into {self.groups} groups, "
+                f"but {channels} channels do not.",
+                f"width={self.width}, groups={self.groups}",
+            )
+        top = self.encoder_channels[1]
+        require(
+            top // min(self.groups, top) >= MINIMUM_GROUP,
+            f"`groups` must leave at least {MINIMUM_GROUP} of the {top} channels at 1x1 to each "
+            "group, as a group of one or two values normalises everything away.",
+            f"width={self.width}, groups={self.groups}",
+        )
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of a frame."""
+        return (self.image_size, self.image_size, self.channels)
+
+    @property
+    def encoder_channels(self) -> dict[int, int]:
+        """{resolution: channels}, finest first: doubling from `width` up to 8 times it."""
+        channels, resolution = {}, self.image_size
+        while resolution >= SMALLEST_CONV_MAP:
+            channels[resolution] = min(2 ** len(channels), 8) * self.width
+            resolution //= 2
+        channels[4] = channels[1] = channels[SMALLEST_CONV_MAP]
+        return channels
+
+    @property
+    def resolved_latent_resolutions(self) -> tuple[int, ...]:
+        """The latent levels: those given, or the paper's for this size.
+
+        1, an eighth of the side (at least 8) and half of it: (1, 8, 32) at 64.
+        """
+        if self.latent_resolutions is not None:
+            return self.latent_resolutions
+        half = self.image_size // 2
+        middle = min(max(self.image_size // 8, SMALLEST_CONV_MAP), half)
+        return tuple(sorted({1, middle, half}))

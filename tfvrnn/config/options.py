@@ -1,0 +1,75 @@
+"""Options declared as fields of frozen dataclasses: their types, defaults, help and checks."""
+
+import dataclasses
+import math
+import numbers
+import os
+import types
+import typing
+from dataclasses import field
+from pathlib import Path
+
+KINDS = {bool: bool, int: numbers.Integral, float: numbers.Real, str: (str, os.PathLike)}
+
+
+class UserError(ValueError):
+    """A mistake of the user: programs print it as one line and exit with code 2."""
+
+
+def expanded(path: str | os.PathLike) -> Path:
+    """The path with the home folder that it begins with, `~` or `~name`, as a shell expands it.
+
+    A `~name` that is no user's is a name like others. It comes back absolute, so that expanding it
+    again changes nothing.
+    """
+    path = Path(os.path.expanduser(path))  # noqa: PTH111  (Path.expanduser refuses such names)
+    return path.absolute() if str(path).startswith("~") else path
+
+
+def option(default, help: str, choices: tuple[str, ...] | None = None):
+    """A field of a configuration, with its default, help and allowed values."""
+    return field(default=default, metadata={"help": help, "choices": choices})
+
+
+def require(holds: bool, rule: str, received) -> None:
+    """Raise UserError with the rule and what was received instead, unless it holds."""
+    if not holds:
+        raise UserError(f"{rule} Received: {received}")
+
+
+def require_at_least(config, minimum, *names: str) -> None:
+    """Every named field is None or at least `minimum`."""
+    for name in names:
+        value = getattr(config, name)
+        require(value is None or value >= minimum, f"`{name}` must be at least {minimum}.", value)
+
+
+def check_fields(config) -> None:
+    """Every field is of its type, and one of its choices if it declares any; floats are finite.
+
+    Paths become text, NumPy's numbers Python's, lists tuples.
+    """
+    for spec in dataclasses.fields(config):
+        choices = spec.metadata.get("choices")
+        value = _plain(spec.name, spec.type, getattr(config, spec.name))
+        object.__setattr__(config, spec.name, value)
+        if choices and value is not None:
+            allowed = ", ".join(choices)
+            require(value in choices, f"`{spec.name}` must be one of {allowed}.", repr(value))
+
+
+def _plain(name: str, kind, value):
+    if isinstance(kind, types.UnionType):
+        if value is None:
+            return value
+        [kind] = set(typing.get_args(kind)) - {types.NoneType}
+    if typing.get_origin(kind) is tuple:
+        require(isinstance(value, tuple | list), f"`{name}` must be a tuple.", repr(value))
+        return tuple(_plain(name, typing.get_args(kind)[0], part) for part in value)
+    if kind not in KINDS:  # a configuration within this one
+        return value
+    fits = isinstance(value, KINDS[kind]) and (kind is bool or not isinstance(value, bool))
+    require(fits, f"`{name}` must be {kind.__name__}.", repr(value))
+    if kind is float:
+        require(math.isfinite(value), f"`{name}` must be finite.", value)
+    return os.fspath(value) if kind is str else kind(value)

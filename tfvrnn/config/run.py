@@ -1,0 +1,214 @@
+"""The options of data, training and evaluation, and of a whole run."""
+
+from dataclasses import dataclass, field
+
+from tfvrnn.config.model import ModelConfig
+from tfvrnn.config.options import check_fields, option, require, require_at_least
+
+TEMPERATURE = "Deviation of the prior's noise: 1 samples the model, less is nearer to the mean."
+SIM_PUSH_SCENES = {"varied": "sim_push", "fixed": "sim_push_fixed"}  # the dataset of each
+DATASETS = ("smmnist", "bair", "cityscapes", "video_folder", *SIM_PUSH_SCENES.values(), "pusht")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What is learnt from, and in which portions."""
+
+    dataset: str = option("smmnist", "Name of the dataset.", DATASETS)
+    data_dir: str = option("data", "Where bin/prepare_data.py put prepared datasets.")
+    horizon: int = option(10, "Frames to predict in training.")
+    batch_size: int = option(16, "Videos per step, over all accumulated portions.")
+    seed: int = option(0, "Seed of the data: of generated videos and of the order.")
+    digits: int = option(2, "smmnist: digits in a video.")
+    digit_source: str = option(
+        "packaged",
+        "smmnist: the 10,000 digits in the package, or all 70,000 of MNIST through TFDS.",
+        ("packaged", "tfds"),
+    )
+    stride: int = option(1, "Frames of a prepared video from one frame of a clip to the next.")
+    flip: bool = option(False, "Augmentation: left and right change places, by even chances.")
+    color_jitter: float = option(
+        0.0, "Augmentation: largest change of brightness, contrast and saturation; 0: none."
+    )
+    crop: float = option(1.0, "Augmentation: least side of a random square part; 1: the whole.")
+    workers: int = option(2, "Parallel calls that prepare videos.")
+    service: str = option(
+        "", "Address of a tf.data service that prepares training videos: grpc://HOST:PORT."
+    )
+
+    def __post_init__(self):
+        check_fields(self)
+        require_at_least(self, 1, "horizon", "batch_size", "digits", "workers", "stride")
+        require(
+            self.stride == 1 or self.dataset != "smmnist", "smmnist has no `stride`.", self.stride
+        )
+        require_at_least(self, 0, "seed", "color_jitter")
+        require(0 < self.crop <= 1, "`crop` must lie in 0 to 1, without 0.", self.crop)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How it is learnt, and what is written down."""
+
+    run_dir: str = option(
+        "", "Folder of the run; an existing run resumes. Default: runs/<date>-<time>."
+    )
+    init_from: str = option("", "Run folder whose weights a new run starts from.")
+    steps: int = option(100_000, "Steps of the optimizer.")
+    seed: int = option(0, "Seed of initial weights and of all noise.")
+    optimizer: str = option(
+        "adam",
+        "adam, the paper's; muon learns more in few steps: it brings the updates of kernels to "
+        "equal singular values, and leaves biases and scales to Adam.",
+        ("adam", "muon"),
+    )
+    learning_rate: float = option(1e-4, "Learning rate, after the warm-up.")
+    warmup_steps: int = option(
+        0, "Steps over which the learning rate rises, from 0 unless scale_learning_rate."
+    )
+    scale_learning_rate: bool = option(
+        False,
+        "The release's rule for large batches: the learning rate rises to batch_size / 16 times "
+        "its value over 5 epochs, or over warmup_steps where given.",
+    )
+    epoch_videos: int = option(
+        60_000, "Videos per epoch, for scale_learning_rate; 60,000 of Moving MNIST in the release."
+    )
+    schedule: str = option(
+        "constant",
+        "Learning rate after the warm-up; cosine: falls to 0; step: from half-way on a tenth.",
+        ("constant", "cosine", "step"),
+    )
+    adam_epsilon: float = option(1e-8, "Epsilon of Adam.")
+    adam_beta_2: float = option(
+        0.999, "Decay of Adam's average of squared gradients; lower suits runs of few steps."
+    )
+    weight_decay: float = option(0.0, "Weight decay, of every weight; 1e-4 in the release.")
+    weight_decay_mode: str = option(
+        "coupled",
+        "coupled: L2, added to the gradient (the release's); decoupled: AdamW.",
+        ("coupled", "decoupled"),
+    )
+    clip_norm: float = option(0.0, "Largest global norm of the gradient; 0: unlimited.")
+    beta: float = option(1.0, "Weight of the KL term, after its warm-up.")
+    beta_warmup_steps: int = option(0, "Steps over which beta rises from 0.")
+    free_nats: float = option(
+        0.0, "Nats per predicted frame of each latent level's KL that cost nothing."
+    )
+    accumulate: int = option(
+        1,
+        "Portions that a batch is computed in, to save memory. The same gradient as of the whole, "
+        "except for svg, whose batch normalisation sees a portion.",
+    )
+    remat: bool = option(
+        False, "Compute the decoder's activations again for the gradient, to save memory."
+    )
+    average_decay: float = option(
+        0.0,
+        "Decay of the moving averages of the weights, which all but training uses where there "
+        "are any; 0: none.",
+    )
+    precision: str = option(
+        "float32",
+        "Dtype policy; mixed_float16 scales the loss.",
+        ("float32", "mixed_bfloat16", "mixed_float16"),
+    )
+    strategy: str = option(
+        "one_device",
+        "Devices: one; mirrored: all GPUs of this machine; multi_worker: several machines, by "
+        "TF_CONFIG or Slurm; tpu.",
+        ("one_device", "mirrored", "multi_worker", "tpu"),
+    )
+    jit_compile: bool | None = option(
+        None, "Compile the train step with XLA; auto: where there is a GPU or TPU."
+    )
+    deterministic: bool = option(
+        False, "Same numbers on every run: deterministic kernels, fixed number of threads."
+    )
+    log_every: int = option(50, "Steps between records of the training terms.")
+    validate_every: int = option(1000, "Steps between validations.")
+    validation_videos: int = option(64, "Videos of a validation.")
+    pictures: int = option(
+        4, "Videos shown in TensorBoard, at most, of a validation's first batch."
+    )
+    checkpoint_every: int = option(1000, "Steps between checkpoints.")
+    checkpoints_to_keep: int = option(3, "Newest checkpoints that are kept.")
+
+    def __post_init__(self):
+        check_fields(self)
+        require_at_least(
+            self, 1, "steps", "accumulate", "log_every", "validate_every", "validation_videos",
+            "checkpoint_every", "checkpoints_to_keep", "epoch_videos",
+        )  # fmt: skip
+        require_at_least(
+            self, 0, "seed", "warmup_steps", "weight_decay", "clip_norm", "beta",
+            "beta_warmup_steps", "free_nats", "pictures",
+        )  # fmt: skip
+        for name in ("learning_rate", "adam_epsilon"):
+            require(getattr(self, name) > 0, f"`{name}` must be positive.", getattr(self, name))
+        for name in ("adam_beta_2", "average_decay"):
+            value = getattr(self, name)
+            require(0 <= value < 1, f"`{name}` must be at least 0 and below 1.", value)
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """What is measured."""
+
+    name: str = option(
+        "", "Name of the result. Default: <dataset>_<context>to<horizon>_<videos>x<samples>."
+    )
+    split: str = option("test", "Split of the dataset.", ("test", "validation"))
+    videos: int = option(256, "Videos of the split, from the first.")
+    samples: int = option(100, "Futures drawn of each context.")
+    horizon: int | None = option(None, "Frames to predict; none: as in training.")
+    seed: int = option(0, "Seed of the first future; the next ones count up.")
+    temperature: float = option(1.0, TEMPERATURE)
+    batch_size: int = option(8, "Contexts computed at once.")
+    ssim: str = option(
+        "gaussian",
+        "Definition of SSIM: of Wang et al., or skimage's uniform window, as SVG reports.",
+        ("gaussian", "uniform"),
+    )
+    lpips: str = option("alex", "Trunk of LPIPS.", ("alex", "vgg", "none"))
+    lpips_trunk: str = option("", "torchvision's file of the trunk, where it cannot be fetched.")
+    fvd_network: str = option("i3d", "Features of FVD: i3d, the folder of a SavedModel, or none.")
+    fvd_repeats: int = option(5, "FVDs computed, each of one future of every context.")
+    fvd_context: bool = option(False, "Whether the clips of FVD begin with the context.")
+    examples: int = option(4, "Videos that the report shows.")
+    cache_dir: str = option("", "Where weights and features are kept. Default: the user's cache.")
+
+    def __post_init__(self):
+        check_fields(self)
+        require_at_least(self, 1, "videos", "samples", "horizon", "batch_size", "fvd_repeats")
+        require_at_least(self, 0, "seed", "examples", "temperature")
+        futures = self.seed + self.videos * self.samples
+        require(futures <= 2**31, "`seed` and those that follow must be below 2**31.", self.seed)
+        require(self.fvd_network != "", "`fvd_network` must be i3d, a folder or none.", "''")
+        plain = self.name.replace("-", "").replace("_", "")
+        require(
+            plain.isalnum() or not self.name, "`name` must be letters, digits, - and _.", self.name
+        )
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole run."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    eval: EvalConfig = field(default_factory=EvalConfig)
+
+    def __post_init__(self):
+        batch, portions = self.data.batch_size, self.train.accumulate
+        require(
+            batch % portions == 0,
+            "`data.batch_size` must divide into `train.accumulate` portions.",
+            f"batch_size={batch}, accumulate={portions}",
+        )
+
+    @property
+    def frames(self) -> int:
+        """Frames of a training video: context and horizon."""
+        return self.model.context_frames + self.data.horizon
