@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tfvrnn import config_flags, program
-from tfvrnn.program_config import EvaluateConfig
+from tfvrnn.program_config import EvaluateConfig, grid_path
 from tfvrnn.run_folder import RunFolder, copy_pretrained
 
 
@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> None:
     if wanted.run_dir and not wanted.report:
         report = RunFolder(wanted.run_dir).evaluation / report.name
     if wanted.report or report.parent.is_dir():  # else the evaluation makes it
-        report = program.output(report)
+        report, _ = program.output(report), program.output(grid_path(report))
     changes = {n.removeprefix("eval."): v for n, v in given.items() if n.startswith("eval.")}
     try:
         evaluate(wanted, changes, report)

@@ -46,6 +46,34 @@ def test_every_weight_of_a_run_is_loaded(family, averaged, tmp_path, rng):
         np.testing.assert_array_equal(weight.numpy(), value.astype(np.float32), weight.path)
 
 
+def test_averages_of_trained_weights_only_are_read(tmp_path, rng):
+    """As version 0.1.0 kept them."""
+    config = Config(model=ModelConfig(family="svg", image_size=64, channels=1, svg_latents=2))
+    model = build_model(config.model)
+    for weight in model.weights:
+        weight.assign(rng.normal(size=weight.shape))
+    optimizer = make_optimizer(config.train)
+    optimizer.build(model.trainable_variables)
+    averages = MovingAverages(model, 0.9)
+    pairs = zip(averages.averages, model.weights)
+    averages.averages = [average for average, weight in pairs if weight.trainable]
+    for average in averages.averages:
+        average.assign(average + 1.0)
+    folder = RunFolder(tmp_path / "run")
+    Checkpoints(folder, model, optimizer, averages).save()
+    folder.write_config(config)
+    expected = [w.numpy() + w.trainable for w in model.weights]
+    for weight, value in zip(load_run(folder.path)[1].weights, expected):
+        np.testing.assert_array_equal(weight.numpy(), value.astype(np.float32))
+
+    resumed = MovingAverages(model, 0.9)
+    for average in resumed.averages:
+        average.assign(0.0 * average)
+    Checkpoints(folder, model, optimizer, resumed).restore()
+    for average, value in zip(resumed.averages, expected):
+        np.testing.assert_array_equal(average.numpy(), value.astype(np.float32))
+
+
 @pytest.fixture
 def kept(small_run, tmp_path):
     keep_weights(small_run, tmp_path / "kept")

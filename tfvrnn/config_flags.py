@@ -193,7 +193,7 @@ def parse_changes(arguments: Sequence[str], config_class: type) -> dict[str, Any
         # An empty choice is the default, not one to be offered.
         raise FlagError(" ".join(str(error).split()).replace("<|", "<")) from None
     if leftover:
-        before = expanded[expanded.index(leftover[0]) - 1].lstrip("-")
+        before = ["", *expanded][expanded.index(leftover[0])].lstrip("-")
         raise FlagError(_unexpected(leftover[0], before, flag_values))
     names = [name for name, _, _ in options(config_class)]
     return {name: flag_values[name].value for name in names if flag_values[name].present}

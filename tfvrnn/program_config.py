@@ -131,7 +131,12 @@ class EvaluateConfig:
             parts = next(csv.reader([self.runs], skipinitialspace=True))
         except csv.Error:  # a line break outside quotes
             parts = [""]
-        return [part.strip() for part in parts]
+        return parts if '"' in self.runs else [part.strip() for part in parts]
+
+
+def grid_path(report: Path) -> Path:
+    """Where the grid of a report lies: beside it, `<name>_grid.png`."""
+    return report.with_name(f"{report.stem}_grid.png")
 
 
 @dataclass(frozen=True)

@@ -182,18 +182,30 @@ def load_run(run_dir: str | Path, precision: str = "float32"):
     if folder.weights.is_file():
         return config, model, _read_weights(folder.weights, model)
     step = tf.Variable(0, dtype=tf.int64)
-    averages = flat_weights(model)
 
     def restore(prefix):
         saved = tf.train.Checkpoint(weights=flat_weights(model), step=step)
         saved.read(prefix).expect_partial().assert_existing_objects_matched()
         if holds(prefix, "averages"):
-            saved = tf.train.Checkpoint(averages=averages)
+            saved = tf.train.Checkpoint(averages=averages_in(prefix, model, flat_weights(model)))
             saved.read(prefix).expect_partial().assert_existing_objects_matched()
 
     if restore_newest(folder.checkpoints, model, restore) is None:
         raise UserError(f"no whole checkpoint in {folder.checkpoints}")
     return config, model, int(step)
+
+
+def averages_in(prefix: str, model, averages: list) -> list:
+    """Those of a model's averages, one per weight, that a checkpoint holds.
+
+    Version 0.1.0 kept none of weights that are not trained.
+    """
+    import tensorflow as tf
+
+    names = [name for name, _ in tf.train.list_variables(prefix) if name.startswith("averages/")]
+    if len(names) == len(averages):
+        return averages
+    return [average for average, w in zip(averages, model.weights) if w.trainable]
 
 
 def load_pretrained(name: str):

@@ -39,7 +39,7 @@ def test_nats_are_by_frame_and_channels_in_use_are_counted():
 
 def test_a_log_density_has_bits_per_dimension():
     figures = summarize(measured(), 2, density_dimensions=4)
-    assert figures["bits_per_dimension"] == 13.0 / (4 * np.log(2.0)) + 8.0
+    assert figures["bits_per_dimension"] == 13.0 / (4 * np.log(2.0)) + np.log2(255.0)
     assert summarize(measured(), 2)["bits_per_dimension"] is None
 
 

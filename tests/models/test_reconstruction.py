@@ -67,10 +67,10 @@ def test_a_copy_is_judged_at_its_own_best_scale(kind, frames):
     copy = np.repeat(frames[:, :1], 3, axis=1)
     residuals = frames - copy
     expected = np.zeros(2)
-    for channel in range(3):
-        part = residuals[..., channel]
+    for video, channel in np.ndindex(2, 3):  # each has a scale of its own
+        part = residuals[video, ..., channel]
         _, scale = KINDS[kind].fit(part.ravel(), floc=0)
-        expected -= KINDS[kind].logpdf(part, 0, scale).sum(axis=(1, 2, 3))
+        expected[video] -= KINDS[kind].logpdf(part, 0, scale).sum()
     np.testing.assert_allclose(reconstruction_loss(kind, frames, copy), expected, rtol=1e-4)
     model = CopyLast((4, 5, 3), 2, kind)
     np.testing.assert_allclose(model.reconstruction_term(frames, copy), expected, rtol=1e-4)
@@ -107,6 +107,6 @@ def test_bce_from_logits_is_the_cross_entropy(frames, logits):
 
 
 def test_bits_per_dimension_of_grey_levels():
-    # A density of 1 over [0, 1] needs all 8 bits of a grey level, one of 256 none.
-    assert bits_per_dimension(0.0, 10) == 8.0
-    assert bits_per_dimension(-10 * np.log(256.0), 10) == pytest.approx(0.0)
+    # A density of 1 has a mass of 1 / 255 per grey level, one of 255 has all of it at one.
+    assert bits_per_dimension(0.0, 10) == np.log2(255.0)
+    assert bits_per_dimension(-10 * np.log(255.0), 10) == pytest.approx(0.0)

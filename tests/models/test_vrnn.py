@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -261,6 +262,21 @@ def test_the_prior_sees_its_own_earlier_latent_and_not_the_frame(fed_back):
         assert np.abs(by_frame[:, 2]).max() > 0
         own = np.abs(by_latent[level]).max(axis=(0, 2, 3, 4))
         assert own[0] > 0 and np.all(own[1:] == 0)
+
+
+def test_a_rollout_does_not_depend_on_keras_float_type(fed_back):
+    frames, noise = make_inputs(fed_back)
+    noise = [z[:, 0] for z in noise]
+    expected = fed_back.step(fed_back.begin(frames[:, :2]), noise)
+    floatx = keras.config.floatx()
+    keras.config.set_floatx("float64")
+    try:
+        found = fed_back.step(fed_back.begin(frames[:, :2]), noise)
+    finally:
+        keras.config.set_floatx(floatx)
+    for a, b in zip(tf.nest.flatten(expected), tf.nest.flatten(found)):
+        assert a.dtype == b.dtype
+        np.testing.assert_allclose(a, b, atol=1e-5)
 
 
 def test_a_drawn_latent_reaches_the_next_draw_through_the_prior(fed_back):

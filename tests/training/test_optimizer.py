@@ -130,7 +130,8 @@ def test_ramp():
 
 
 def test_loss_scaling_skips_a_step_that_is_not_finite():
-    optimizer, weights = make_optimizer(TrainConfig(precision="mixed_float16")), variables()
+    optimizer = make_optimizer(TrainConfig(precision="mixed_float16"), mean_over_pixels=True)
+    weights = variables()
     optimizer.build(weights)
     scale, before = float(optimizer.dynamic_scale), [w.numpy() for w in weights]
     optimizer.apply_gradients([(tf.fill(s, np.inf), w) for s, w in zip(SHAPES, weights)])

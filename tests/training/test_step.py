@@ -105,7 +105,10 @@ def test_the_scale_of_a_model_that_stands_still_settles(small):
 def test_free_nats_cost_nothing_and_have_no_gradient():
     terms = {"reconstruction": tf.constant([1.0, 3.0]), "kl_1": tf.constant([2.0, 4.0])}
     assert float(loss_terms(terms, 1.0, free_nats=5.0)["loss"]) == 2.0 + 5.0
+    assert float(loss_terms(terms, 1.0, free_nats=3.0)["loss"]) == 2.0 + 3.5  # per video
     assert float(loss_terms(terms, 1.0, free_nats=1.0)["loss"]) == 2.0 + 3.0
+    only = {"reconstruction": tf.constant([1.0])}
+    assert float(loss_terms(only, 1.0, free_nats=5.0)["loss"]) == 1.0
     assert float(loss_terms(terms, 1.0, free_nats=5.0)["negative_elbo"]) == 2.0 + 3.0
     kl = tf.Variable([2.0, 4.0])
     with tf.GradientTape() as tape:
@@ -143,7 +146,7 @@ def test_half_precision_trains_close_to_float32(small, precision):
     )
     np.testing.assert_allclose(half[0]["gradient_norm"], exact[0]["gradient_norm"], rtol=0.1)
     if precision == "mixed_float16":  # no step is skipped, from the first one on
-        assert {m["loss_scale"] for m in half} == {INITIAL_LOSS_SCALE}
+        assert {m["loss_scale"] for m in half} == {INITIAL_LOSS_SCALE["sum"]}
     assert ("loss_scale" in half[0]) == (precision == "mixed_float16")
 
 

@@ -24,13 +24,13 @@ class ModelConfig:
     )
     latent_channels: tuple[int, ...] | None = option(
         None,
-        "Channels of the latents of each level, coarsest first. Default: as many as the encoder "
-        "has at that resolution. The release has 10 without hierarchy.",
+        "vrnn: channels of the latents of each level, coarsest first. Default: as many as the "
+        "encoder has at that resolution. The release has 10 without hierarchy.",
     )
     latent_feedback: str = option(
         "none",
-        "own: prior and posterior also see their own level's earlier latents, as eqs. 7 and 8 of "
-        "the paper are written; none: as the release.",
+        "vrnn: none, as the release; own: prior and posterior also see their own level's earlier "
+        "latents, as eqs. 7 and 8 of the paper are written.",
         ("none", "own"),
     )
     groups: int = option(16, "Groups of a group normalisation; 16 in the paper.")
@@ -40,9 +40,9 @@ class ModelConfig:
         "densities, whose scale follows the error.",
         ("l1", "l2", "bce", "laplace", "gaussian"),
     )
-    forget_bias: float = option(0.0, "Initial offset of the ConvLSTMs' forget gates.")
+    forget_bias: float = option(0.0, "vrnn: initial offset of the ConvLSTMs' forget gates.")
     initial_variance: float = option(
-        math.log(2.0), "Variance of the latents before training; log 2 in the release."
+        math.log(2.0), "vrnn: variance of the latents before training; log 2 in the release."
     )
 
     svg_encoder: str = option("dcgan", "svg: the frame encoder and decoder.", ("dcgan", "vgg"))

@@ -93,7 +93,7 @@ class TrainConfig:
     beta: float = option(1.0, "Weight of the KL term, after its warm-up.")
     beta_warmup_steps: int = option(0, "Steps over which beta rises from 0.")
     free_nats: float = option(
-        0.0, "Nats per predicted frame of each latent level's KL that cost nothing."
+        0.0, "Nats per predicted frame of each latent level's KL that cost nothing, in each video."
     )
     accumulate: int = option(
         1,

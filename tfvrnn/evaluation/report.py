@@ -17,6 +17,7 @@ from tfvrnn.evaluation.charts import curves_chart
 from tfvrnn.evaluation.evaluate import Result
 from tfvrnn.evaluation.grid import caption, choose_times, draw_grid, magnification
 from tfvrnn.evaluation.protocol import check_alike
+from tfvrnn.program_config import grid_path
 
 FRAMES_IN_STRIP = 10
 FIRST_SAMPLE = 2  # in `Result.shown`
@@ -112,7 +113,7 @@ def write_report(
     path.write_text(page, encoding="utf-8", errors="replace")
     if grid is None:
         return [path]
-    picture = path.with_name(f"{path.stem}_grid.png")
+    picture = grid_path(path)
     picture.write_bytes(grid)
     return [path, picture]
 

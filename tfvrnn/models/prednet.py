@@ -241,7 +241,7 @@ class PredNet(VideoPredictor):
             hidden.append(ops.zeros((*shape, unit.filters), self.compute_dtype))
             error.append(ops.zeros((*shape, 2 * unit.target_filters), self.compute_dtype))
             side //= 2
-        image = ops.zeros((ops.shape(frame)[0], *self.image_shape))
+        image = ops.zeros((ops.shape(frame)[0], *self.image_shape), "float32")
         return PredNetState(tuple(hidden), tuple(hidden), tuple(error), image, image)
 
     def _weighted_error(self, errors):

@@ -115,7 +115,7 @@ def reconstruction_loss(kind: str, frames, predictions):
     """Summed over time, pixels and channels: float32 `[B]`.
 
     For finished predictions, as of copying the last frame. A calibrated kind has the scale that is
-    best for these predictions.
+    best for each video's predictions.
 
     Args:
         kind: one of those of `Likelihood`.
@@ -126,20 +126,20 @@ def reconstruction_loss(kind: str, frames, predictions):
         predictions = ops.clip(predictions, 0.5 / 255, 1 - 0.5 / 255)
     errors = ERRORS[kind](frames, predictions)
     if kind in FIRST_ERRORS:
-        errors = log_density_loss(kind, errors, ops.mean(errors, axis=(0, 1, 2, 3)))
+        errors = log_density_loss(kind, errors, ops.mean(errors, axis=(1, 2, 3), keepdims=True))
     return _summed(errors)
 
 
 def bits_per_dimension(nats: float, dimensions: int) -> float:
-    """Bits per pixel and channel of a negative log density, at 256 grey levels.
+    """Bits per pixel and channel of a negative log density, at 256 grey levels 1 / 255 apart.
 
-        nats / (dimensions * log 2) + 8
+        nats / (dimensions * log 2) + log2(255)
 
     Args:
         nats: of pixels in [0, 1], as the negative ELBO of a calibrated model.
         dimensions: pixels times channels that the nats are summed over.
     """
-    return nats / (dimensions * math.log(2.0)) + 8.0
+    return nats / (dimensions * math.log(2.0)) + math.log2(255.0)
 
 
 def _summed(x):

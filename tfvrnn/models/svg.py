@@ -219,7 +219,7 @@ class SVG(VideoPredictor):
             heads, prior = self.prior(state.vector, state.prior)
             drawn, state = _gaussian(*heads), state._replace(prior=prior)
         else:
-            drawn = _standard(ops.zeros((ops.shape(state.vector)[0], self.latents)))
+            drawn = _standard(ops.zeros((ops.shape(state.vector)[0], self.latents), "float32"))
         z = drawn.mean if mean else drawn.sample(noise[0][:, 0, 0])
         return state, [z[:, None, None, :]]
 

@@ -248,7 +248,7 @@ class VRNN(VideoPredictor):
         """Zeros, as the latents before the first predicted frame."""
         if self.latent_feedback == "none":
             return ()
-        return tuple(ops.zeros((batch, *shape[2:])) for shape in self.noise_shapes(1, 1))
+        return tuple(ops.zeros((batch, *shape[2:]), "float32") for shape in self.noise_shapes(1, 1))
 
     def draw(self, state, noise, mean=False):
         maps = dict(zip(self.map_resolutions, state.maps))

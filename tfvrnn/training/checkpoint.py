@@ -120,7 +120,11 @@ class Checkpoints:
 
     def _restore(self, prefix):
         optional = {n: part for n, part in self.optional.items() if run_folder.holds(prefix, n)}
+        if "averages" in optional:
+            optional["averages"] = run_folder.averages_in(
+                prefix, self.model, self.averages.averages
+            )
         checkpoint = tf.train.Checkpoint(**self.parts, **optional)
         checkpoint.read(prefix).assert_existing_objects_matched().expect_partial()
-        if self.averages and "averages" not in optional:
-            self.averages.restart()
+        if self.averages:
+            self.averages.restart(kept=optional.get("averages", ()))

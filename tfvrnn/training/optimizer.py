@@ -8,10 +8,10 @@ import tensorflow as tf
 
 from tfvrnn.config import TrainConfig
 
-# The loss is a sum over pixels and frames, and so are the gradients of the last biases: up to
+# A loss in nats is a sum over pixels and frames, and so are the gradients of the last biases: up to
 # 41,000 at 64x64 and 10 frames. Scaled further they overflow float16, whose largest number is
-# 65,504. From Keras' own 2^15 a dozen steps would be skipped.
-INITIAL_LOSS_SCALE = 1.0
+# 65,504. From Keras' own 2^15 a dozen steps would be skipped. A mean over pixels needs that scale.
+INITIAL_LOSS_SCALE = {"sum": 1.0, "mean": 2.0**15}
 
 
 class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
@@ -173,8 +173,16 @@ def make_schedule(config: TrainConfig, batch_size: int) -> WarmupSchedule:
     return WarmupSchedule(rate, warmup, cosine, drop, warmup_from)
 
 
-def make_optimizer(config: TrainConfig, batch_size: int = 16) -> keras.optimizers.Optimizer:
-    """The optimizer of a configuration; scales the loss under mixed_float16."""
+def make_optimizer(
+    config: TrainConfig, batch_size: int = 16, mean_over_pixels: bool = False
+) -> keras.optimizers.Optimizer:
+    """Make the optimizer of a configuration, which scales the loss under mixed_float16.
+
+    Args:
+        config: of the training.
+        batch_size: videos per step, over all replicas.
+        mean_over_pixels: whether the model's loss is a mean over pixels, see `VideoPredictor`.
+    """
     coupled = config.weight_decay_mode == "coupled"
     decay = None if coupled or not config.weight_decay else config.weight_decay
     options = dict(
@@ -189,7 +197,8 @@ def make_optimizer(config: TrainConfig, batch_size: int = 16) -> keras.optimizer
     else:
         optimizer = Adam(make_schedule(config, batch_size), **options)
     if config.precision == "mixed_float16":
-        return keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=INITIAL_LOSS_SCALE)
+        scale = INITIAL_LOSS_SCALE["mean" if mean_over_pixels else "sum"]
+        return keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=scale)
     return optimizer
 
 
@@ -221,10 +230,11 @@ class MovingAverages:
         for average, weight in zip(self.averages, self.weights):
             self.strategy.extended.update(average, take_in, args=(weight,), group=False)
 
-    def restart(self) -> None:
-        """Set the averages to the weights as they are."""
+    def restart(self, kept=()) -> None:
+        """Set the averages, but for those in `kept`, to the weights as they are."""
         for average, weight in zip(self.averages, self.weights):
-            average.assign(weight)
+            if not any(average is one for one in kept):
+                average.assign(weight)
 
     @contextlib.contextmanager
     def swapped_in(self):

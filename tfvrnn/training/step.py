@@ -24,19 +24,22 @@ def loss_terms(terms: dict, beta, free_nats: float = 0.0) -> dict:
     Args:
         terms: as `VideoPredictor.training_terms` returns them.
         beta: weight of the KL.
-        free_nats: nats per video that the mean KL of each level has free: the loss takes
-            max(KL, free_nats). Source: Kingma et al., "Improved Variational Inference with Inverse
-            Autoregressive Flow", 2016, section C.8.
+        free_nats: nats that the KL of each level has free in each video: the loss takes
+            max(KL, free_nats). After Kingma et al., "Improved Variational Inference with Inverse
+            Autoregressive Flow", 2016, section C.8, which takes the maximum of means over a batch:
+            those depend on how a batch is divided.
 
     Returns:
         dict of float32 scalars in nats a video: loss, negative_elbo, reconstruction, kl and
         kl_<resolution>.
     """
-    terms = {name: tf.reduce_mean(term) for name, term in terms.items()}
-    reconstruction = terms.pop("reconstruction")
-    levels = list(terms.values()) or [tf.constant(0.0)]
-    kl = tf.add_n(levels)
-    counted = tf.add_n([tf.maximum(level, free_nats) for level in levels]) if free_nats else kl
+    reconstruction = tf.reduce_mean(terms["reconstruction"])
+    levels = {name: term for name, term in terms.items() if name != "reconstruction"}
+    counted = sum(tf.reduce_mean(tf.maximum(term, free_nats)) for term in levels.values())
+    terms = {name: tf.reduce_mean(term) for name, term in levels.items()}
+    kl = tf.add_n(list(terms.values())) if terms else tf.constant(0.0)
+    if not free_nats:  # rounding may leave a KL just below 0
+        counted = kl
     return {
         "loss": reconstruction + beta * counted,
         "negative_elbo": reconstruction + kl,
@@ -79,7 +82,7 @@ def make_train_step(
             lambda x: strategy.experimental_local_results(x)[0], found
         )
         for error in errors:
-            follow(model.likelihood, error)
+            follow(model.likelihood, error, strategy)
         if averages:
             averages.update()
         return metrics
@@ -120,11 +123,10 @@ def _make_replica_step(model, optimizer, config: Config) -> Callable:
     return replica_step
 
 
-def follow(likelihood, error) -> None:
+def follow(likelihood, error, strategy) -> None:
     """Let the scale of a likelihood follow a batch's mean error; outside of replicas."""
-    extended = tf.distribute.get_strategy().extended
-    scale = likelihood.error.value
-    extended.update(scale, lambda s, new: s.assign(new), args=(likelihood.followed(error),))
+    scale, followed = likelihood.error.value, likelihood.followed(error)
+    strategy.extended.update(scale, lambda s, new: s.assign(new), args=(followed,))
 
 
 def _make_gradients(model, optimizer, config: Config) -> Callable:
