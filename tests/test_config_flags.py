@@ -1,14 +1,19 @@
 import dataclasses
 import os
+import typing
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfvrnn import config_flags
+from tfvrnn import config_flags, program_config
 from tfvrnn.config import Config, DataConfig, EvalConfig, ModelConfig, TrainConfig
 from tfvrnn.config_flags import FlagError
 
+PROGRAMS = [
+    Config,
+    *[kind for name, kind in vars(program_config).items() if name.endswith("Config")],
+]
 UNLIKE_DEFAULT = Config(
     model=ModelConfig(image_size=32, channels=1, width=16, latent_resolutions=(1, 8)),
     data=DataConfig(horizon=5, digit_source="tfds"),
@@ -164,3 +169,13 @@ def test_any_dataclass_has_flags():
 
     assert config_flags.parse_changes(["--size=4"], Own) == {"size": 4}
     assert config_flags.to_flagfile(Own(5)) == "# Size.\n--size=5\n"
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_every_option_that_is_a_number_takes_one(program):
+    for name, spec, hint in config_flags.options(program):
+        kinds = typing.get_args(hint) or (hint,)
+        text = "0.5" if float in kinds else "1" if int in kinds else None
+        if text and tuple not in {typing.get_origin(kind) for kind in kinds}:
+            found = config_flags.parse_changes([f"--{name}={text}"], program)
+            assert found == {name: float(text)}, spec

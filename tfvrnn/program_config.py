@@ -317,9 +317,7 @@ class PredictConfig:
     horizon: int | None = option(None, "Frames to predict; none: as in training or export.")
     samples: int = option(4, "Futures to draw, side by side.")
     seed: int = option(0, "Seed of the first future; the next ones count up.")
-    temperature: float | None = option(
-        None, f"{TEMPERATURE} Default: 1, or the export's, which cannot be changed."
-    )
+    temperature: float = option(1.0, f"{TEMPERATURE} Exports and servers have their own.")
     start: int | None = option(
         None, "First frame of the context, from 0; none: the context is the end of the video."
     )
@@ -340,7 +338,7 @@ class PredictConfig:
             ", ".join(sources) or "none",
         )
         require(
-            bool(self.run_dir) or self.temperature is None,
+            bool(self.run_dir) or self.temperature == 1.0,
             "`temperature` is for runs and pretrained models; an export has its own.",
             self.temperature,
         )

@@ -211,7 +211,8 @@ def _curves(results):
     ]
     return (
         "<h2>By time step</h2><p class='small'>Lines: best, mean (dashed) and worst (dotted) of "
-        f"the futures.</p><div class='charts'>{''.join(charts)}</div>"
+        "the futures. Best and worst are chosen by their mean over time, so their lines may cross."
+        f"</p><div class='charts'>{''.join(charts)}</div>"
     )
 
 

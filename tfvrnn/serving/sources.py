@@ -48,8 +48,7 @@ def open_source(config: PredictConfig) -> Source:
         UserError: nothing there, or it cannot predict that many frames.
     """
     if config.run_dir:
-        temperature = 1.0 if config.temperature is None else config.temperature
-        return _of_run(config.run_dir, config.horizon, temperature)
+        return _of_run(config.run_dir, config.horizon, config.temperature)
     source = _of_export(config.export) if config.export else _of_server(config)
     if config.horizon not in (None, source.horizon):
         raise UserError(
