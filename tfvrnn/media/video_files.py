@@ -49,7 +49,8 @@ def decoded(path: Path) -> Iterator[tuple[float | None, float | None, np.ndarray
     cut_off, count, matrix = ends_prematurely(path), 0, None
     try:
         with opened(path) as (container, stream):
-            for frame in container.decode(stream):
+            frames = (frame for packet in _packets(container, stream) for frame in packet.decode())
+            for frame in frames:
                 if not count:  # PyAV keeps a frame for long once its side data were read
                     matrix = frame.side_data.get("DISPLAYMATRIX")
                 lasts = float(frame.duration * frame.time_base) if frame.duration else None
@@ -63,6 +64,18 @@ def decoded(path: Path) -> Iterator[tuple[float | None, float | None, np.ndarray
             raise
     if cut_off:
         raise VideoError(f"{path} ended prematurely: {count} frames are there")
+
+
+def _packets(
+    container: av.container.InputContainer, stream: av.VideoStream
+) -> Iterator[av.Packet]:
+    """Yield what holds a frame, and the last packet, which has no time and empties the decoder.
+
+    Ogg holds a packet of no bytes where a frame is repeated. FFmpeg shows no frame there.
+    """
+    for packet in container.demux(stream):
+        if packet.size or packet.pts is packet.dts is None:
+            yield packet
 
 
 def _colours(frame: av.VideoFrame, stream: av.VideoStream) -> np.ndarray:
@@ -103,7 +116,7 @@ def packet_times(path: Path) -> list[float]:
     """When the frames are shown, in seconds, found without decoding them."""
     try:
         with opened(path) as (container, stream):
-            packets = [p for p in container.demux(stream) if p.pts is not None]
+            packets = [p for p in _packets(container, stream) if p.pts is not None]
             return [float(p.pts * p.time_base) for p in packets]
     except av.FFmpegError as error:
         raise VideoError(f"{path} cannot be read: {error.strerror}") from None
