@@ -25,7 +25,7 @@ SYSTEM += ("thumbs.db", "desktop.ini", "lost+found")
 # What lies beside videos and is none: passed over without a word.
 COMPANIONS = (".txt", ".md", ".json", ".jsonl", ".csv", ".tsv", ".xml", ".yaml", ".yml", ".log")
 COMPANIONS += (".srt", ".vtt", ".ass", ".sub", ".idx", ".nfo", ".html", ".pdf", ".py", ".sh")
-COMPANIONS += (".wav", ".mp3", ".m4a", ".aac", ".flac", ".ogg", ".thm", ".lrv", ".ini")
+COMPANIONS += (".wav", ".mp3", ".m4a", ".aac", ".flac", ".thm", ".lrv", ".ini")
 
 
 def make_source(data: DataConfig, model: ModelConfig, split: str, start: int) -> Source:

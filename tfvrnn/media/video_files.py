@@ -14,10 +14,11 @@ from tfvrnn.media.images import on_black
 from tfvrnn.media.wholeness import ends_prematurely
 
 VIDEOS = (
-    *(".3g2", ".3gp", ".apng", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".h264"),
-    *(".hevc", ".ivf", ".m1v", ".m2t", ".m2ts", ".m2v", ".m4v", ".mjpeg", ".mjpg", ".mkv"),
-    *(".mod", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mpv", ".mts", ".mxf", ".nut", ".ogm"),
-    *(".ogv", ".qt", ".rm", ".rmvb", ".tod", ".ts", ".vob", ".webm", ".wmv", ".wtv", ".y4m"),
+    *(".264", ".265", ".3g2", ".3gp", ".apng", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv"),
+    *(".gif", ".h261", ".h264", ".h265", ".hevc", ".ivf", ".m1v", ".m2t", ".m2ts", ".m2v", ".m4v"),
+    *(".mj2", ".mjpeg", ".mjpg", ".mk3d", ".mkv", ".mod", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg"),
+    *(".mpv", ".mts", ".mxf", ".nut", ".obu", ".ogg", ".ogm", ".ogv", ".qt", ".rm", ".rmvb"),
+    *(".tod", ".ts", ".vob", ".webm", ".wmv", ".wtv", ".y4m"),
 )
 STRETCHED = (Fraction(1, 8), Fraction(8))  # widths of a pixel beyond these are a fault of the file
 DEFAULT = 5_000_000  # that many pixels a stream marked as default is preferred by
