@@ -54,8 +54,7 @@ def decoded(path: Path) -> Iterator[tuple[float | None, float | None, np.ndarray
             for frame in frames:
                 if not count:  # PyAV keeps a frame for long once its side data were read
                     matrix = frame.side_data.get("DISPLAYMATRIX")
-                lasts = float(frame.duration * frame.time_base) if frame.duration else None
-                yield frame.time, lasts, _upright(_colours(frame, stream), matrix)
+                yield frame.time, _duration(frame, container), _upright(_colours(frame, stream), matrix)
                 count += 1
     except av.FFmpegError as error:
         if not cut_off:
@@ -77,6 +76,12 @@ def _packets(
     for packet in container.demux(stream):
         if packet.size or packet.pts is packet.dts is None:
             yield packet
+
+
+def _duration(frame: av.VideoFrame, container: av.container.InputContainer) -> float | None:
+    if container.format.name == "avi" or not frame.duration:  # AVI has none: FFmpeg makes them up
+        return None
+    return float(frame.duration * frame.time_base)
 
 
 def _colours(frame: av.VideoFrame, stream: av.VideoStream) -> np.ndarray:
