@@ -54,7 +54,8 @@ def decoded(path: Path) -> Iterator[tuple[float | None, float | None, np.ndarray
             for frame in frames:
                 if not count:  # PyAV keeps a frame for long once its side data were read
                     matrix = frame.side_data.get("DISPLAYMATRIX")
-                yield frame.time, _duration(frame, container), _upright(_colours(frame, stream), matrix)
+                picture = _upright(_colours(frame, stream), matrix)
+                yield frame.time, _duration(frame, container), picture
                 count += 1
     except av.FFmpegError as error:
         if not cut_off:
@@ -66,9 +67,7 @@ def decoded(path: Path) -> Iterator[tuple[float | None, float | None, np.ndarray
         raise VideoError(f"{path} ended prematurely: {count} frames are there")
 
 
-def _packets(
-    container: av.container.InputContainer, stream: av.VideoStream
-) -> Iterator[av.Packet]:
+def _packets(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.Packet]:
     """Yield what holds a frame, and the last packet, which has no time and empties the decoder.
 
     Ogg holds a packet of no bytes where a frame is repeated. FFmpeg shows no frame there.
