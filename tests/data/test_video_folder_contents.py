@@ -84,6 +84,14 @@ CONTAINERS = {
     ".asf": ("wmv2", "asf"),
     ".flv": ("flv1", "flv"),
     ".ogv": ("libtheora", "ogg"),
+    ".ogg": ("libtheora", "ogg"),
+    ".264": ("libx264", "h264"),
+    ".265": ("libx265", "hevc"),
+    ".h265": ("libx265", "hevc"),
+    ".h261": ("h261", "h261"),
+    ".mk3d": ("libx264", "matroska"),
+    ".mj2": ("jpeg2000", "mov"),
+    ".obu": ("libaom-av1", "obu"),
     ".MPG": ("mpeg1video", "mpeg"),
     ".vob": ("mpeg2video", "vob"),
     ".mxf": ("mpeg2video", "mxf"),
@@ -99,7 +107,7 @@ CONTAINERS = {
 
 
 def test_many_containers_are_taken(ffmpeg, tmp_path):
-    scene = "testsrc=size=64x48:rate=25:duration=0.4"
+    scene = "testsrc=size=176x144:rate=25:duration=0.4"
     for ending, (codec, container) in CONTAINERS.items():
         options = ["-f", "lavfi", "-i", scene, "-c:v", codec, "-f", container]
         ffmpeg(
@@ -109,6 +117,11 @@ def test_many_containers_are_taken(ffmpeg, tmp_path):
     assert {path.suffix for path in found} == set(CONTAINERS)
     for path in found:
         assert len(media.read_video(path)) == 10, path
+
+
+def test_sound_in_ogg_is_listed_with_the_reason(ffmpeg, root):
+    ffmpeg("-f", "lavfi", "-i", "sine=duration=0.2", "-c:a", "libvorbis", root / "sound.ogg")
+    assert prepare(root) == (2, {"sound.ogg": "has no pictures"})
 
 
 def test_webp_is_an_image_or_a_video(root):

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfvrnn import media
+from tfvrnn.media.reading import frame_times
 
 SCENE = "testsrc2=size=48x32:rate=30:duration=1,gblur=2,hue=s=0.4"  # for scalers differ at edges
 ORIENTATIONS = list(itertools.product((0, 90, 180, 270), (False, True)))
@@ -114,8 +115,19 @@ def test_combinations(
     assert_same_pictures(media.read_video(path), expected)
 
 
+@pytest.mark.parametrize("container", ["mp4", "avi"])  # AVI gives no durations
 @pytest.mark.parametrize("rate", [10, 15, 20, 30])
-def test_a_changing_rate_is_resampled_as_ffmpeg_does(ffmpeg, encode, rate):
-    path = encode("mp4", "1/1", False)
+def test_a_changing_rate_is_resampled_as_ffmpeg_does(ffmpeg, encode, container, rate):
+    path = encode(container, "1/1", False)
     found = np.stack(list(media.frames_at(path, rate)))
     assert_same_pictures(found, shown(ffmpeg, path, filters=f",fps={rate}:round=up"))
+
+
+def test_repeated_frames_of_ogg_are_skipped_as_ffmpeg_does(ffmpeg, tmp_path):
+    path = tmp_path / "a.ogv"
+    scene = "testsrc=size=64x48:rate=5:duration=2,gblur=2"
+    ffmpeg("-f", "lavfi", "-i", scene, "-vf", "fps=20", "-c:v", "libtheora", "-q:v", 9, path)
+    expected = shown(ffmpeg, path)
+    assert 10 <= len(expected) < 40  # as the test means it
+    assert_same_pictures(media.read_video(path), expected)
+    assert len(frame_times(path)) == len(expected)

@@ -25,7 +25,7 @@ SYSTEM += ("thumbs.db", "desktop.ini", "lost+found")
 # What lies beside videos and is none: passed over without a word.
 COMPANIONS = (".txt", ".md", ".json", ".jsonl", ".csv", ".tsv", ".xml", ".yaml", ".yml", ".log")
 COMPANIONS += (".srt", ".vtt", ".ass", ".sub", ".idx", ".nfo", ".html", ".pdf", ".py", ".sh")
-COMPANIONS += (".wav", ".mp3", ".m4a", ".aac", ".flac", ".ogg", ".thm", ".lrv", ".ini")
+COMPANIONS += (".wav", ".mp3", ".m4a", ".aac", ".flac", ".thm", ".lrv", ".ini")
 
 
 def make_source(data: DataConfig, model: ModelConfig, split: str, start: int) -> Source:
@@ -81,7 +81,7 @@ def prepare(
     shards, left_out = (_by_time if windows else _by_video)(root, test_fraction, options)
     videos = {name for shard in shards for name, *_ in shard.work}
     unusable = [[name, ""] for name in left_out]
-    shards[0] = shards[0]._replace(work=unusable + shards[0].work)  # told of with the first
+    shards[0] = shards[0]._replace(work=unusable + shards[0].work)  # reported with the first
     reader = Reader(lambda name: _frames(root / name, options), options)
 
     def make(work: list[list]) -> Iterator[dict | Skipped]:
@@ -145,7 +145,7 @@ def find_videos(root: Path) -> list[Path]:
 
 
 def sort_out(root: Path) -> tuple[list[Path], dict[str, str]]:
-    """The videos below a folder, and why other files are none.
+    """The videos below a folder, and why each other file was left out.
 
     Hidden files, those of operating systems and companions (texts, subtitles, sound) are neither.
     """
@@ -189,7 +189,7 @@ def _kinds(paths) -> tuple[list[Path], list[Path], list[Path]]:
 def _is_animated(path: Path) -> bool:
     try:
         return media.is_animated(path)
-    except OSError:  # told of as an image that cannot be read
+    except OSError:  # reported as an image that cannot be read
         return False
 
 
@@ -321,7 +321,7 @@ def _why(left_out: dict[str, str]) -> str:
 
 
 def _fault(path: Path, options) -> str | None:
-    """Why not one clip can be made of a video, or none should, for it is cut off."""
+    """Return why a video gives no clip, or None."""
     taken, wanted = 0, options["clip_frames"]
     try:
         cut_off = path.is_file() and media.ends_prematurely(path)

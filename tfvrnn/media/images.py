@@ -23,11 +23,11 @@ def images_in(folder: Path) -> list[Path]:
     """The images of a folder by name: numbers by value, letters without regard to case.
 
     2.png before 10.png, 0.5.png before 0.75.png, -1.png before 0.png, and frame-1.png before
-    frame-2.png. Hidden ones (.x) are none.
+    frame-2.png. Hidden images (.x) are skipped.
     """
     found = [path for path in folder.iterdir() if path.suffix.lower() in IMAGES]
     found = [path for path in found if not path.name.startswith(".")]
-    # No pipes; links that lead nowhere stay, to be told of.
+    # No pipes; links that lead nowhere stay, to be reported.
     found = [path for path in found if path.is_file() or not path.exists()]
     return sorted(found, key=_place)
 

@@ -47,7 +47,7 @@ def frames_at(path: str | Path, rate: float) -> Iterator[np.ndarray]:
 
 
 def _shown_at(path: Path, rate: float, early: float, usual: float) -> Iterator[np.ndarray]:
-    due, first, shown, end = 0, None, None, None
+    due, first, shown, now, end = 0, None, None, 0, None
     for seconds, lasts, frame in shown_frames_of(path):
         if seconds is None:
             raise VideoError(f"{path} has frames without a time")
@@ -55,7 +55,10 @@ def _shown_at(path: Path, rate: float, early: float, usual: float) -> Iterator[n
         while shown is not None and due / rate + early < seconds - first:
             yield shown
             due += 1
-        shown, end = frame, seconds - first + (lasts or usual)
+        if seconds - first > now:  # a frame without a duration lasts as long as the one before
+            usual = seconds - first - now
+        shown, now = frame, seconds - first
+        end = now + (lasts or usual)
     while due / rate + early < end:
         yield shown
         due += 1

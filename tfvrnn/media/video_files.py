@@ -14,10 +14,11 @@ from tfvrnn.media.images import on_black
 from tfvrnn.media.wholeness import ends_prematurely
 
 VIDEOS = (
-    *(".3g2", ".3gp", ".apng", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".h264"),
-    *(".hevc", ".ivf", ".m1v", ".m2t", ".m2ts", ".m2v", ".m4v", ".mjpeg", ".mjpg", ".mkv"),
-    *(".mod", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mpv", ".mts", ".mxf", ".nut", ".ogm"),
-    *(".ogv", ".qt", ".rm", ".rmvb", ".tod", ".ts", ".vob", ".webm", ".wmv", ".wtv", ".y4m"),
+    *(".264", ".265", ".3g2", ".3gp", ".apng", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv"),
+    *(".gif", ".h261", ".h264", ".h265", ".hevc", ".ivf", ".m1v", ".m2t", ".m2ts", ".m2v", ".m4v"),
+    *(".mj2", ".mjpeg", ".mjpg", ".mk3d", ".mkv", ".mod", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg"),
+    *(".mpv", ".mts", ".mxf", ".nut", ".obu", ".ogg", ".ogm", ".ogv", ".qt", ".rm", ".rmvb"),
+    *(".tod", ".ts", ".vob", ".webm", ".wmv", ".wtv", ".y4m"),
 )
 STRETCHED = (Fraction(1, 8), Fraction(8))  # widths of a pixel beyond these are a fault of the file
 DEFAULT = 5_000_000  # that many pixels a stream marked as default is preferred by
@@ -49,11 +50,12 @@ def decoded(path: Path) -> Iterator[tuple[float | None, float | None, np.ndarray
     cut_off, count, matrix = ends_prematurely(path), 0, None
     try:
         with opened(path) as (container, stream):
-            for frame in container.decode(stream):
+            frames = (frame for packet in _packets(container, stream) for frame in packet.decode())
+            for frame in frames:
                 if not count:  # PyAV keeps a frame for long once its side data were read
                     matrix = frame.side_data.get("DISPLAYMATRIX")
-                lasts = float(frame.duration * frame.time_base) if frame.duration else None
-                yield frame.time, lasts, _upright(_colours(frame, stream), matrix)
+                picture = _upright(_colours(frame, stream), matrix)
+                yield frame.time, _duration(frame, container), picture
                 count += 1
     except av.FFmpegError as error:
         if not cut_off:
@@ -63,6 +65,22 @@ def decoded(path: Path) -> Iterator[tuple[float | None, float | None, np.ndarray
             raise
     if cut_off:
         raise VideoError(f"{path} ended prematurely: {count} frames are there")
+
+
+def _packets(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.Packet]:
+    """Yield what holds a frame, and the last packet, which has no time and empties the decoder.
+
+    Ogg holds a packet of no bytes where a frame is repeated. FFmpeg shows no frame there.
+    """
+    for packet in container.demux(stream):
+        if packet.size or packet.pts is packet.dts is None:
+            yield packet
+
+
+def _duration(frame: av.VideoFrame, container: av.container.InputContainer) -> float | None:
+    if container.format.name == "avi" or not frame.duration:  # AVI has none: FFmpeg makes them up
+        return None
+    return float(frame.duration * frame.time_base)
 
 
 def _colours(frame: av.VideoFrame, stream: av.VideoStream) -> np.ndarray:
@@ -103,7 +121,7 @@ def packet_times(path: Path) -> list[float]:
     """When the frames are shown, in seconds, found without decoding them."""
     try:
         with opened(path) as (container, stream):
-            packets = [p for p in container.demux(stream) if p.pts is not None]
+            packets = [p for p in _packets(container, stream) if p.pts is not None]
             return [float(p.pts * p.time_base) for p in packets]
     except av.FFmpegError as error:
         raise VideoError(f"{path} cannot be read: {error.strerror}") from None

@@ -1,4 +1,4 @@
-"""Whether a file holds all that it announces: one that was copied only half does not."""
+"""Check whether a file holds all that it announces: one that was copied only half does not."""
 
 import os
 from pathlib import Path
@@ -8,9 +8,9 @@ _BOXES = (b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide"
 
 
 def ends_prematurely(path: str | Path) -> bool:
-    """Whether an MP4, MOV, Matroska, WebM, AVI or GIF lacks a part of its frames.
+    """Check whether an MP4, MOV, Matroska, WebM, AVI or GIF lacks a part of its frames.
 
-    By the sizes that are in the file. One that gives none (a live recording), or is of another
+    The sizes in the file tell. One that gives none (a live recording), or is of another
     kind, is taken for whole.
     """
     with Path(path).open("rb") as file:
@@ -29,7 +29,7 @@ def ends_prematurely(path: str | Path) -> bool:
 
 
 def _boxes_end(file, size: int) -> bool:
-    """MP4, MOV: boxes of frames (mdat) or of what is said about them (moov, moof)."""
+    """Check the boxes of MP4 and MOV: frames (mdat) and their description (moov, moof)."""
     place = 0
     while place + 8 <= size:
         file.seek(place)
@@ -46,7 +46,7 @@ def _boxes_end(file, size: int) -> bool:
 
 
 def _elements_end(file, size: int) -> bool:
-    """Matroska, WebM: elements, of which the outer ones may be of unknown size."""
+    """Check the elements of Matroska and WebM. The outer ones may be of unknown size."""
     place = 0
     while place < size:
         file.seek(place)
@@ -69,7 +69,7 @@ def _elements_end(file, size: int) -> bool:
 
 
 def _chunks_end(file, size: int) -> bool:
-    """AVI: lists of frames (movi)."""
+    """Check the lists of frames (movi) of AVI."""
     place = 0
     while place + 12 <= size:
         file.seek(place)
@@ -85,7 +85,7 @@ def _chunks_end(file, size: int) -> bool:
 
 
 def _blocks_end(file) -> bool:
-    """GIF: pictures and extensions, each a row of blocks up to an empty one."""
+    """Check the pictures and extensions of GIF: each is a row of blocks up to an empty one."""
     _skip_colours(file, file.read(13)[10:11])
     kind = file.read(1)
     while kind in (b"!", b","):
@@ -103,5 +103,6 @@ def _blocks_end(file) -> bool:
 
 
 def _skip_colours(file, flags: bytes) -> None:
+    """Skip a table of colours, where the flags announce one."""
     if flags and flags[0] & 0x80:
         file.read(3 << (flags[0] & 7) + 1)
