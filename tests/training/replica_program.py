@@ -1,6 +1,6 @@
 """Train a tiny run for a few steps on so many replicas or workers, and write what came of it.
 
-python replica_program.py OUT.npz one_device|mirrored|multi_worker sgd,adam,muon,fp16
+python replica_program.py OUT.npz one_device|mirrored|multi_worker sgd,adam,muon,fp16,calibrated
 
 Two virtual CPUs stand in for two devices; workers find each other by TF_CONFIG.
 """
@@ -58,6 +58,8 @@ def run(strategy, kind):
     optimizer = None
     if kind == "sgd":
         optimizer = SGD(1e-2, global_clipnorm=5.0, weight_decay=1e-3)
+    if kind == "calibrated":
+        config = config_flags.replace(config, {"model.reconstruction": "gaussian"})
     if kind == "muon":
         config = config_flags.replace(config, {"train.optimizer": "muon"})
     if kind == "fp16":
@@ -65,7 +67,7 @@ def run(strategy, kind):
     model = build_model(config.model, config.train.precision)
     optimizer = optimizer or optimizers.make_optimizer(config.train)
     optimizer.build(model.trainable_variables)
-    begun = flatten(model.trainable_variables)
+    begun = flatten(model.weights)
     averages = optimizers.MovingAverages(model, config.train.average_decay)
     step = make_train_step(model, optimizer, config, averages)
     dataset = distributed_dataset(strategy, config, start=0)
@@ -79,7 +81,7 @@ def run(strategy, kind):
         if kind == "sgd" and number == 0:
             reduced = flatten(optimizer.newest)
     found = {"losses": losses, "norms": norms, "gradients": reduced, "begun": begun}
-    weights = flatten(model.trainable_variables)
+    weights = flatten(model.weights)
     return found | {"weights": weights, "averages": flatten(averages.averages)}
 
 

@@ -76,7 +76,12 @@ def test_two_take_the_steps_of_one(trained, name):
 @pytest.mark.parametrize("name", ["mirrored", "multi_worker"])
 @pytest.mark.parametrize(
     ("kind", "losses", "weights"),
-    [("adam", 1e-4, 1e-3), ("muon", 1e-4, 1e-3), ("fp16", 2e-4, 5e-2)],
+    [
+        ("adam", 1e-4, 1e-3),
+        ("muon", 1e-4, 1e-3),
+        ("fp16", 2e-4, 5e-2),
+        ("calibrated", 1e-4, 1e-3),
+    ],
 )
 def test_two_train_as_one(trained, name, kind, losses, weights):
     """Adam turns rounding into a step of the learning rate where a gradient is truly zero."""
