@@ -23,9 +23,10 @@ def require_prepared(data: DataConfig, model: ModelConfig) -> Path | None:
     folder = prepared_folder(data.dataset, data.data_dir, model.image_size, model.channels)
     folder /= "2.0.0" if data.dataset == "bair" else "1.0.0"
     if not folder.is_dir():
-        options = {"dataset": data.dataset, "data_dir": data.data_dir}
+        options = {"dataset": data.dataset}
         if data.dataset == SIM_PUSH_SCENES["fixed"]:
-            options |= {"dataset": "sim_push", "scene": "fixed"}
+            options = {"dataset": "sim_push", "scene": "fixed"}
+        options |= {"data_dir": data.data_dir}
         options |= {} if data.dataset == "bair" else {"size": model.image_size}
         options |= {} if model.channels == 3 else {"channels": model.channels}
         options |= {"source": "SOURCE"} if data.dataset in ("cityscapes", "video_folder") else {}

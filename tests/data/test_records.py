@@ -156,10 +156,10 @@ def test_augmentation_is_a_function_of_seed_and_number(data):
         ({"stride": 3}, "at stride 3 needs 10"),
         ({"data_dir": "none"}, "no dataset in .*prepare_data.py --dataset=video_folder"),
         ({"dataset": "bair"}, "no dataset in .*--dataset=bair"),
-        ({"dataset": "sim_push"}, "no dataset in .*--dataset=sim_push --data_dir"),
+        ({"dataset": "sim_push"}, "no dataset in .*--dataset=sim_push '--data_dir"),
         (
             {"dataset": "sim_push_fixed"},
-            "no dataset in .*sim_push_fixed_8_grey/.*--dataset=sim_push --scene=fixed --data_dir",
+            "no dataset in .*sim_push_fixed_8_grey/.*--dataset=sim_push --scene=fixed '--data_dir",
         ),
         ({"dataset": "pusht"}, "no dataset in .*pusht_8_grey/.*--dataset=pusht"),
         ({"dataset": "cityscapes"}, "no dataset in .*--dataset=cityscapes"),

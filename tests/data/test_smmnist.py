@@ -128,7 +128,7 @@ def test_other_sizes_scale_digits_and_speeds(side, fastest):
     assert paths.max() <= side // 2 - 1
     speeds = np.abs(np.diff(paths[:, :2], axis=1))
     assert speeds.max() == fastest
-    model = ModelConfig(image_size=side, channels=1, width=16)
+    model = ModelConfig(image_size=side, channels=1, width=32)
     assert first_batch(model=model).shape[2:] == (side, side, 1)
 
 

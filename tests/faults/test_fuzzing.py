@@ -125,7 +125,7 @@ def test_configurations_of_run_folders(run, mutations):
             "family": st.sampled_from(["vrnn", "prednet", "copy_last"]),
             "image_size": st.sampled_from([8, 16]),
             "channels": st.sampled_from([1, 3]),
-            "width": st.sampled_from([4, 8]),
+            "width": st.sampled_from([8, 16]),
             "latent_resolutions": st.sampled_from([(1,), (1, 4)]),
         }
     )
