@@ -1,6 +1,7 @@
 """The programs, one after another, in folders of the oddest names that a file system takes."""
 
 import os
+import random
 import shlex
 import shutil
 import subprocess
@@ -21,6 +22,7 @@ NAMES = [
     "lr[3e-3]", "a*b?", "{x},{SPLIT}", "#1 100%25 %s", "k=v;&|", "it's", '"quoted"', " ends ",
     "-x", "~x", "$HOME `x`", "back\\slash\\", "ünï", "line\nbreak", "x" * 255, "gs:x",
 ]  # fmt: skip
+LETTERS = "[]*?{}#%:='\"-~$`\\&|;,!@() \n\tabcüñ漢"
 TINY = """
 --model.family=prednet
 --model.prednet_stacks=2,2,2
@@ -40,6 +42,12 @@ EVALUATION = [
 ]  # fmt: skip
 
 
+def generated(seed: int, count: int) -> list[str]:
+    """Names of up to 60 letters, most of which mean something to a shell or to TensorFlow."""
+    rng = random.Random(seed)
+    return ["".join(rng.choices(LETTERS, k=rng.randint(2, 60))) for _ in range(count)]
+
+
 @pytest.fixture
 def odd(tmp_path):
     """The innermost of the folders, with a flagfile and a clip in it."""
@@ -47,12 +55,14 @@ def odd(tmp_path):
     folder.mkdir(parents=True)
     (folder / "inner.flags").write_text(TINY)
     (folder / "tiny [1].flags").write_text("--flagfile=inner.flags\n--train.steps=3\n")
-    shutil.copy(ROOT / "docs" / "images" / "clip.gif", tmp_path)
     return folder
 
 
-def test_every_program_works_below_any_name(start, odd, tmp_path, eagerly):
-    run, flags = odd / "run [1]", f"--flagfile={odd / 'tiny [1].flags'}"
+def test_every_program_works_with_any_name(start, odd, tmp_path, eagerly):
+    own, exported, clip, written, page = generated(seed=1, count=5)
+    run, export, report = odd / own, odd / exported, f"{page}.html"
+    flags = f"--flagfile={odd / 'tiny [1].flags'}"
+    shutil.copy(ROOT / "docs" / "images" / "clip.gif", tmp_path / f"{clip}.gif")
     code, out, _ = start("train.py", flags, f"--train.run_dir={run}")
     assert code == 0
     assert [p.name for p in checkpoint_paths(run / "checkpoints")] == ["ckpt-3", "ckpt-2"]
@@ -75,19 +85,19 @@ def test_every_program_works_below_any_name(start, odd, tmp_path, eagerly):
 
     for name, *options in [
         ("sample.py", "--contexts=1", "--samples=1"),
-        ("evaluate.py", *EVALUATION, "--report=all.html"),
-        ("export.py", "--max_batch=1", f"--out={odd / 'export [1]'}"),
+        ("evaluate.py", *EVALUATION, f"--report={report}"),
+        ("export.py", "--max_batch=1", f"--out={export}"),
     ]:
         [given] = [words[2:] for words in commands if Path(words[1]).name == name]
         code, out, _ = start(name, *given, *options)
         assert code == 0
-    assert (run / "samples" / "samples.gif").is_file() and Path("all.html").is_file()
-    assert f"--export={odd / 'export [1]'}" in shell_words(out)[0]
-    Servable(odd / "export [1]" / "1").warm_up()
-    for source in (f"--run_dir={run}", f"--export={odd / 'export [1]'}"):
-        options = ["--video=clip.gif", "--samples=1", "--out=out.gif"]
+    assert (run / "samples" / "samples.gif").is_file() and Path(report).is_file()
+    assert f"--export={export}" in shell_words(out)[0]
+    Servable(export / "1").warm_up()
+    for source in (f"--run_dir={run}", f"--export={export}"):
+        options = [f"--video={clip}.gif", "--samples=1", f"--out={written}.gif"]
         assert start("predict.py", source, *options)[0] == 0
-        assert len(media.read_video("out.gif")) == 2 + 2
+        assert len(media.read_video(f"{written}.gif")) == 2 + 2
 
 
 def shell_words(text: str) -> list[list[str]]:

@@ -1,6 +1,7 @@
 """Charts as SVG text."""
 
 import io
+import warnings
 from collections.abc import Sequence
 
 from matplotlib.figure import Figure
@@ -35,7 +36,10 @@ def curves_chart(title: str, figures: Sequence[tuple[str, dict | None]]) -> str:
     for text in axes.legend(lines, names, frameon=False).get_texts():
         text.set_parse_math(False)  # between two $ is no formula
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    with warnings.catch_warnings():
+        # A letter that the font lacks is drawn as a box.
+        warnings.filterwarnings("ignore", r"Glyph \d+ ")
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :]
 
