@@ -105,7 +105,7 @@ FACTORS = {
 
 @dataclass(frozen=True)
 class Study:
-    """What is compared.
+    """The runs of a comparison.
 
     options: of all runs; runs: {name: further options}; steps: of every model that learns;
     horizon: in the test; seeds: how many of them results are of.

@@ -42,7 +42,7 @@ def main(given_path, out_path):
 
 
 def check_refusal():
-    """What needs TensorFlow says so."""
+    """Check that functions that need TensorFlow say so."""
     try:
         load_pretrained("smmnist")
     except UserError as error:

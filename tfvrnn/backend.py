@@ -1,4 +1,4 @@
-"""What Keras computes with."""
+"""The backend of Keras."""
 
 import keras
 

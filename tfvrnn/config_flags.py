@@ -200,7 +200,7 @@ def parse_changes(arguments: Sequence[str], config_class: type) -> dict[str, Any
 
 
 def _unexpected(word: str, before: str, flag_values) -> str:
-    """What is wrong with an argument that is no flag and that no flag takes."""
+    """Explain an argument that is neither a flag nor the value of one."""
     if before in flag_values and isinstance(flag_values[before], _BooleanFlag):
         with contextlib.suppress(ValueError):
             flag_values[before].parser.parse(word)

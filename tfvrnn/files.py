@@ -61,7 +61,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
 @contextlib.contextmanager
 def for_tensorflow(folder: Path) -> Iterator[str]:
-    """Within, a name of an existing folder that TensorFlow does not misread.
+    """Give an existing folder a name that TensorFlow does not misread, in this block.
 
     TensorFlow looks for checkpoints and SavedModels with patterns: it reads `lr[3e-3]` as a set of
     characters, and finds nothing on the disk. It also takes no name that is not UTF-8. Such a

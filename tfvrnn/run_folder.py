@@ -196,7 +196,7 @@ def load_run(run_dir: str | Path, precision: str = "float32"):
 
 
 def averages_in(prefix: str, model, averages: list) -> list:
-    """Those of a model's averages, one per weight, that a checkpoint holds.
+    """Select the averages, of one per weight, that a checkpoint holds.
 
     Version 0.1.0 kept none of weights that are not trained.
     """

@@ -1,4 +1,4 @@
-"""What all simulated datasets share, with a simulator that needs no package."""
+"""Preparation of simulated datasets, with a toy simulator that needs no package."""
 
 from functools import partial
 

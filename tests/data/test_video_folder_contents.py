@@ -1,4 +1,4 @@
-"""What is taken from a folder of videos, and what is left out with which reason."""
+"""Files that a folder of videos gives, and the reasons for those left out."""
 
 import re
 

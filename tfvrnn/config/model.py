@@ -12,7 +12,7 @@ MINIMUM_GROUP = 4
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What is built. A family ignores the options that it does not use."""
+    """Options of the model. A family ignores the options that it does not use."""
 
     family: str = option("vrnn", "Kind of model.", ("vrnn", "svg", "prednet", "copy_last"))
     image_size: int = option(64, "Side of the square frames in pixels: 8, 16, 32, 64, 128, ...")

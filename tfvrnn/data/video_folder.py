@@ -124,7 +124,7 @@ def _clips(path: Path, name: str, options) -> Iterator[dict | Skipped]:
 
 
 def _reason(error: media.VideoError, path: Path) -> str:
-    """What is wrong with a video, without its name: 'has no frames', '3.png is not an image'."""
+    """Describe the fault of a video, without its name: 'has no frames', '3.png is not an image'."""
     return str(error).removeprefix(str(path)).lstrip(os.sep).strip()
 
 
