@@ -26,7 +26,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import common
 
-from tfvrnn import config_flags, program
+from tfvrnn import config_flags
+from tfvrnn.cli import runtime
 from tfvrnn.config import Config, DataConfig, ModelConfig
 
 ROUNDS, REPEATS = 3, 5
@@ -188,4 +189,4 @@ def make_sample(model, config):
 
 
 if __name__ == "__main__":
-    program.run(main, __doc__)
+    runtime.run(main, __doc__)

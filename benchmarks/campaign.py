@@ -30,12 +30,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import common
 from studies import AT_64, COLOUR, PREDNET, ROOT, SVG_LP
 
-from tfvrnn import config_flags, files, program
+from tfvrnn import config_flags, files
+from tfvrnn.cli import runtime
 from tfvrnn.config import option, require, require_at_least
 
 COOLING = 0.15  # the last part of a run's hours
 POLL_SECONDS = 5.0
 ENDLESS = 10_000_000  # steps
+KEEP = "import sys; from tfvrnn.runs import keep_weights as keep; keep(*sys.argv[1:])"
 SHOWN_VIDEOS, SHOWN_FUTURES, SHOWN_TIMES = 3, 2, 14
 
 
@@ -130,7 +132,7 @@ def main(arguments):
         return
     out.mkdir(parents=True, exist_ok=True)
     code = pinned_code(out)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(program.STOPPED))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(runtime.STOPPED))
     with files.locked(out / "lock", f"training into {out}"):
         for name in wanted.names:
             train(name, out, code, Path(wanted.data_dir).absolute(), wanted.scale)
@@ -172,7 +174,9 @@ def _train_until(until, name, out, code, data_dir, ledger, snapshot) -> None:
             ledger.seconds = before + now() - began
             ledger.save()
             if snapshot and ledger.seconds >= snapshot and not kept.is_dir():
-                keep = "import sys; from tfvrnn.run_folder import *; keep_weights(*sys.argv[1:])"
+                keep = (
+                    "import sys; from tfvrnn.runs import keep_weights; keep_weights(*sys.argv[1:])"
+                )
                 command = [*nice(), sys.executable, "-c", keep, str(out / name), str(kept)]
                 subprocess.run(command, cwd=code, check=False)
             if ledger.seconds >= until:
@@ -183,7 +187,7 @@ def _train_until(until, name, out, code, data_dir, ledger, snapshot) -> None:
             process.wait()
     if process.returncode == 0:
         ledger.done = True
-    elif process.returncode not in (program.STOPPED, -signal.SIGTERM):
+    elif process.returncode not in (runtime.STOPPED, -signal.SIGTERM):
         sys.exit(f"{name} failed: see {out / f'{name}.log'}")
     ledger.save()
 
@@ -258,7 +262,7 @@ def draw(run_dir: Path, path: Path) -> None:
 
     from tfvrnn import media
     from tfvrnn.data import first_videos
-    from tfvrnn.run_folder import load_run
+    from tfvrnn.runs import load_run
     from tfvrnn.sampling import sample_videos
 
     config, model, _ = load_run(run_dir)
@@ -279,4 +283,4 @@ def draw(run_dir: Path, path: Path) -> None:
 
 if __name__ == "__main__":
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    program.run(main, __doc__, CampaignConfig)
+    runtime.run(main, __doc__, CampaignConfig)

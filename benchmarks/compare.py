@@ -18,9 +18,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import common
 from studies import PRETRAINED, ROOT, STUDIES, learns
 
-from tfvrnn import config_flags, program
+from tfvrnn import config_flags
+from tfvrnn.cli import runtime
 from tfvrnn.config import option, require, require_at_least
-from tfvrnn.run_folder import copy_pretrained
+from tfvrnn.runs import copy_pretrained
 
 
 @dataclass(frozen=True)
@@ -96,4 +97,4 @@ def run(name, *arguments):
 
 
 if __name__ == "__main__":
-    program.run(main, __doc__, CompareConfig)
+    runtime.run(main, __doc__, CompareConfig)

@@ -21,7 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import common
 import train_step
 
-from tfvrnn import config_flags, program
+from tfvrnn import config_flags
+from tfvrnn.cli import runtime
 from tfvrnn.config import Config, DataConfig, ModelConfig
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -69,8 +70,8 @@ def prepare(folder: Path) -> dict[str, Path]:
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
-    from tfvrnn.data import bair, record_writer
-    from tfvrnn.prepared import prepared_folder
+    from tfvrnn.data import bair, tfrecord_writer
+    from tfvrnn.dataset_paths import prepared_folder
 
     rng = np.random.default_rng(0)
     original = folder / "original" / bair.EXTRACTED
@@ -85,10 +86,10 @@ def prepare(folder: Path) -> dict[str, Path]:
         return ({"video": rng.integers(0, 256, (30, 64, 64, 3), np.uint8)} for _ in range(count))
 
     features = {"video": tfds.features.Video(shape=(30, 64, 64, 3), encoding_format="png")}
-    shards = [record_writer.Shard("train", VIDEOS), record_writer.Shard("test", 1)]
+    shards = [tfrecord_writer.Shard("train", VIDEOS), tfrecord_writer.Shard("test", 1)]
     for name in ("video_folder", "cityscapes"):
         where = prepared_folder(name, folder, 64, 3)
-        record_writer.write_dataset(where, features, shards, noise, {}, "noise")
+        tfrecord_writer.write_dataset(where, features, shards, noise, {}, "noise")
     sample = ROOT / "tests" / "data" / "prepared"
     prepared = dict.fromkeys(("bair", "video_folder", "cityscapes"), folder)
     return {"smmnist": folder, "sim_push": sample, **prepared}
@@ -109,4 +110,4 @@ def _bair_record(rng) -> bytes:
 
 
 if __name__ == "__main__":
-    program.run(main, __doc__)
+    runtime.run(main, __doc__)

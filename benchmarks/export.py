@@ -14,7 +14,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import common
 
-from tfvrnn import config_flags, program
+from tfvrnn import backend, config_flags
+from tfvrnn.cli import runtime
 from tfvrnn.config import Config, DataConfig, ModelConfig
 
 REPEATS, BATCHES = 5, (1, 4)
@@ -23,7 +24,7 @@ DEFAULT = Config(model=ModelConfig(width=16), data=DataConfig(horizon=10))
 
 def main(arguments):
     config = config_flags.replace(DEFAULT, config_flags.parse_changes(arguments, Config))
-    program.divide_cores()
+    backend.divide_cores()
     import tensorflow as tf
 
     from tfvrnn.models import build_model
@@ -66,4 +67,4 @@ def calls(model, loaded, horizon, batch) -> dict:
 
 
 if __name__ == "__main__":
-    program.run(main, __doc__)
+    runtime.run(main, __doc__)

@@ -17,7 +17,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import common
 
-from tfvrnn import config_flags, program
+from tfvrnn import config_flags
+from tfvrnn.cli import runtime
 from tfvrnn.config import option
 
 SIDE, CLIP, BATCH, SAMPLES, HORIZON, AT_ONCE = 64, 16, 8, 100, 28, 4
@@ -84,4 +85,4 @@ def time_frames(videos) -> dict:
 
 
 if __name__ == "__main__":
-    program.run(main, __doc__, MetricsConfig)
+    runtime.run(main, __doc__, MetricsConfig)

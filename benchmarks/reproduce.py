@@ -23,7 +23,8 @@ import common
 import compare
 from studies import STUDIES, learns
 
-from tfvrnn import config_flags, files, program
+from tfvrnn import config_flags, files
+from tfvrnn.cli import runtime
 from tfvrnn.config import UserError, option, require, require_at_least
 
 NAMES = {
@@ -262,4 +263,4 @@ def place_of(study, page) -> slice:
 
 
 if __name__ == "__main__":
-    program.run(main, __doc__, ReproduceConfig)
+    runtime.run(main, __doc__, ReproduceConfig)

@@ -68,7 +68,7 @@ def peak_flops(dtype: str = "float32", side: int = 2048, repeats: int = 7, toget
     """The machine's best measured rate, operations a second: of a product, of a convolution.
 
     Of one at a time, and of as many as `together`, each in a thread of its own: where an operation
-    has a part of the cores only (`program.divide_cores`), one alone does not reach the peak.
+    has a part of the cores only (`backend.divide_cores`), one alone does not reach the peak.
     """
     import numpy as np
     from keras import ops

@@ -19,7 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import common
 
-from tfvrnn import config_flags, program
+from tfvrnn import backend, config_flags
+from tfvrnn.cli import runtime
 from tfvrnn.config import Config, DataConfig, ModelConfig
 
 ROUNDS, REPEATS = 3, 5
@@ -68,7 +69,7 @@ def prepare(config):
     from tfvrnn.models import build_model
     from tfvrnn.sampling import sample_videos
 
-    program.divide_cores()
+    backend.divide_cores()
     model = build_model(config.model)
     rng = np.random.default_rng(0)
     shape = (config.data.batch_size, model.context_frames, *model.image_shape)
@@ -93,4 +94,4 @@ def prepare(config):
 
 
 if __name__ == "__main__":
-    program.run(main, __doc__)
+    runtime.run(main, __doc__)

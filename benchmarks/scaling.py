@@ -19,7 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import common
 
-from tfvrnn import config_flags, program
+from tfvrnn import config_flags
+from tfvrnn.cli import runtime
 from tfvrnn.config import Config, DataConfig, ModelConfig
 
 ROUNDS, STEPS = 3, 5
@@ -96,4 +97,4 @@ def work(core: int, arguments) -> None:
 
 
 if __name__ == "__main__":
-    program.run(main, __doc__)
+    runtime.run(main, __doc__)

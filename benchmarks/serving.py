@@ -20,7 +20,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import common
 
-from tfvrnn import config_flags, program
+from tfvrnn import config_flags
+from tfvrnn.cli import runtime
 from tfvrnn.config import Config, DataConfig, ModelConfig
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -114,4 +115,4 @@ def load(target, clients, frames):
 
 
 if __name__ == "__main__":
-    program.run(main, __doc__)
+    runtime.run(main, __doc__)

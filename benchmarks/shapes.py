@@ -16,19 +16,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from tfvrnn import config_flags, media, program
-from tfvrnn.program_config import SampleConfig
+from tfvrnn import config_flags, media
+from tfvrnn.cli import runtime
+from tfvrnn.cli.sample import Options
 
 
 def main(arguments):
-    given = {"contexts": 64, "samples": 3} | config_flags.parse_changes(arguments, SampleConfig)
-    wanted = SampleConfig(**given)
+    given = {"contexts": 64, "samples": 3} | config_flags.parse_changes(arguments, Options)
+    wanted = Options(**given)
 
     from tfvrnn.data import first_videos
-    from tfvrnn.run_folder import load_run
+    from tfvrnn.runs import load_run
     from tfvrnn.sampling import sample_videos
 
-    config, model, step = load_run(wanted.run_dir)
+    config, model, step = load_run(wanted.model_dir)
     horizon = wanted.horizon or config.data.horizon
     data = dataclasses.replace(config.data, horizon=horizon)
     videos = first_videos(data, config.model, "test", wanted.contexts)
@@ -49,4 +50,4 @@ def best_correlation(a, b):
 
 
 if __name__ == "__main__":
-    program.run(main, __doc__, SampleConfig)
+    runtime.run(main, __doc__, Options)

@@ -22,7 +22,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import common  # noqa: E402
 import roofline  # noqa: E402
 
-from tfvrnn import config_flags, program  # noqa: E402
+from tfvrnn import config_flags  # noqa: E402
+from tfvrnn.cli import runtime  # noqa: E402
 from tfvrnn.config import Config, DataConfig, ModelConfig  # noqa: E402
 
 ROUNDS, STEPS = 3, 4
@@ -96,4 +97,4 @@ def prepare(config):
 
 
 if __name__ == "__main__":
-    program.run(main, __doc__)
+    runtime.run(main, __doc__)

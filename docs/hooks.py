@@ -4,14 +4,15 @@ MkDocs calls the functions below; mkdocs.yml names this file.
 """
 
 import html
+import importlib
 import posixpath
 import re
 from pathlib import Path
 
 from mkdocs.structure.files import File
 
-from tfvrnn import config_flags, program_config
-from tfvrnn.config import Config
+from tfvrnn import config_flags
+from tfvrnn.cli.main import PROGRAMS
 
 # Page of the site: file of the repository.
 OUTSIDE = {
@@ -30,18 +31,17 @@ def on_files(files, config):
         files.append(
             File.generated(config, page, content=(root / source).read_text(encoding="utf-8"))
         )
-    files.append(File.generated(config, "options.md", content=options(root / "bin")))
+    files.append(File.generated(config, "options.md", content=options()))
     return files
 
 
-def options(programs: Path) -> str:
+def options() -> str:
     """Every option of every program, from the dataclasses that declare them."""
     text = ["# Options"]
-    for path in sorted(programs.glob("*.py")):
-        text += ["", f"## bin/{path.name}", "", "| option | default | |", "|---|---|---|"]
-        declared = re.search(r"__doc__, (\w+)\)", path.read_text(encoding="utf-8"))
-        declared = getattr(program_config, declared[1]) if declared else Config
-        text += map(_row, config_flags.options(declared))
+    for name in PROGRAMS:
+        text += ["", f"## tfvrnn {name}", "", "| option | default | |", "|---|---|---|"]
+        program = importlib.import_module(f"tfvrnn.cli.{name}")
+        text += map(_row, config_flags.options(program.Options))
     return "\n".join(text)
 
 

@@ -16,7 +16,7 @@ from conformance import ROWS, flat, make, make_inputs
 
 from tfvrnn.config import ModelConfig, UserError
 from tfvrnn.models import build_model
-from tfvrnn.run_folder import load_pretrained
+from tfvrnn.runs import load_pretrained
 
 MODEL = ModelConfig(image_size=16, channels=1, width=8, groups=2)
 

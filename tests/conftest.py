@@ -76,8 +76,8 @@ def small_run(tmp_path_factory):
     """
     from tfvrnn.config import Config, DataConfig, ModelConfig, TrainConfig
     from tfvrnn.models import build_model
-    from tfvrnn.run_folder import RunFolder
-    from tfvrnn.training.checkpoint import Checkpoints
+    from tfvrnn.runs import RunFolder
+    from tfvrnn.runs.checkpoints import Checkpoints
     from tfvrnn.training.optimizer import MovingAverages, make_optimizer
 
     folder = tmp_path_factory.mktemp("run") / "run"

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tfvrnn import commands
+from tfvrnn.cli import main
 
 ROOT = Path(__file__).parents[1]
 NAMES = ["runs/a", "a b#c", "it's", "$HOME `x`", "-x", "~x", "n\nl", "*?[1]", "Ã¼", "\udcff"]
@@ -14,7 +15,7 @@ NAMES = ["runs/a", "a b#c", "it's", "$HOME `x`", "-x", "~x", "n\nl", "*?[1]", "Ã
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_name_is_one_word_of_the_command(name):
-    words = shlex.split(commands.program("train.py", train__run_dir=name))
+    words = shlex.split(commands.program("train", train__run_dir=name))
     assert words[2:] == [f"--train.run_dir={name}"]
     assert shlex.split(commands.quoted(name)) == [name]
 
@@ -22,7 +23,7 @@ def test_a_name_is_one_word_of_the_command(name):
 @pytest.mark.parametrize("below", [".", "bin", "tests/bin"])
 def test_the_programs_are_named_from_where_one_is(monkeypatch, below):
     monkeypatch.chdir(ROOT / below)
-    python, path, _ = shlex.split(commands.program("sample.py", run_dir="x"))
+    python, path, _ = shlex.split(commands.program("sample", run_dir="x"))
     assert Path(path).resolve() == ROOT / "bin" / "sample.py"
     assert Path(python).samefile(sys.executable)
 
@@ -34,7 +35,13 @@ def test_what_is_named_is_neither_an_option_nor_looked_up(monkeypatch, tmp_path)
     assert commands.from_here("/usr") == "/usr"
 
 
-def test_of_an_installed_package_the_programs_are_in_some_checkout(monkeypatch, tmp_path):
+def test_the_scripts_of_a_checkout_are_found():
+    for name in main.PROGRAMS:
+        script = shlex.split(commands.program(name))[1]
+        assert f'main.run("{name}")' in Path(script).read_text()
+
+
+def test_an_installed_package_runs_its_programs_as_a_module(monkeypatch, tmp_path):
     monkeypatch.setattr(commands, "ROOT", tmp_path)
-    assert commands.program("sample.py", run_dir="x").endswith(" bin/sample.py --run_dir=x")
+    assert commands.program("sample", run_dir="x").endswith(" -m tfvrnn sample --run_dir=x")
     assert commands.module("a.b", logdir="x y").endswith(" -m a.b '--logdir=x y'")

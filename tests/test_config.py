@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tfvrnn import config
+from tfvrnn.cli import predict, sample
 from tfvrnn.config import (
     Config,
     DataConfig,
@@ -14,7 +15,6 @@ from tfvrnn.config import (
     TrainConfig,
     UserError,
 )
-from tfvrnn.program_config import PredictConfig, SampleConfig
 
 PACKAGE = Path(__file__).parents[1] / "tfvrnn"
 
@@ -76,12 +76,12 @@ def test_encoder_channels_double_up_to_eight_times(size, channels):
             lambda: TrainConfig(average_decay=1.0),
             "`average_decay` must be at least 0 and below 1. Received: 1.0",
         ),
-        (lambda: SampleConfig(), "`run_dir` must name a run folder"),
-        (lambda: SampleConfig("run", out="a.mp4"), "`out` must end in .gif. Received: 'a.mp4'"),
-        (lambda: SampleConfig("run", samples=0), "`samples` must be at least 1"),
-        (lambda: SampleConfig("run", temperature=-0.5), "`temperature` must be at least 0"),
+        (lambda: sample.Options(), "`run_dir` must name a run folder"),
+        (lambda: sample.Options("run", out="a.mp4"), "`out` must end in .gif. Received: 'a.mp4'"),
+        (lambda: sample.Options("run", samples=0), "`samples` must be at least 1"),
+        (lambda: sample.Options("run", temperature=-0.5), "`temperature` must be at least 0"),
         (lambda: EvalConfig(temperature=-1.0), "`temperature` must be at least 0"),
-        (lambda: PredictConfig(export="e", video="v", temperature=0.5), "an export has its own"),
+        (lambda: predict.Options(export="e", video="v", temperature=0.5), "an export has its own"),
         (lambda: ModelConfig(initial_variance=0.0), "must lie in 0.0001 to 100. Received: 0.0"),
         (lambda: EvalConfig(horizon=0), "`horizon` must be at least 1. Received: 0"),
         (lambda: Config(data=DataConfig(batch_size=6), train=TrainConfig(accumulate=4)),

@@ -1,4 +1,5 @@
 import dataclasses
+import importlib
 import os
 import typing
 
@@ -6,14 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfvrnn import config_flags, program_config
+from tfvrnn import config_flags
+from tfvrnn.cli.main import PROGRAMS as NAMES
 from tfvrnn.config import Config, DataConfig, EvalConfig, ModelConfig, TrainConfig
 from tfvrnn.config_flags import FlagError
 
-PROGRAMS = [
-    Config,
-    *[kind for name, kind in vars(program_config).items() if name.endswith("Config")],
-]
+PROGRAMS = [importlib.import_module(f"tfvrnn.cli.{name}").Options for name in NAMES]
 UNLIKE_DEFAULT = Config(
     model=ModelConfig(image_size=32, channels=1, width=16, latent_resolutions=(1, 8)),
     data=DataConfig(horizon=5, digit_source="tfds"),

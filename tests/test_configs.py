@@ -7,10 +7,10 @@ import pytest
 import tensorflow as tf
 
 from tfvrnn import config_flags
+from tfvrnn.cli.evaluate import Options
 from tfvrnn.config import Config, EvalConfig
 from tfvrnn.metrics.i3d import LEAST_FRAMES
 from tfvrnn.models import build_model
-from tfvrnn.program_config import EvaluateConfig
 from tfvrnn.training.optimizer import make_optimizer
 from tfvrnn.training.step import make_train_step
 
@@ -59,7 +59,7 @@ def test_one_step_with_the_width_shrunk(path, monkeypatch, eagerly):
 
 @pytest.mark.parametrize("path", EVAL_FILES, ids=lambda path: path.stem)
 def test_an_evaluation_sets_options_of_evaluations_alone(path):
-    changes = config_flags.parse_changes([f"--flagfile={path}"], EvaluateConfig)
+    changes = config_flags.parse_changes([f"--flagfile={path}"], Options)
     assert changes and all(name.startswith("eval.") for name in changes)
     horizon = config_flags.replace(EvalConfig(), {k[5:]: v for k, v in changes.items()}).horizon
     assert horizon >= LEAST_FRAMES

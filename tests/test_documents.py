@@ -3,14 +3,15 @@
 `test_documents_run.py` runs the commands; that takes a while.
 """
 
+import importlib
 import re
 import shlex
 
 import pytest
 from documents import PAGES, ROOT, anchors, blocks, links, read
 
-from tfvrnn import config_flags, program_config
-from tfvrnn.config import Config, UserError
+from tfvrnn import config_flags
+from tfvrnn.config import UserError
 
 MADE_WITH_THE_SITE = "../options.md"  # by docs/hooks.py
 COMMANDS = [
@@ -43,8 +44,8 @@ def test_commands_have_the_options_that_they_name(page, command, monkeypatch):
     name, given = words[number], words[number + 1 :]
     assert (ROOT / name).is_file()
     if name.startswith("bin/") and given != ["--help"]:
-        declared = re.search(r"__doc__, (\w+)\)", (ROOT / name).read_text(encoding="utf-8"))
-        options = getattr(program_config, declared[1]) if declared else Config
+        program = re.search(r'main.run\("(\w+)"\)', (ROOT / name).read_text(encoding="utf-8"))[1]
+        options = importlib.import_module(f"tfvrnn.cli.{program}").Options
         flags = [word for word in given if word.startswith("-")]  # fetch_weights takes a name, too
         try:
             config_flags.parse_changes(flags, options)

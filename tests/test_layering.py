@@ -11,15 +11,17 @@ PACKAGE = Path(__file__).parents[1] / "tfvrnn"
 # Rows import downward only; modules of one row do not import each other.
 ROWS = [
     {"config", "config_flags", "commands", "tensor_ops", "distributions", "media", "simulators"},
-    {"backend", "files", "prepared"},
-    {"layers", "data", "metrics", "program_config"},
+    {"backend", "files", "dataset_paths", "presets"},
+    {"layers", "data", "metrics"},
     {"models"},
-    {"sampling", "run_folder", "program"},
+    {"sampling", "runs"},
     {"training", "evaluation", "serving"},
+    {"cli"},
+    {"__main__"},
 ]
 ROW_OF = {unit: number for number, row in enumerate(ROWS) for unit in row}
-STANDARD_LIBRARY_ONLY = {"config", "commands", "prepared", "program_config"}
-PURE_KERAS = {"backend", "tensor_ops", "distributions", "layers", "models"}
+STANDARD_LIBRARY_ONLY = {"config", "commands", "dataset_paths", "presets"}
+PURE_KERAS = {"tensor_ops", "distributions", "layers", "models"}
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
 

@@ -12,12 +12,11 @@ import pytest
 ROOT = Path(__file__).parents[1]
 TRY = """
 import numpy as np
-from tfvrnn.program_config import PRETRAINED_FOLDER
-from tfvrnn.run_folder import load_run
+from tfvrnn.runs import load_pretrained
 from tfvrnn.sampling import sample_videos
 from tfvrnn.data import make_dataset
 
-config, model, step = load_run(PRETRAINED_FOLDER / "smmnist")
+config, model, step = load_pretrained("smmnist")
 videos = next(iter(make_dataset(config.data, config.model, "test")))
 print(sample_videos(model, videos[:, : model.context_frames], 2, [[1]] * len(videos)).shape)
 """

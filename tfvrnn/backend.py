@@ -1,14 +1,50 @@
-"""The backend of Keras."""
+"""The backend of Keras, and TensorFlow's settings for the whole process."""
 
-import keras
+import os
+from pathlib import Path
 
 from tfvrnn.config import require
+
+
+def choose_tensorflow() -> None:
+    """Let Keras compute with TensorFlow, whatever the environment or ~/.keras/keras.json say.
+
+    Call it before Keras is imported.
+    """
+    os.environ["KERAS_BACKEND"] = "tensorflow"
 
 
 def require_tensorflow() -> None:
     """Raise UserError where Keras computes with something else.
 
-    Layers and models run on every backend; what draws, trains, measures or serves needs this one.
+    Layers and models run on every backend; training runs, data, metrics and serving need this one.
     """
+    import keras
+
     rule = "Keras must compute with TensorFlow: set KERAS_BACKEND=tensorflow before it is imported."
     require(keras.backend.backend() == "tensorflow", rule, keras.backend.backend())
+
+
+def quiet_tensorflow() -> None:
+    """Keep TensorFlow's alarm about a missing CUDA, and most of its notes, off the screen.
+
+    Where there is an NVIDIA device, warnings and errors about it are of use and stay. Call it
+    before TensorFlow is imported; TF_CPP_MIN_LOG_LEVEL takes precedence if set.
+    """
+    accelerated = any(Path("/dev", name).exists() for name in ("nvidiactl", "dxg"))
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1" if accelerated else "3")
+
+
+def divide_cores() -> None:
+    """On a CPU, let TensorFlow run two operations at a time with half the cores each.
+
+    The graphs are about two operations wide, and most operations are small: on two cores the
+    quickstart trains twice as fast as with one operation at a time on all of them (352 against
+    171 frames/s), width 16 a tenth faster; sampling takes a tenth less. Call it before TensorFlow
+    computes anything; TF_NUM_INTEROP_THREADS and TF_NUM_INTRAOP_THREADS take precedence if set.
+    """
+    import tensorflow as tf
+
+    if not tf.config.list_physical_devices("GPU"):
+        os.environ.setdefault("TF_NUM_INTEROP_THREADS", "2")
+        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, (os.cpu_count() or 1) // 2)))

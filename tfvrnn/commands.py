@@ -6,21 +6,25 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+# Programs whose scripts in bin/ have longer names.
+SCRIPTS = {"prepare": "prepare_data.py", "fetch": "fetch_weights.py"}
 
 
 def program(name: str, **options) -> str:
-    """The command that runs one of bin/: `python bin/sample.py --run_dir=runs/a`.
+    """The command that runs a program: `python bin/sample.py --run_dir=runs/a` in a checkout.
 
-    A `__` in the name of an option stands for its dot.
+    An installed package has no bin/ beside it: there it is `python -m tfvrnn sample`. A `__` in the
+    name of an option stands for its dot.
     """
-    path = ROOT / "bin" / name
-    # An installed package has no bin/ beside it.
-    return _command(from_here(path) if path.is_file() else f"bin/{name}", options)
+    script = ROOT / "bin" / SCRIPTS.get(name, f"{name}.py")
+    if script.is_file():
+        return _command(from_here(script), options)
+    return module("tfvrnn", name, **options)
 
 
-def module(name: str, **options) -> str:
+def module(name: str, *words: str, **options) -> str:
     """The command that runs a module of Python: `python -m NAME --option=value`."""
-    return _command("-m", options, name)
+    return _command("-m", options, name, *words)
 
 
 def quoted(value) -> str:

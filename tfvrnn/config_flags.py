@@ -20,6 +20,7 @@ from absl import flags
 
 T = TypeVar("T")
 
+SHIPPED = Path(__file__).parent / "configs"  # in a checkout a link to its configs/
 HELP_FLAGS = {"help", "helpshort", "helpfull", "h", "?"}
 
 
@@ -237,10 +238,19 @@ def expand_flagfiles(arguments: Sequence[str], reading: tuple[Path, ...] = ()) -
         path = Path(os.path.expanduser(path if equals else rest.pop(0)))  # noqa: PTH111
         if reading and (beside := reading[-1].parent / path).is_file():
             path = beside  # a flagfile names its neighbours
+        elif not path.exists() and (shipped := shipped_flagfile(path)):
+            path = shipped
         if path.resolve() in [other.resolve() for other in reading]:
             raise FlagError(f"flagfile {path} includes itself")
         expanded += expand_flagfiles(_flagfile_lines(path), (*reading, path))
     return expanded
+
+
+def shipped_flagfile(path: Path) -> Path | None:
+    """Find a flagfile of the package, as `quickstart.flags` or `configs/quickstart.flags`."""
+    name = Path(*path.parts[1:]) if path.parts[:1] == ("configs",) else path
+    found = SHIPPED / name
+    return found if found.is_file() and not path.is_absolute() else None
 
 
 def _flagfile_lines(path: Path) -> list[str]:

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from tfvrnn import program
+from tfvrnn.cli import runtime
 
 ROOT = Path(__file__).parents[2]
 
 
 def assert_refused(result, message):
     code, _, text = result
-    assert code == program.USER_MISTAKE
+    assert code == runtime.USER_MISTAKE
     assert message in text and text.startswith("error: ") and text.count("\n") == 1

@@ -8,7 +8,8 @@ import shutil
 import pytest
 from program_tools import assert_refused
 
-from tfvrnn import files, program_config
+from tfvrnn import files, presets
+from tfvrnn.cli import evaluate
 
 QUICK = [
     "--eval.videos=2",
@@ -65,7 +66,7 @@ def test_a_result_that_is_there_is_read_where_nothing_can_be_written(
 
 def test_runs_may_have_commas_in_their_names(start):
     def named(runs):
-        return program_config.EvaluateConfig(runs=runs).run_dirs
+        return evaluate.Options(runs=runs).run_dirs
 
     assert named("a, b ,c [1]") == ["a", "b", "c [1]"]
     assert named('"a,b",c') == ["a,b", "c"]
@@ -77,7 +78,7 @@ def test_a_pretrained_model_is_measured_in_a_folder_of_its_own(start, tmp_path):
     code, out, _ = start("evaluate.py", "--pretrained=smmnist", *QUICK)
     assert code == 0 and "pretrained_smmnist" in out
     assert list((tmp_path / "runs" / "pretrained_smmnist" / "evaluation").glob("*.json"))
-    assert not (program_config.PRETRAINED_FOLDER / "smmnist" / "evaluation").exists()
+    assert not (presets.FOLDER / "smmnist" / "evaluation").exists()
 
 
 @pytest.mark.parametrize(

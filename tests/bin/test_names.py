@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from tfvrnn import files, media
 from tfvrnn.config import Config, DataConfig, ModelConfig
-from tfvrnn.run_folder import RunFolder, checkpoint_paths, load_run
+from tfvrnn.runs import RunFolder, checkpoint_paths, load_run
 from tfvrnn.serving.servable import Servable
 
 # Patterns, quotes, escapes, schemes, options; each a folder in the one before.

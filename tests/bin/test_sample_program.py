@@ -6,7 +6,7 @@ from program_tools import ROOT, assert_refused
 
 from tfvrnn import files
 from tfvrnn.config import Config, DataConfig, ModelConfig
-from tfvrnn.run_folder import RunFolder
+from tfvrnn.runs import RunFolder
 
 
 @pytest.fixture

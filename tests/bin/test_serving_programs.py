@@ -13,7 +13,7 @@ from program_tools import ROOT, assert_refused
 
 from tfvrnn import config_flags, media
 from tfvrnn.config import Config
-from tfvrnn.run_folder import RunFolder
+from tfvrnn.runs import RunFolder
 
 
 @pytest.fixture

@@ -12,12 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from tfvrnn import config_flags, program, run_folder
+from tfvrnn import config_flags, runs
 from tfvrnn import files as files_of_ours
+from tfvrnn.cli import runtime
 from tfvrnn.config import Config
 
 ROOT = Path(__file__).parents[2]
 SMALL = ["--model.image_size=16", "--model.width=8", "--model.groups=2", "--model.channels=1"]
+
+
+def resolve(arguments):
+    return runs.resolve(config_flags.parse_changes(arguments, Config))
 
 
 @pytest.fixture
@@ -46,7 +51,7 @@ def files(folder):
 
 def assert_refused(result, folder, message):
     code, text = result
-    assert code == program.USER_MISTAKE == 2
+    assert code == runtime.USER_MISTAKE == 2
     assert text.startswith("error: ") and text.count("\n") == 1
     assert message in text
     assert files(folder) == []
@@ -73,7 +78,7 @@ def test_a_wrong_option_is_refused(train, tmp_path, arguments, message):
 
 
 def test_without_a_word_it_asks_what_to_train(train, tmp_path):
-    assert_refused(train(), tmp_path, "what to train? --flagfile=configs/quickstart.flags")
+    assert_refused(train(), tmp_path, "train what? --flagfile=quickstart.flags")
 
 
 def test_an_interrupt_is_one_line(monkeypatch, capsys):
@@ -82,8 +87,8 @@ def test_an_interrupt_is_one_line(monkeypatch, capsys):
 
     monkeypatch.setattr("sys.argv", ["train.py"])
     with pytest.raises(SystemExit) as ended:
-        program.run(interrupted, "")
-    assert ended.value.code == program.INTERRUPTED == 130
+        runtime.run(interrupted, "")
+    assert ended.value.code == runtime.INTERRUPTED == 130
     assert capsys.readouterr().err == "interrupted\n"
 
 
@@ -109,7 +114,7 @@ def test_a_run_folder_below_a_file_is_refused(train, tmp_path):
 def make_run(folder, **changes):
     folder.mkdir()
     config = config_flags.replace(Config(), changes)
-    run_folder.RunFolder(folder).write_config(config)
+    runs.RunFolder(folder).write_config(config)
     return files(folder), (folder / "config.flags").read_text()
 
 
@@ -134,10 +139,10 @@ def test_a_new_run_may_start_from_weights_that_were_trained_for_another_loss(tmp
     (tmp_path / "first" / "checkpoints" / "ckpt-1.index").touch()
     second = ["--model.family=prednet", "--model.prednet_extrapolate", "--data.horizon=3"]
     start = [f"--train.run_dir={tmp_path / 'new'}", f"--train.init_from={tmp_path / 'first'}"]
-    config, resumes = run_folder.resolve_run([*start, *second])
+    config, resumes = resolve([*start, *second])
     assert config.model.prednet_extrapolate and not resumes
     with pytest.raises(ValueError, match="another model"):
-        run_folder.resolve_run([f"--train.run_dir={tmp_path / 'first'}", *second])
+        resolve([f"--train.run_dir={tmp_path / 'first'}", *second])
 
 
 def test_init_from_a_run_without_a_checkpoint_is_refused(train, tmp_path):
@@ -170,10 +175,10 @@ def test_going_on_from_elsewhere_or_to_fewer_steps_is_refused(train, tmp_path):
 def test_changes_are_checked_against_the_runs_own_options(tmp_path):
     make_run(tmp_path / "run", **{"data.batch_size": 24})
     run_dir = f"--train.run_dir={tmp_path / 'run'}"
-    config, _ = run_folder.resolve_run([run_dir, "--train.accumulate=3"])
+    config, _ = resolve([run_dir, "--train.accumulate=3"])
     assert (config.data.batch_size, config.train.accumulate) == (24, 3)
     # Levels that the run has without naming them are the same model.
-    assert run_folder.resolve_run([run_dir, "--model.latent_resolutions=1,8,32"])[1]
+    assert resolve([run_dir, "--model.latent_resolutions=1,8,32"])[1]
 
 
 def test_a_folder_name_that_the_system_refuses_is_one_line(train, tmp_path):
@@ -190,9 +195,7 @@ def test_a_damaged_configuration_is_refused(train, tmp_path):
 
 def test_a_run_goes_on_with_its_own_options_and_what_is_changed(tmp_path):
     make_run(tmp_path / "run", **{"model.width": 32, "train.steps": 9, "train.beta": 0.5})
-    config, resumes = run_folder.resolve_run(
-        [f"--train.run_dir={tmp_path / 'run'}", "--train.steps=20"]
-    )
+    config, resumes = resolve([f"--train.run_dir={tmp_path / 'run'}", "--train.steps=20"])
     assert resumes
     assert (config.model.width, config.train.steps, config.train.beta) == (32, 20, 0.5)
 
@@ -240,12 +243,12 @@ def test_a_fault_of_ours_keeps_its_traceback(monkeypatch):
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        program.run(fails, "")
+        runtime.run(fails, "")
 
 
 def test_tensorflow_starts_without_an_alarm():
     look = "lambda _: __import__('tensorflow').config.list_physical_devices()"
-    code = f"from tfvrnn import program; program.run({look}, '')"
+    code = f"from tfvrnn.cli import runtime; runtime.run({look}, '')"
     environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
     command = [sys.executable, "-c", code]
     ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=True)

@@ -7,7 +7,7 @@ from dataset_tools import all_of
 
 from tfvrnn.config import DataConfig, ModelConfig, UserError
 from tfvrnn.data import bair, make_dataset
-from tfvrnn.data.record_writer import Skipped
+from tfvrnn.data.tfrecord_writer import Skipped
 
 
 def original_records(path, videos):

@@ -10,9 +10,9 @@ from dataset_tools import all_of
 from PIL import Image
 
 from tfvrnn import media
+from tfvrnn.cli.prepare import Options
 from tfvrnn.config import DataConfig, ModelConfig, UserError
 from tfvrnn.data import make_dataset, video_folder, windows
-from tfvrnn.program_config import PrepareConfig
 
 MODEL = ModelConfig(image_size=16, width=8, groups=2, latent_resolutions=(1,), context_frames=1)
 SPLITS = ("train", "validation", "test")
@@ -191,7 +191,7 @@ def test_nothing_for_windows_is_refused(tmp_path):
 )
 def test_windows_are_refused_where_they_mean_nothing(options, message):
     with pytest.raises(UserError, match=message):
-        PrepareConfig(source="videos", **options)
+        Options(source="videos", **options)
 
 
 def test_without_windows_the_plan_is_that_of_earlier_versions(tmp_path):

@@ -13,7 +13,7 @@ from tfvrnn.data import make_dataset
 from tfvrnn.evaluation import evaluate, evaluate_run, evaluate_runs, measures, read_result
 from tfvrnn.evaluation.measures import Measures
 from tfvrnn.models import build_model
-from tfvrnn.run_folder import load_run
+from tfvrnn.runs import load_run
 from tfvrnn.sampling import sample_videos
 
 HEADS = (64, 192, 384, 256, 256)  # channels of AlexNet's taps

@@ -35,7 +35,7 @@ def start(folder, steps, options):
 
 
 def newest(folder) -> int:
-    from tfvrnn.run_folder import checkpoint_paths
+    from tfvrnn.runs import checkpoint_paths
 
     paths = checkpoint_paths(folder / "checkpoints")
     return int(paths[0].name.removeprefix("ckpt-")) if paths else 0
@@ -79,7 +79,7 @@ def main():
 def compare(calm, disturbed, steps):
     import numpy as np
 
-    from tfvrnn.run_folder import load_run
+    from tfvrnn.runs import load_run
 
     (_, one, step), (_, other, other_step) = load_run(calm), load_run(disturbed)
     pairs = zip(one.get_weights(), other.get_weights(), strict=True)

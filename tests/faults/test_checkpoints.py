@@ -16,9 +16,9 @@ from tiny_run import SMALL
 from tfvrnn import config_flags
 from tfvrnn.config import Config, ModelConfig, TrainConfig, UserError
 from tfvrnn.models import build_model
-from tfvrnn.run_folder import RunFolder, checkpoint_paths, load_run
+from tfvrnn.runs import RunFolder, checkpoint_paths, load_run
+from tfvrnn.runs.checkpoints import Checkpoints
 from tfvrnn.training import loop, train
-from tfvrnn.training.checkpoint import Checkpoints
 from tfvrnn.training.optimizer import make_optimizer
 
 PLACES = 20

@@ -21,9 +21,9 @@ from PIL import Image
 from tfvrnn import config_flags, media
 from tfvrnn.config import Config, DataConfig, ModelConfig, UserError
 from tfvrnn.data import make_dataset, read
-from tfvrnn.data.record_writer import Shard, write_dataset
+from tfvrnn.data.tfrecord_writer import Shard, write_dataset
 from tfvrnn.metrics import weights
-from tfvrnn.run_folder import RunFolder, load_run
+from tfvrnn.runs import RunFolder, load_run
 
 NAMES = [name for name, _, _ in config_flags.options(Config)]
 VALUES = st.one_of(

@@ -12,8 +12,8 @@ sys.path.append(str(Path(__file__).parents[1] / "training"))
 
 from workers import finish, start_workers
 
-from tfvrnn import program
-from tfvrnn.run_folder import checkpoint_paths, load_run
+from tfvrnn.cli import runtime
+from tfvrnn.runs import checkpoint_paths, load_run
 
 TRAIN = Path(__file__).parents[2] / "bin" / "train.py"
 OPTIONS = [
@@ -79,7 +79,7 @@ def test_a_signal_to_any_worker_saves_and_stops_all(undisturbed, tmp_path, told)
     wait_for_a_checkpoint(processes, tmp_path / "run")
     processes[told].send_signal(signal.SIGTERM)
     ended = finish(processes)
-    assert [code for code, _ in ended] == [program.STOPPED] * 2, ended[0][1][-2000:]
+    assert [code for code, _ in ended] == [runtime.STOPPED] * 2, ended[0][1][-2000:]
     assert all("stopped, saved" in output for _, output in ended)
     assert [code for code, _ in finish(start(tmp_path / "run"))] == [0, 0]
     assert_ended_as(undisturbed, tmp_path / "run", load_run(tmp_path / "run"))

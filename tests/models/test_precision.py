@@ -6,13 +6,13 @@ import tensorflow as tf
 
 from tfvrnn import sampling
 from tfvrnn.data import first_videos
-from tfvrnn.run_folder import PRETRAINED_FOLDER, load_run
+from tfvrnn.runs import load_pretrained
 
 VIDEOS = 16
 
 
 def kl_per_level(precision):
-    config, model, _ = load_run(PRETRAINED_FOLDER / "smmnist", precision)
+    config, model, _ = load_pretrained("smmnist", precision)
     videos = first_videos(config.data, config.model, "test", VIDEOS)
     noise = sampling.training_noise(model, tf.range(VIDEOS), config.data.horizon, 0, 0)
     kl = model.latent_kl(tf.cast(videos, tf.float32) / 255.0, noise)

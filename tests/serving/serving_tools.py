@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import threading
 import urllib.error
@@ -13,19 +14,23 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import get_model_status_pb2, predict_pb2
 
-from tfvrnn.program_config import ServeConfig
+from tfvrnn.cli.serve import Options
 from tfvrnn.serving.server import Server
 
 HORIZON, LARGEST = 3, 4
 AVAILABLE = get_model_status_pb2.ModelVersionStatus.AVAILABLE
 
 
+def make_server(base, **options):
+    options = {"export": str(base), "port": 0, "rest_port": 0} | options
+    return Server(**dataclasses.asdict(Options(**options)))
+
+
 @contextlib.contextmanager
 def running(base, **options):
     """A server of a base folder, in a thread of its own."""
     loop = asyncio.new_event_loop()
-    options = {"export": str(base), "port": 0, "rest_port": 0, "poll_seconds": 0.05} | options
-    server = Server(ServeConfig(**options))
+    server = make_server(base, **{"poll_seconds": 0.05} | options)
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
 

@@ -13,7 +13,7 @@ from tiny_models import Drift, Fade, vrnn
 
 from tfvrnn import media, sampling
 from tfvrnn.config import UserError
-from tfvrnn.run_folder import load_run
+from tfvrnn.runs import load_run
 from tfvrnn.serving import export
 
 HORIZON, SAMPLES, LARGEST = 3, 2, 3

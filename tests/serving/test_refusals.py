@@ -15,6 +15,7 @@ import tensorflow as tf
 from serving_tools import (
     contexts,
     frames_of,
+    make_server,
     near,
     refusal,
     request,
@@ -25,10 +26,9 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
+from tfvrnn.cli.serve import Options
 from tfvrnn.config import UserError
-from tfvrnn.program_config import ServeConfig
-from tfvrnn.serving.batcher import Batcher
-from tfvrnn.serving.server import Server
+from tfvrnn.serving.server.batcher import Batcher
 
 BAD = {
     "context too short": (
@@ -253,7 +253,7 @@ def test_requests_before_the_model_is_warm_are_unavailable(base, monkeypatch):
     release = threading.Timer(1.5, may_load.set)
 
     async def ask():
-        server = Server(ServeConfig(export=str(base), port=0, rest_port=0))
+        server = make_server(base)
         await server.start()
         await asyncio.sleep(0.5)
         early = await asyncio.to_thread(rest, server, "/v1/models/tfvrnn")
@@ -285,7 +285,7 @@ def test_a_port_in_use_and_an_export_without_a_version(base, tmp_path):
 
 def test_equal_ports_are_refused():
     with pytest.raises(UserError, match="`port` and `rest_port` must differ"):
-        ServeConfig(export="base", port=8500, rest_port=8500)
+        Options(export="base", port=8500, rest_port=8500)
 
 
 def test_stopping_while_a_version_warms_up_does_not_wait_for_all_of_it(base, monkeypatch):
@@ -300,7 +300,7 @@ def test_stopping_while_a_version_warms_up_does_not_wait_for_all_of_it(base, mon
     monkeypatch.setattr(servable.Servable, "run", slow)
 
     async def start_and_stop():
-        server = Server(ServeConfig(export=str(base), port=0, rest_port=0))
+        server = make_server(base)
         await server.start()
         while not answered:
             await asyncio.sleep(0.05)

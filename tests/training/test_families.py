@@ -11,7 +11,7 @@ from tiny_run import SMALL
 from tfvrnn import config_flags, media
 from tfvrnn.evaluation import evaluate_run
 from tfvrnn.models import build_model
-from tfvrnn.run_folder import load_run
+from tfvrnn.runs import load_run
 from tfvrnn.sampling import sample_videos
 from tfvrnn.serving.export import export_sampler
 from tfvrnn.training.loop import train

@@ -18,7 +18,7 @@ from tiny_run import SMALL
 
 from tfvrnn import config_flags, sampling
 from tfvrnn.config import UserError
-from tfvrnn.run_folder import RunFolder, checkpoint_paths, load_run
+from tfvrnn.runs import RunFolder, checkpoint_paths, load_run
 from tfvrnn.training import TrainingDiverged, loop, train
 
 ROOT = Path(__file__).parents[2]

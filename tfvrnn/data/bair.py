@@ -10,9 +10,9 @@ import tensorflow_datasets as tfds
 
 from tfvrnn import files
 from tfvrnn.config import DataConfig, ModelConfig, UserError, expanded
-from tfvrnn.data import records
-from tfvrnn.data.record_writer import Prepared, Skipped
-from tfvrnn.data.source import Source
+from tfvrnn.data import tfrecord_reader
+from tfvrnn.data.source import VideoSource
+from tfvrnn.data.tfrecord_writer import Prepared, Skipped
 
 NAME, VERSION = "bair_robot_pushing_small", "2.0.0"
 FRAMES, SHAPE = 30, (64, 64, 3)
@@ -20,10 +20,12 @@ VIDEOS = {"train": 43_264, "test": 256}
 EXTRACTED = "softmotion30_44k"
 
 
-def make_source(data: DataConfig, model: ModelConfig, split: str, start: int) -> Source:
+def make_source(data: DataConfig, model: ModelConfig, split: str, start: int) -> VideoSource:
     """Any start in training, the first frames in validation and test."""
-    builder = records.open_prepared(data, model)
-    return records.make_source(builder, ("image_main", FRAMES, SHAPE), data, model, split, start)
+    builder = tfrecord_reader.open_prepared(data, model)
+    return tfrecord_reader.make_source(
+        builder, ("image_main", FRAMES, SHAPE), data, model, split, start
+    )
 
 
 def prepare(data_dir: str | Path, source: str | Path | None = None) -> Prepared:

@@ -15,10 +15,10 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from tfvrnn.config import DataConfig, ModelConfig, UserError, expanded
-from tfvrnn.data import record_writer, records
-from tfvrnn.data.record_writer import Prepared, Shard, Skipped
-from tfvrnn.data.source import Source
-from tfvrnn.prepared import prepared_folder
+from tfvrnn.data import tfrecord_reader, tfrecord_writer
+from tfvrnn.data.source import VideoSource
+from tfvrnn.data.tfrecord_writer import Prepared, Shard, Skipped
+from tfvrnn.dataset_paths import prepared_folder
 
 FRAMES = 30
 SNIPPETS_A_SHARD = 32
@@ -44,9 +44,9 @@ DAMAGED = (
 )
 
 
-def make_source(data: DataConfig, model: ModelConfig, split: str, start: int) -> Source:
+def make_source(data: DataConfig, model: ModelConfig, split: str, start: int) -> VideoSource:
     """Any start in training, the first frames in validation and test; the official splits."""
-    return records.prepared_source(data, model, split, start)
+    return tfrecord_reader.prepared_source(data, model, split, start)
 
 
 def prepare(
@@ -67,7 +67,7 @@ def prepare(
 
     Raises:
         UserError: no such archive, or nothing of that layout in it; see also
-            `record_writer.write_dataset`.
+            `tfrecord_writer.write_dataset`.
     """
     archive = expanded(source)
     snippets = find_snippets(_names(archive))
@@ -94,7 +94,7 @@ def prepare(
     folder = prepared_folder("cityscapes", data_dir, size, channels)
     options = {"size": size, "channels": channels}
     text = "Cityscapes sequences, 30 frames, the central square."
-    return record_writer.write_dataset(folder, features, shards, make, options, text)
+    return tfrecord_writer.write_dataset(folder, features, shards, make, options, text)
 
 
 def find_snippets(names: list[str]) -> list[list[str]]:

@@ -4,7 +4,7 @@ import importlib
 import inspect
 from typing import Any
 
-from tfvrnn.data.record_writer import Prepared
+from tfvrnn.data.tfrecord_writer import Prepared
 
 
 def prepare(dataset: str, options: dict[str, Any]) -> Prepared:

@@ -11,15 +11,15 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from tfvrnn.config import SIM_PUSH_SCENES, DataConfig, ModelConfig
-from tfvrnn.data import records, simulated
-from tfvrnn.data.record_writer import Prepared
-from tfvrnn.data.source import Source
+from tfvrnn.data import simulated, tfrecord_reader
+from tfvrnn.data.source import VideoSource
+from tfvrnn.data.tfrecord_writer import Prepared
 from tfvrnn.simulators import FRAMES, sim_push
 
 
-def make_source(data: DataConfig, model: ModelConfig, split: str, start: int) -> Source:
+def make_source(data: DataConfig, model: ModelConfig, split: str, start: int) -> VideoSource:
     """Any start in training, the first frames in validation and test."""
-    return records.prepared_source(data, model, split, start)
+    return tfrecord_reader.prepared_source(data, model, split, start)
 
 
 def prepare(

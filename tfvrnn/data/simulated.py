@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import tensorflow_datasets as tfds
 
 from tfvrnn.config import UserError
-from tfvrnn.data import record_writer
-from tfvrnn.data.record_writer import Prepared, Shard
-from tfvrnn.prepared import prepared_folder
+from tfvrnn.data import tfrecord_writer
+from tfvrnn.data.tfrecord_writer import Prepared, Shard
+from tfvrnn.dataset_paths import prepared_folder
 from tfvrnn.simulators import FRAMES, SimulatorError
 
 EPISODES_A_SHARD = 16
@@ -73,7 +73,7 @@ def prepare(
     # Processes of their own, which know nothing of TensorFlow: see tfvrnn/simulators.
     with ProcessPoolExecutor(workers or os.cpu_count(), get_context("spawn")) as pool:
         try:
-            return record_writer.write_dataset(
+            return tfrecord_writer.write_dataset(
                 folder, features, shards, make, options, simulation.description
             )
         except SimulatorError as error:

@@ -16,14 +16,14 @@ import numpy as np
 import tensorflow as tf
 
 from tfvrnn.config import DataConfig, ModelConfig
-from tfvrnn.data.source import Source
+from tfvrnn.data.source import VideoSource
 
 DIGITS_FILE = Path(__file__).parent / "mnist_digits.npz"
 HELD_OUT_VIDEOS = 10_000
 SPLIT_NUMBERS = {"train": 0, "validation": 1, "test": 2}
 
 
-def make_source(data: DataConfig, model: ModelConfig, split: str, start: int = 0) -> Source:
+def make_source(data: DataConfig, model: ModelConfig, split: str, start: int = 0) -> VideoSource:
     """Videos uint8 `[T, S, S, C]` from number `start` on; 10,000 of validation and test.
 
     The digits are grey; a model of 3 channels is given them three times.
@@ -38,7 +38,7 @@ def make_source(data: DataConfig, model: ModelConfig, split: str, start: int = 0
         video = make_video(video_key, digits, frames, side, data.digits)
         return tf.repeat(video, model.channels, axis=-1)
 
-    return Source(tf.data.Dataset.range(start, stop).map(lambda n: (n, n)), make)
+    return VideoSource(tf.data.Dataset.range(start, stop).map(lambda n: (n, n)), make)
 
 
 def load_digits(split: str, source: str = "packaged") -> np.ndarray:

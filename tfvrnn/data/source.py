@@ -6,7 +6,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 
-class Source(NamedTuple):
+class VideoSource(NamedTuple):
     """Videos, before anything costly is done to them.
 
     items: Dataset of (number of the video int64, what it is made of), in the order of the

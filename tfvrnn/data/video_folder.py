@@ -11,11 +11,11 @@ import tensorflow_datasets as tfds
 
 from tfvrnn import media
 from tfvrnn.config import DataConfig, ModelConfig, UserError, expanded
-from tfvrnn.data import record_writer, records
-from tfvrnn.data.record_writer import Prepared, Shard, Skipped
-from tfvrnn.data.source import Source
+from tfvrnn.data import tfrecord_reader, tfrecord_writer
+from tfvrnn.data.source import VideoSource
+from tfvrnn.data.tfrecord_writer import Prepared, Shard, Skipped
 from tfvrnn.data.windows import Reader, picture_fault, shards_of, split_in_time
-from tfvrnn.prepared import prepared_folder
+from tfvrnn.dataset_paths import prepared_folder
 
 SPLITS = ("train", "validation", "test")
 MOST_A_SHARD = 8  # videos
@@ -28,12 +28,12 @@ COMPANIONS += (".srt", ".vtt", ".ass", ".sub", ".idx", ".nfo", ".html", ".pdf", 
 COMPANIONS += (".wav", ".mp3", ".m4a", ".aac", ".flac", ".thm", ".lrv", ".ini")
 
 
-def make_source(data: DataConfig, model: ModelConfig, split: str, start: int) -> Source:
+def make_source(data: DataConfig, model: ModelConfig, split: str, start: int) -> VideoSource:
     """Any start within a clip in training, its first frames in validation and test.
 
     Without a validation split its clips are of the last videos of train, trained on in none.
     """
-    return records.prepared_source(data, model, split, start, whole_files=True)
+    return tfrecord_reader.prepared_source(data, model, split, start, whole_files=True)
 
 
 def prepare(
@@ -65,7 +65,7 @@ def prepare(
 
     Raises:
         UserError: no such folder, fewer than two videos that can be used (one with `windows`),
-            the same content in two splits; see also `record_writer.write_dataset`.
+            the same content in two splits; see also `tfrecord_writer.write_dataset`.
     """
     root = expanded(source)
     options = {
@@ -102,7 +102,7 @@ def prepare(
     }
     folder = prepared_folder("video_folder", data_dir, size, channels)
     text = f"Clips of {clip_frames} frames of {len(videos)} videos."
-    return record_writer.write_dataset(folder, features, shards, make, options, text)
+    return tfrecord_writer.write_dataset(folder, features, shards, make, options, text)
 
 
 def _clips(path: Path, name: str, options) -> Iterator[dict | Skipped]:

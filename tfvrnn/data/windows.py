@@ -7,7 +7,7 @@ import numpy as np
 
 from tfvrnn import media
 from tfvrnn.config import UserError
-from tfvrnn.data.record_writer import Shard
+from tfvrnn.data.tfrecord_writer import Shard
 
 VALIDATION = 20  # one clip in so many, of those that are not for test
 MOST_FILES = 500  # of one split of a recording: many, since training mixes whole files

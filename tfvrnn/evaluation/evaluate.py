@@ -22,7 +22,7 @@ from tfvrnn.evaluation.figures import summarize
 from tfvrnn.evaluation.grid import choose_times
 from tfvrnn.evaluation.measures import Measures
 from tfvrnn.models import VideoPredictor
-from tfvrnn.run_folder import RunFolder, load_run
+from tfvrnn.runs import RunFolder, load_run
 
 
 @dataclass

@@ -17,7 +17,6 @@ from tfvrnn.evaluation.charts import curves_chart
 from tfvrnn.evaluation.evaluate import Result
 from tfvrnn.evaluation.grid import caption, choose_times, draw_grid, magnification
 from tfvrnn.evaluation.protocol import check_alike
-from tfvrnn.program_config import grid_path
 
 FRAMES_IN_STRIP = 10
 FIRST_SAMPLE = 2  # in `Result.shown`
@@ -116,6 +115,11 @@ def write_report(
     picture = grid_path(path)
     picture.write_bytes(grid)
     return [path, picture]
+
+
+def grid_path(report: Path) -> Path:
+    """Where the grid of a report lies: beside it, `<name>_grid.png`."""
+    return report.with_name(f"{report.stem}_grid.png")
 
 
 def _check_same_videos(results):

@@ -12,7 +12,7 @@ import tfvrnn
 from tfvrnn import config_flags, files, sampling
 from tfvrnn.config import UserError, expanded
 from tfvrnn.models import VideoPredictor
-from tfvrnn.run_folder import RunFolder, load_run
+from tfvrnn.runs import RunFolder, load_run
 from tfvrnn.serving import warmup
 
 CARD = "model_card.json"

@@ -13,12 +13,12 @@ import keras
 import tensorflow as tf
 from tqdm import tqdm
 
-from tfvrnn import program
+from tfvrnn import backend
 from tfvrnn.config import Config, UserError
 from tfvrnn.data import read
 from tfvrnn.models import build_model
-from tfvrnn.run_folder import RunFolder, checkpoint_paths, load_run
-from tfvrnn.training.checkpoint import Checkpoints
+from tfvrnn.runs import RunFolder, checkpoint_paths, load_run
+from tfvrnn.runs.checkpoints import Checkpoints
 from tfvrnn.training.optimizer import MovingAverages, make_optimizer
 from tfvrnn.training.step import is_compiled, make_train_step, per_unit
 from tfvrnn.training.strategy import Workers, distributed_dataset, make_strategy
@@ -50,7 +50,7 @@ def prepare_tensorflow(config: Config) -> None:
         # On a CPU the graph optimizer costs 10 s of start-up at width 16 and gains nothing
         # (1.67 against 1.77 s a step without it).
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-    program.divide_cores()
+    backend.divide_cores()
 
 
 def train(config: Config) -> Outcome:

@@ -9,7 +9,7 @@ from tensorboard.plugins.image import metadata as image_metadata
 
 from tfvrnn import config_flags, media
 from tfvrnn.config import Config
-from tfvrnn.run_folder import RunFolder
+from tfvrnn.runs import RunFolder
 
 
 class Summaries:

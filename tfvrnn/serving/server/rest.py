@@ -12,11 +12,11 @@ from aiohttp.http import HttpProcessingError
 from google.protobuf import json_format
 from tensorflow_serving.apis import get_model_metadata_pb2, model_pb2
 
-from tfvrnn.serving import grpc_service
-from tfvrnn.serving.batcher import Batcher
 from tfvrnn.serving.errors import Code, Refusal
-from tfvrnn.serving.manager import Manager
 from tfvrnn.serving.servable import DEFAULT_SIGNATURE, Servable
+from tfvrnn.serving.server import grpc_service
+from tfvrnn.serving.server.batcher import Batcher
+from tfvrnn.serving.server.version_manager import VersionManager
 
 MODEL = "/v1/models/{name:[^/:]+}"
 PLACES = ("", "/versions/{version:[0-9]{1,19}}", "/labels/{label:[^/:]+}")
@@ -41,7 +41,7 @@ class RestApi:
         timeout: seconds that a request may take, its arrival included; then 504.
     """
 
-    def __init__(self, manager: Manager, batcher: Batcher, max_bytes: int, timeout: float):
+    def __init__(self, manager: VersionManager, batcher: Batcher, max_bytes: int, timeout: float):
         self.manager = manager
         self.batcher = batcher
         self.timeout = timeout

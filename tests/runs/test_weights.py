@@ -4,19 +4,23 @@ import gc
 import numpy as np
 import pytest
 
-from tfvrnn import files, program_config
+from tfvrnn import config_flags, files, presets, runs
 from tfvrnn.config import Config, ModelConfig, UserError
 from tfvrnn.models import build_model
-from tfvrnn.run_folder import (
+from tfvrnn.runs import (
     RunFolder,
     copy_pretrained,
     keep_weights,
     load_pretrained,
     load_run,
-    resolve_run,
 )
-from tfvrnn.training.checkpoint import Checkpoints
+from tfvrnn.runs.checkpoints import Checkpoints
 from tfvrnn.training.optimizer import MovingAverages, make_optimizer
+
+
+def resolve(arguments):
+    return runs.resolve(config_flags.parse_changes(arguments, Config))
+
 
 SMALL = {"image_size": 16, "channels": 1, "width": 8, "groups": 2}
 
@@ -91,10 +95,10 @@ def test_kept_weights_are_those_of_the_run_rounded_to_half_precision(small_run, 
 
 def test_training_can_begin_from_kept_weights_but_not_go_on_there(kept, tmp_path):
     new = [f"--flagfile={kept}/config.flags", f"--train.run_dir={tmp_path / 'new'}"]
-    config, resumes = resolve_run([*new, f"--train.init_from={kept}"])
+    config, resumes = resolve([*new, f"--train.init_from={kept}"])
     assert config.train.init_from == str(kept) and not resumes
-    with pytest.raises(UserError, match=f"begin a new run with --train.init_from={kept}"):
-        resolve_run([f"--train.run_dir={kept}"])
+    with pytest.raises(UserError, match=f"start a new run with --train.init_from={kept}"):
+        resolve([f"--train.run_dir={kept}"])
 
 
 def test_a_configuration_that_is_cut_off_is_not_filled_with_defaults(tmp_path):
@@ -165,8 +169,8 @@ def test_going_on_raises_no_alarm(small_run, averaged, caplog):
 
 
 def test_a_run_goes_on_with_the_optimizer_that_it_began_with(small_run):
-    with pytest.raises(UserError, match="is trained with adam, not with muon: begin a new run"):
-        resolve_run([f"--train.run_dir={small_run}", "--train.optimizer=muon"])
+    with pytest.raises(UserError, match="is trained with adam, not with muon: start a new run"):
+        resolve([f"--train.run_dir={small_run}", "--train.optimizer=muon"])
 
 
 def test_kept_weights_that_are_damaged_or_of_another_model_are_one_line(kept):
@@ -183,9 +187,9 @@ def test_kept_weights_that_are_damaged_or_of_another_model_are_one_line(kept):
             load_run(kept)
 
 
-@pytest.mark.parametrize("name", program_config.PRETRAINED)
+@pytest.mark.parametrize("name", presets.NAMES)
 def test_what_is_shipped_is_whole_and_small(name):
-    folder = program_config.PRETRAINED_FOLDER / name
+    folder = presets.FOLDER / name
     config, model, step = load_run(folder)
     assert config.data.dataset == name and step > 0
     assert all(np.isfinite(weight).all() for weight in model.get_weights())

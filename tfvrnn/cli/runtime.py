@@ -1,15 +1,14 @@
-"""What the programs share: flags to a configuration, and the user's mistakes as one line."""
+"""What the programs share: help, printing, and the user's mistakes as one line."""
 
 import codecs
 import errno
 import io
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from tfvrnn import config_flags, files
+from tfvrnn import backend, config_flags, files
 from tfvrnn.config import Config, UserError, expanded
 
 USER_MISTAKE = 2
@@ -21,21 +20,26 @@ INTERRUPTED = 130  # 128 + SIGINT
 STOPPED = 143  # 128 + SIGTERM, as of a program that a scheduler stopped and should start again
 
 
-def run(main: Callable[[list[str]], None], description: str, options: type = Config) -> NoReturn:
-    """Run a program on the command line's arguments and exit.
+def run(
+    main: Callable[[list[str]], None],
+    description: str,
+    options: type = Config,
+    arguments: list[str] | None = None,
+) -> NoReturn:
+    """Run a program on arguments, by default those of the command line, and exit.
 
     `--help` prints the description and every flag of the dataclass `options`. A mistake of the
     user, or of the file system's, is one line on standard error and exit code 2, Ctrl-C one line
     and 130; a fault of ours keeps its traceback.
     """
     print_anywhere()
-    arguments = sys.argv[1:]
+    arguments = sys.argv[1:] if arguments is None else arguments
     flags = [argument.lstrip("-") for argument in arguments if argument.startswith("-")]
     if not config_flags.HELP_FLAGS.isdisjoint(flags):
         print(f"{description.strip()}\n\n{config_flags.help_text(options)}")
         sys.exit(0)
-    quiet_tensorflow()
-    choose_backend()
+    backend.quiet_tensorflow()
+    backend.choose_tensorflow()
     try:
         main(arguments)
     except (UserError, config_flags.FlagError) as error:
@@ -105,36 +109,3 @@ class _Droppable(io.FileIO):
             return super().write(content)
         except BrokenPipeError:
             return len(content)
-
-
-def choose_backend() -> None:
-    """Let Keras compute with TensorFlow, whatever the environment or ~/.keras/keras.json say.
-
-    To be called before Keras is imported.
-    """
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-
-
-def quiet_tensorflow() -> None:
-    """Keep TensorFlow's alarm about a missing CUDA, and most of its notes, off the screen.
-
-    Where there is an NVIDIA device, warnings and errors about it are of use and stay. To be called
-    before TensorFlow is imported; TF_CPP_MIN_LOG_LEVEL goes first.
-    """
-    accelerated = any(Path("/dev", name).exists() for name in ("nvidiactl", "dxg"))
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1" if accelerated else "3")
-
-
-def divide_cores() -> None:
-    """On a CPU, let TensorFlow run two operations at a time with half the cores each.
-
-    The graphs are about two operations wide, and most operations are small: on two cores the
-    quickstart trains twice as fast as with one operation at a time on all of them (352 against
-    171 frames/s), width 16 a tenth faster; sampling takes a tenth less. To be called before
-    TensorFlow computes anything; TF_NUM_INTEROP_THREADS and TF_NUM_INTRAOP_THREADS go first.
-    """
-    import tensorflow as tf
-
-    if not tf.config.list_physical_devices("GPU"):
-        os.environ.setdefault("TF_NUM_INTEROP_THREADS", "2")
-        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, (os.cpu_count() or 1) // 2)))

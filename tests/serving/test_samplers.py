@@ -9,9 +9,12 @@ import types
 import grpc
 import pytest
 
+from tfvrnn.cli import predict
 from tfvrnn.config import UserError
-from tfvrnn.program_config import PredictConfig
-from tfvrnn.serving import client, server, sources
+from tfvrnn.serving import client, samplers
+from tfvrnn.serving.server import server
+
+SERVER = "localhost:8500"
 
 
 class Starting(grpc.RpcError):
@@ -24,7 +27,7 @@ def pauses(monkeypatch):
     """Time that passes by pauses alone: the list of them."""
     taken = []
     fake = types.SimpleNamespace(monotonic=lambda: sum(taken), sleep=taken.append)
-    monkeypatch.setattr(sources, "time", fake)
+    monkeypatch.setattr(samplers, "time", fake)
     return taken
 
 
@@ -40,21 +43,17 @@ def asked(ready_after):
     return types.SimpleNamespace(signatures=signatures)
 
 
-def config(server="localhost:8500", **options):
-    return PredictConfig(server=server, video="a.mp4", **options)
-
-
 def test_a_server_that_starts_is_asked_again_after_longer_pauses(pauses, capsys):
-    assert sources._when_ready(asked(ready_after=6), config()) == {"serving_default": 1}
+    assert samplers._when_ready(asked(6), SERVER, 60.0) == {"serving_default": 1}
     assert pauses == [0.1, 0.2, 0.4, 0.8, 1.6]
     assert capsys.readouterr().err == "waiting for localhost:8500\n"
 
 
 def test_a_server_that_never_starts_is_given_up_with_a_line_now_and_then(pauses, capsys):
     with pytest.raises(Starting):
-        sources._when_ready(asked(ready_after=10**6), config(timeout=60.0))
+        samplers._when_ready(asked(10**6), SERVER, 60.0)
     assert sum(pauses) == pytest.approx(60.0)
-    assert max(pauses) == sources.LAST_PAUSE and len(pauses) < 40
+    assert max(pauses) == samplers.LAST_PAUSE and len(pauses) < 40
     assert 3 <= capsys.readouterr().err.count("waiting for localhost:8500\n") <= 7
 
 
@@ -62,18 +61,18 @@ def test_a_host_that_there_is_not_is_told_of_at_once(monkeypatch):
     def unknown(*_, **__):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    monkeypatch.setattr(sources.socket, "getaddrinfo", unknown)
-    monkeypatch.setattr(sources, "Client", None)  # not even made
+    monkeypatch.setattr(samplers.socket, "getaddrinfo", unknown)
+    monkeypatch.setattr(samplers, "Client", None)  # not even made
     with pytest.raises(UserError, match="no host nosuchhost: Name or service not known"):
-        sources.open_source(config("nosuchhost:8500"))
+        samplers.of_server("nosuchhost:8500", "tfvrnn", 60.0)
     monkeypatch.undo()
     with pytest.raises(UserError, match=r"no host x{70}: "):
-        sources.open_source(config("x" * 70 + ":8500"))
+        samplers.of_server("x" * 70 + ":8500", "tfvrnn", 60.0)
 
 
 @pytest.mark.parametrize("address", ["localhost:1", "10.0.0.1:65535", "[::1]:8500", "[fe80::1]:1"])
 def test_an_address(address):
-    assert config(address).server == address
+    assert predict.Options(server=address, video="a.mp4").server == address
 
 
 @pytest.mark.parametrize(
@@ -97,7 +96,7 @@ def test_an_address(address):
 )
 def test_what_is_no_address(address, message):
     with pytest.raises(UserError) as caught:
-        config(address)
+        predict.Options(server=address, video="a.mp4")
     assert message in str(caught.value)
 
 

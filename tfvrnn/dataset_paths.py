@@ -30,6 +30,6 @@ def require_prepared(data: DataConfig, model: ModelConfig) -> Path | None:
         options |= {} if data.dataset == "bair" else {"size": model.image_size}
         options |= {} if model.channels == 3 else {"channels": model.channels}
         options |= {"source": "SOURCE"} if data.dataset in ("cityscapes", "video_folder") else {}
-        command = commands.program("prepare_data.py", **options)
+        command = commands.program("prepare", **options)
         raise UserError(f"no dataset in {folder}; prepare it with: {command}")
     return folder

@@ -7,16 +7,16 @@ import asyncio
 import os
 import signal
 import socket
+from pathlib import Path
 
 import grpc
 from aiohttp import web
 
 from tfvrnn.config import UserError, expanded
-from tfvrnn.program_config import ServeConfig
-from tfvrnn.serving.batcher import Batcher
-from tfvrnn.serving.grpc_service import add_services
-from tfvrnn.serving.manager import Manager
-from tfvrnn.serving.rest import RestApi, log
+from tfvrnn.serving.server.batcher import Batcher
+from tfvrnn.serving.server.grpc_service import add_services
+from tfvrnn.serving.server.rest import RestApi, log
+from tfvrnn.serving.server.version_manager import VersionManager
 
 # Seconds that requests in hand may take when the server stops.
 GRACE = 10
@@ -25,13 +25,42 @@ GRACE = 10
 class Server:
     """Both interfaces of one export. Start and stop it in a running event loop.
 
+    Args:
+        export: base folder of the export.
+        name: name that the model is served under.
+        host: address to listen at.
+        port: port of gRPC; 0: any free one.
+        rest_port: port of REST; 0: any free one.
+        batching: whether requests that wait together are computed as one batch.
+        queue: rows that may wait; more are refused as unavailable.
+        max_request_mb: largest request in megabytes.
+        request_timeout: seconds after which a REST request is given up.
+        poll_seconds: seconds between looks for a new version.
+
     Attributes:
-        port, rest_port: those listened at, also where 0 was asked for.
+        port, rest_port: the ports in use, also where 0 was asked for.
         manager: tells when the first version is ready, and the versions' states.
     """
 
-    def __init__(self, config: ServeConfig):
-        self.config = config
+    def __init__(
+        self,
+        *,
+        export: str | Path,
+        name: str,
+        host: str,
+        port: int,
+        rest_port: int,
+        batching: bool,
+        queue: int,
+        max_request_mb: int,
+        request_timeout: float,
+        poll_seconds: float,
+    ):
+        self.base, self.name = expanded(export), name
+        self.host, self.port, self.rest_port = host, port, rest_port
+        self.batching, self.queue = batching, queue
+        self.max_request_bytes = max_request_mb * 2**20
+        self.request_timeout, self.poll_seconds = request_timeout, poll_seconds
 
     async def start(self) -> None:
         """Listen, and begin to load; requests are UNAVAILABLE until the model is warm.
@@ -39,26 +68,22 @@ class Server:
         Raises:
             UserError: no version in the export, or a port that is in use.
         """
-        config = self.config
         # gRPC itself would report a port in use in a traceback of its own.
-        listen(config.host, config.port).close()
-        rest = listen(config.host, config.rest_port)
+        listen(self.host, self.port).close()
+        rest = listen(self.host, self.rest_port)
         try:
-            base = expanded(config.export)
-            self.manager = Manager(base, config.name, config.poll_seconds)
+            self.manager = VersionManager(self.base, self.name, self.poll_seconds)
         except UserError:
             rest.close()
             raise
-        self.batcher = Batcher(config.queue, config.batching)
+        self.batcher = Batcher(self.queue, self.batching)
         await self._start_rest(rest)
         await self._start_grpc()
 
     async def _start_rest(self, listening: socket.socket):
-        config = self.config
         self.rest_port = listening.getsockname()[1]
-        max_bytes = config.max_request_mb * 2**20
-        api = RestApi(self.manager, self.batcher, max_bytes, config.request_timeout)
-        # A client that is gone is not computed for.
+        api = RestApi(self.manager, self.batcher, self.max_request_bytes, self.request_timeout)
+        # A client that disconnects cancels its request.
         self._rest = web.AppRunner(
             api.app,
             access_log=None,
@@ -70,20 +95,20 @@ class Server:
         await web.SockSite(self._rest, listening).start()
 
     async def _start_grpc(self):
-        config = self.config
         self._grpc = grpc.aio.server(
             options=[
-                ("grpc.max_receive_message_length", config.max_request_mb * 2**20),
+                ("grpc.max_receive_message_length", self.max_request_bytes),
                 ("grpc.max_send_message_length", -1),
                 ("grpc.so_reuseport", 0),
             ]
         )
         add_services(self._grpc, self.manager, self.batcher)
+        wanted = address(self.host, self.port)
         try:
-            self.port = self._grpc.add_insecure_port(address(config.host, config.port))
+            self.port = self._grpc.add_insecure_port(wanted)
         except RuntimeError:  # taken since it was tried
             await self.stop()
-            where = f"{address(config.host, config.port)}: taken meanwhile; --port chooses another"
+            where = f"{wanted}: taken meanwhile; --port chooses another"
             raise UserError(f"cannot listen at {where}") from None
         await self._grpc.start()
 
@@ -115,20 +140,19 @@ def address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def serve(config: ServeConfig) -> None:
-    """Serve until SIGTERM or Ctrl-C."""
-    asyncio.run(_serve(config))
+def serve(**options) -> None:
+    """Serve until SIGTERM or Ctrl-C; options as of `Server`."""
+    asyncio.run(_serve(Server(**options)))
 
 
-async def _serve(config: ServeConfig) -> None:
-    server, stop = Server(config), asyncio.Event()
+async def _serve(server: Server) -> None:
+    stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     await server.start()
-    name = config.name
     print(
-        f"gRPC at {address(config.host, server.port)}, "
-        f"REST at http://{address(config.host, server.rest_port)}/v1/models/{name}; loading",
+        f"gRPC at {address(server.host, server.port)}, "
+        f"REST at http://{address(server.host, server.rest_port)}/v1/models/{server.name}; loading",
         flush=True,
     )
     await stop.wait()

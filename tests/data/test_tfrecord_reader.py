@@ -8,8 +8,8 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from tfvrnn.config import DataConfig, ModelConfig, UserError
-from tfvrnn.data import make_dataset, read, record_writer, records
-from tfvrnn.data.record_writer import Shard, Skipped
+from tfvrnn.data import make_dataset, read, tfrecord_reader, tfrecord_writer
+from tfvrnn.data.tfrecord_writer import Shard, Skipped
 
 MODEL = ModelConfig(image_size=8, channels=1, width=8, groups=2, latent_resolutions=(1,))
 VIDEOS, LENGTH = 23, 7
@@ -29,7 +29,7 @@ def write(folder, videos=VIDEOS, per_shard=5, splits=("train",)):
         for k in range(0, videos, per_shard)
     ]
     features = {"video": tfds.features.Video(shape=(LENGTH, 8, 8, 1), encoding_format="png")}
-    return record_writer.write_dataset(
+    return tfrecord_writer.write_dataset(
         folder, features, shards, lambda work: ({"video": video(n)} for n in work), {}, "numbers"
     )
 
@@ -73,7 +73,7 @@ def test_any_start_is_drawn_and_no_other(data):
 
 @pytest.mark.parametrize("start", [0, 1, 5, 20, 21, 50, 1000])
 def test_going_on_in_the_middle_is_the_same(data, start, monkeypatch):
-    monkeypatch.setattr(records, "BLOCK", 8)
+    monkeypatch.setattr(tfrecord_reader, "BLOCK", 8)
     whole = clips(data, count=start + 12) if start < 100 else None
     assert whole is None or clips(data, start=start, count=12) == whole[start:]
     assert clips(data, start=start, count=12)[3:] == clips(data, start=start + 3, count=9)
@@ -174,7 +174,7 @@ def test_frames_of_another_size_are_refused(data, tmp_path):
     builder = tfds.builder_from_directory(f"{data.data_dir}/video_folder_8_grey/1.0.0")
     model = dataclasses.replace(MODEL, channels=3)
     with pytest.raises(UserError, match="are 8x8x1; the model's are 8x8x3"):
-        records.make_source(builder, ("video", LENGTH, (8, 8, 1)), data, model, "train", 0)
+        tfrecord_reader.make_source(builder, ("video", LENGTH, (8, 8, 1)), data, model, "train", 0)
 
 
 def test_records_that_are_cut_off_are_one_line(tmp_path):
@@ -210,7 +210,7 @@ def test_an_interrupted_preparation_goes_on(tmp_path):
     def start():
         features = {"video": tfds.features.Video(shape=(LENGTH, 8, 8, 1), encoding_format="png")}
         shards = [Shard("train", [k, k + 1, k + 2]) for k in range(0, 12, 3)]
-        return record_writer.write_dataset(tmp_path / "x", features, shards, make, {}, "")
+        return tfrecord_writer.write_dataset(tmp_path / "x", features, shards, make, {}, "")
 
     with pytest.raises(KeyboardInterrupt):
         start()
@@ -228,7 +228,7 @@ def test_an_interrupted_preparation_goes_on(tmp_path):
 def test_what_was_left_out_is_told_also_the_next_time(tmp_path):
     def start():
         features = {"video": tfds.features.Video(shape=(LENGTH, 8, 8, 1), encoding_format="png")}
-        return record_writer.write_dataset(
+        return tfrecord_writer.write_dataset(
             tmp_path / "x",
             features,
             [Shard("train", ["a", "b"])],
@@ -244,7 +244,7 @@ def test_other_options_two_at_once_and_nothing_are_refused(tmp_path):
     features = {"video": tfds.features.Video(shape=(LENGTH, 8, 8, 1), encoding_format="png")}
 
     def start(options=None, make=lambda work: iter([{"video": video(0)}])):
-        return record_writer.write_dataset(
+        return tfrecord_writer.write_dataset(
             tmp_path / "x", features, [Shard("train", [0])], make, options or {}, ""
         )
 
@@ -266,7 +266,7 @@ def test_no_space_left_is_one_line_and_nothing_whole(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(record_writer, "_write_shard", full)
+    monkeypatch.setattr(tfrecord_writer, "_write_shard", full)
     with pytest.raises(UserError, match="no space left"):
         write(tmp_path / "x")
     assert not (tmp_path / "x" / "1.0.0").exists()
@@ -297,11 +297,11 @@ def test_an_interruption_at_the_very_end_costs_nothing(tmp_path, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(record_writer.Path, "rename", interrupted)
+    monkeypatch.setattr(tfrecord_writer.Path, "rename", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write(tmp_path / "x")
     monkeypatch.undo()
-    monkeypatch.setattr(record_writer, "_write_shard", interrupted)
+    monkeypatch.setattr(tfrecord_writer, "_write_shard", interrupted)
     assert write(tmp_path / "x").videos == {"train": VIDEOS}
 
 
@@ -309,7 +309,7 @@ def test_what_is_unfinished_is_not_thrown_away(tmp_path, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(record_writer, "_finish", interrupted)
+    monkeypatch.setattr(tfrecord_writer, "_finish", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write(tmp_path / "x")
     monkeypatch.undo()

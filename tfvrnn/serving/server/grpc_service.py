@@ -8,16 +8,16 @@ from google.protobuf import any_pb2
 from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, predict_pb2
 
-from tfvrnn.serving.batcher import Batcher
 from tfvrnn.serving.errors import Code, Refusal
-from tfvrnn.serving.manager import Manager
 from tfvrnn.serving.servable import DEFAULT_SIGNATURE, Servable
+from tfvrnn.serving.server.batcher import Batcher
+from tfvrnn.serving.server.version_manager import VersionManager
 
 SIGNATURES = "signature_def"
 Status = get_model_status_pb2.ModelVersionStatus
 
 
-def add_services(server: grpc.aio.Server, manager: Manager, batcher: Batcher) -> None:
+def add_services(server: grpc.aio.Server, manager: VersionManager, batcher: Batcher) -> None:
     """Predict, GetModelMetadata and GetModelStatus; all other methods are UNIMPLEMENTED."""
 
     async def predict(request):
@@ -71,7 +71,7 @@ def _handler(function, request_class) -> grpc.RpcMethodHandler:
     )
 
 
-async def answer(manager: Manager, batcher: Batcher, request) -> predict_pb2.PredictResponse:
+async def answer(manager: VersionManager, batcher: Batcher, request) -> predict_pb2.PredictResponse:
     """The answer to a PredictRequest."""
     servable = find(manager, request.model_spec)
     name = request.model_spec.signature_name or DEFAULT_SIGNATURE
@@ -87,7 +87,7 @@ async def answer(manager: Manager, batcher: Batcher, request) -> predict_pb2.Pre
     return response
 
 
-def find(manager: Manager, spec) -> Servable:
+def find(manager: VersionManager, spec) -> Servable:
     version = spec.version.value if spec.HasField("version") else None
     return manager.find(spec.name, version, spec.version_label)
 
@@ -134,7 +134,9 @@ def check_filter(servable: Servable, signature: str, wanted: list[str]) -> list[
     return wanted or outputs
 
 
-def model_metadata(manager: Manager, request) -> get_model_metadata_pb2.GetModelMetadataResponse:
+def model_metadata(
+    manager: VersionManager, request
+) -> get_model_metadata_pb2.GetModelMetadataResponse:
     servable = find(manager, request.model_spec)
     fields = list(request.metadata_field)
     if not fields or set(fields) != {SIGNATURES}:
@@ -148,7 +150,7 @@ def model_metadata(manager: Manager, request) -> get_model_metadata_pb2.GetModel
     return response
 
 
-def model_status(manager: Manager, spec) -> get_model_status_pb2.GetModelStatusResponse:
+def model_status(manager: VersionManager, spec) -> get_model_status_pb2.GetModelStatusResponse:
     if spec.name != manager.name:
         raise Refusal(Code.NOT_FOUND, f"Could not find any versions of model {spec.name}")
     if spec.version_label:

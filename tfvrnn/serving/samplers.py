@@ -1,4 +1,4 @@
-"""Where futures come from: a run, an export, or a server, asked in one way."""
+"""Samplers of a run, an export or a server, called in one way."""
 
 import math
 import socket
@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import grpc
 import numpy as np
@@ -15,8 +16,7 @@ from google.protobuf.message import DecodeError
 
 from tfvrnn import files, media
 from tfvrnn.config import UserError, expanded
-from tfvrnn.program_config import PredictConfig
-from tfvrnn.run_folder import load_run
+from tfvrnn.runs import load_run
 from tfvrnn.sampling import sample_videos
 from tfvrnn.serving.client import Client, by_proxy
 from tfvrnn.serving.export import versions
@@ -29,8 +29,8 @@ NO_ANSWER = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
 @dataclass
-class Source:
-    """A sampler.
+class Sampler:
+    """Draws futures.
 
     context_shape: (n_ctx, H, W, C); horizon: frames of a future; sample: (contexts uint8
     `[B, n_ctx, H, W, C]`, seeds int32 `[B]`) -> futures uint8 `[B, horizon, H, W, C]`.
@@ -40,24 +40,18 @@ class Source:
     horizon: int
     sample: Callable[[np.ndarray, np.ndarray], np.ndarray]
 
+    def check_horizon(self, horizon: int | None) -> None:
+        """Raise UserError where another number of frames is wanted than it predicts."""
+        if horizon not in (None, self.horizon):
+            raise UserError(f"the export predicts {self.horizon} frames; --horizon is {horizon}")
 
-def open_source(config: PredictConfig) -> Source:
-    """The source that the options name.
+
+def of_run(run_dir: str | Path, horizon: int | None, temperature: float = 1.0) -> Sampler:
+    """The sampler of a run; all contexts of a call must be the same.
 
     Raises:
-        UserError: nothing there, or it cannot predict that many frames.
+        UserError: see `load_run`.
     """
-    if config.run_dir:
-        return _of_run(config.run_dir, config.horizon, config.temperature)
-    source = _of_export(config.export) if config.export else _of_server(config)
-    if config.horizon not in (None, source.horizon):
-        raise UserError(
-            f"the export predicts {source.horizon} frames; --horizon is {config.horizon}"
-        )
-    return source
-
-
-def _of_run(run_dir: str, horizon: int | None, temperature: float) -> Source:
     config, model, _ = load_run(run_dir)
     horizon = horizon or config.data.horizon
 
@@ -66,10 +60,15 @@ def _of_run(run_dir: str, horizon: int | None, temperature: float) -> Source:
         videos = sample_videos(model, contexts[:1], horizon, seeds[None], temperature=temperature)
         return media.to_uint8(videos[0].numpy())
 
-    return Source((model.context_frames, *model.image_shape), horizon, sample)
+    return Sampler((model.context_frames, *model.image_shape), horizon, sample)
 
 
-def _of_export(base: str) -> Source:
+def of_export(base: str | Path) -> Sampler:
+    """The sampler of an export's newest version.
+
+    Raises:
+        UserError: no version there, or it holds no sampler.
+    """
     base = expanded(base)
     numbers = versions(base)
     if not numbers:
@@ -87,16 +86,26 @@ def _of_export(base: str) -> Source:
         outputs = signature(frames=tf.constant(contexts), seed=tf.constant(seeds))
         return outputs["frames"].numpy()
 
-    return Source(*shapes, sample)
+    return Sampler(*shapes, sample)
 
 
-def _of_server(config: PredictConfig) -> Source:
-    _check_host(config.server)
-    client = Client(config.server, config.name, config.timeout)
-    asked = _refusals_of(client.sample, config.server)
+def of_server(server: str, name: str, timeout: float) -> Sampler:
+    """The sampler that a server serves.
+
+    Args:
+        server: HOST:PORT of gRPC.
+        name: name that the model is served under.
+        timeout: seconds to wait for a server that is still starting.
+
+    Raises:
+        UserError: no answer, a refusal, or it serves no sampler.
+    """
+    _check_host(server)
+    client = Client(server, name, timeout)
+    asked = _refusals_of(client.sample, server)
 
     def sample(contexts, seeds):
-        # One row a request, so that no batch is larger than the server allows; a few at a time,
+        # One row per request, so that no batch is larger than the server allows; a few at a time,
         # for the server to batch.
         def row(k):
             return asked(contexts[k : k + 1], seeds[k : k + 1])
@@ -104,16 +113,16 @@ def _of_server(config: PredictConfig) -> Source:
         with ThreadPoolExecutor(ROWS_IN_FLIGHT) as pool:
             return np.concatenate(list(pool.map(row, range(len(seeds)))))
 
-    definitions = _refusals_of(lambda: _when_ready(client, config), config.server)()
+    definitions = _refusals_of(lambda: _when_ready(client, server, timeout), server)()
     try:
-        return Source(*_shapes(definitions), sample)
+        return Sampler(*_shapes(definitions), sample)
     except ValueError as error:
-        raise UserError(f"{config.server} serves no sampler: {error}") from None
+        raise UserError(f"{server} serves no sampler: {error}") from None
 
 
-def _when_ready(client: Client, config: PredictConfig):
+def _when_ready(client: Client, server: str, timeout: float):
     """The signatures, asked for again while the server is still starting."""
-    until, told, pause = time.monotonic() + config.timeout, -math.inf, FIRST_PAUSE
+    until, told, pause = time.monotonic() + timeout, -math.inf, FIRST_PAUSE
     while True:
         try:
             return client.signatures()
@@ -122,7 +131,7 @@ def _when_ready(client: Client, config: PredictConfig):
             if error.code() != grpc.StatusCode.UNAVAILABLE or now >= until:
                 raise
         if now - told >= SILENCE:
-            print(f"waiting for {config.server}", file=sys.stderr)
+            print(f"waiting for {server}", file=sys.stderr)
             told = now
         time.sleep(min(pause, until - now))
         pause = min(2 * pause, LAST_PAUSE)

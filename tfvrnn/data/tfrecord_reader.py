@@ -14,8 +14,8 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from tfvrnn.config import DataConfig, ModelConfig, UserError
-from tfvrnn.data.source import Source
-from tfvrnn.prepared import require_prepared
+from tfvrnn.data.source import VideoSource
+from tfvrnn.dataset_paths import require_prepared
 
 # Neighbours in a file are mixed within blocks of so many records; as many are held in memory.
 BLOCK = 256
@@ -59,8 +59,8 @@ def _whole(folder):
 
 def prepared_source(
     data: DataConfig, model: ModelConfig, split: str, start: int, whole_files: bool = False
-) -> Source:
-    """The videos of a dataset that `record_writer` wrote; see `make_source`."""
+) -> VideoSource:
+    """The videos of a dataset that `tfrecord_writer` wrote; see `make_source`."""
     builder = open_prepared(data, model)
     with _whole(builder.data_path):
         length, height, width, channels = builder.info.features["video"].shape
@@ -123,7 +123,7 @@ def make_source(
     split: str,
     start: int,
     whole_files: bool = False,
-) -> Source:
+) -> VideoSource:
     """The videos of a prepared dataset.
 
     Args:
@@ -167,7 +167,7 @@ def make_source(
         decode = tf.function(lambda image: tf.ensure_shape(tf.image.decode_png(image), shape))
         return tf.ensure_shape(tf.map_fn(decode, chosen, tf.uint8), (frames, *shape))
 
-    return Source(items.enumerate(start), make)
+    return VideoSource(items.enumerate(start), make)
 
 
 def _by(shape) -> str:

@@ -14,7 +14,7 @@ from tfvrnn.serving.servable import Servable
 LOADING, AVAILABLE, END = "LOADING", "AVAILABLE", "END"
 
 
-class Manager:
+class VersionManager:
     """Serves the highest version of an export, under one name.
 
     A new version is loaded and warmed up in the background, then takes the place of the old

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tfvrnn import program
+from tfvrnn.cli import runtime
 from tfvrnn.config import UserError
 
 
@@ -23,7 +23,7 @@ def printing_into_a_pipe(monkeypatch):
     ):
         patch.setattr(sys, "stdout", stream)
         patch.setattr(sys, "stderr", None)  # as of a program that has none
-        program.print_anywhere()
+        runtime.print_anywhere()
         yield end
         sys.stdout.close()
 
@@ -44,17 +44,17 @@ def test_what_nobody_reads_is_dropped(monkeypatch):
 
 
 def test_what_cannot_be_written_is_told_with_the_reason(tmp_path, monkeypatch):
-    assert program.output(str(tmp_path / "a.gif")) == tmp_path / "a.gif"
+    assert runtime.output(str(tmp_path / "a.gif")) == tmp_path / "a.gif"
     assert not list(tmp_path.iterdir())
     with pytest.raises(UserError, match=r"cannot write .*: Is a directory"):
-        program.output(tmp_path)
+        runtime.output(tmp_path)
 
     def refuse(dir):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    monkeypatch.setattr(program.files.tempfile, "TemporaryFile", refuse)
+    monkeypatch.setattr(runtime.files.tempfile, "TemporaryFile", refuse)
     with pytest.raises(UserError, match=r"cannot write .*a\.gif: Read-only file system"):
-        program.output(tmp_path / "a.gif")
+        runtime.output(tmp_path / "a.gif")
 
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.ENAMETOOLONG])
@@ -64,8 +64,8 @@ def test_what_the_file_system_refuses_is_one_line(monkeypatch, capsys, number):
 
     monkeypatch.setattr(sys, "argv", ["sample.py"])
     with pytest.raises(SystemExit) as ended:
-        program.run(refused, "")
-    assert ended.value.code == program.USER_MISTAKE
+        runtime.run(refused, "")
+    assert ended.value.code == runtime.USER_MISTAKE
     assert capsys.readouterr().err == f"error: {os.strerror(number)}: some/file\n"
 
 
@@ -73,5 +73,5 @@ def test_keras_computes_with_tensorflow_whatever_the_user_set(monkeypatch, capsy
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     monkeypatch.setattr(sys, "argv", ["sample.py"])
     with pytest.raises(SystemExit):
-        program.run(lambda _: None, "")
+        runtime.run(lambda _: None, "")
     assert os.environ["KERAS_BACKEND"] == "tensorflow"

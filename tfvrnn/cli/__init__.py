@@ -1,0 +1,1 @@
+"""The programs: `tfvrnn train`, `tfvrnn sample`, ...; a module for each."""

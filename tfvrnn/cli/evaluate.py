@@ -1,0 +1,118 @@
+"""Measure trained runs: FVD, KVD, SSIM, PSNR, LPIPS, spread; a table, JSON and a report.
+
+    tfvrnn evaluate --run_dir=RUN [--eval.samples=100 ...]
+    tfvrnn evaluate --pretrained=smmnist --flagfile=eval/quick.flags
+    tfvrnn evaluate --runs=A,B,C --flagfile=eval/smmnist.flags --report=all.html
+    tfvrnn evaluate --run_dir=RUN --protocol=RUN/evaluation/NAME.json
+
+An interrupted evaluation continues where it stopped; finished ones are loaded from disk.
+"""
+
+import csv
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tfvrnn import backend, config_flags, presets
+from tfvrnn.cli import runtime
+from tfvrnn.cli.options import run_dir_option
+from tfvrnn.config import EvalConfig, check_fields, option, require
+from tfvrnn.runs import RunFolder, copy_pretrained
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is measured, and where it is reported."""
+
+    run_dir: str = run_dir_option()
+    pretrained: str = option(
+        "",
+        "A model that comes with the package, in place of a run: measured in runs/pretrained_NAME.",
+        ("", *presets.NAMES),
+    )
+    runs: str = option(
+        "",
+        "Run folders of several models, with commas between: one report. A name with a comma "
+        'stands in double quotes: a,"b,c".',
+    )
+    report: str = option(
+        "", "HTML file to write. Default: report.html in the run's evaluation/, or in this folder."
+    )
+    protocol: str = option("", "JSON of an earlier result, whose figures to compute again.")
+    grid_times: tuple[int, ...] | None = option(
+        None,
+        "Frames in the report's grid, from 1: 1,2,3,5,8; none: the last of the context, "
+        "and nine predicted ones.",
+    )
+    eval: EvalConfig = field(default_factory=EvalConfig)
+
+    def __post_init__(self):
+        check_fields(self)
+        given = (self.run_dir, self.pretrained, self.runs)
+        require(
+            sum(map(bool, given)) == 1,
+            "one of `run_dir`, `pretrained` and `runs` must be given.",
+            ", ".join(map(repr, given)),
+        )
+        require("" not in self.run_dirs, "`runs` must name run folders.", repr(self.runs))
+        require(
+            len({os.path.realpath(path) for path in self.run_dirs}) == len(self.run_dirs),
+            "`runs` must differ.",
+            repr(self.runs),
+        )
+        require(
+            not self.report or self.report.endswith(".html"),
+            "`report` must end in .html.",
+            repr(self.report),
+        )
+
+    @property
+    def run_dirs(self) -> list[str]:
+        """The run folders, one or several."""
+        if not self.runs:
+            return [self.run_dir or f"runs/pretrained_{self.pretrained}"]
+        try:
+            parts = next(csv.reader([self.runs], skipinitialspace=True))
+        except csv.Error:  # a line break outside quotes
+            parts = [""]
+        return parts if '"' in self.runs else [part.strip() for part in parts]
+
+
+def main(arguments: list[str]) -> None:
+    given = config_flags.parse_changes(arguments, Options)
+    wanted = config_flags.build(Options, given)
+    if wanted.pretrained:
+        copy_pretrained(wanted.pretrained, wanted.run_dirs[0])
+    for run_dir in wanted.run_dirs:
+        folder = RunFolder(run_dir)
+        folder.read_config()  # complains at once where there is no run
+        if wanted.protocol or not any(folder.evaluation.glob("*.json")):
+            folder.check_writable()  # else the result may be there, and nothing to write
+    report = Path(wanted.report or "report.html")
+    if not wanted.report and not wanted.runs:
+        report = RunFolder(wanted.run_dirs[0]).evaluation / report.name
+    if wanted.report or report.parent.is_dir():  # else the evaluation makes it
+        report = runtime.output(report)
+    changes = {n.removeprefix("eval."): v for n, v in given.items() if n.startswith("eval.")}
+    try:
+        evaluate(wanted, changes, report)
+    except KeyboardInterrupt:
+        sys.exit("stopped: the same command continues")
+
+
+def evaluate(wanted: Options, changes: dict, report: Path) -> None:
+    # TensorFlow takes seconds to import: only after every option was found in order.
+    import tensorflow as tf
+
+    from tfvrnn.evaluation import evaluate_runs, grid_path, table, write_report
+
+    tf.get_logger().setLevel("ERROR")  # TF-GAN's deprecations are not the user's
+    backend.divide_cores()
+    if report.parent.is_dir():
+        runtime.output(grid_path(report))
+    results = evaluate_runs(wanted.run_dirs, changes, wanted.protocol or None, wanted.grid_times)
+    written = write_report(results, report, wanted.grid_times)
+    print(table(results))
+    for path in [*(result.path for result in results), *written]:
+        print(path)

@@ -1,0 +1,54 @@
+"""Export a run's sampler as a SavedModel for TensorFlow Serving.
+
+tfvrnn export --run_dir=RUN --out=EXPORT_BASE [--horizon=28 --samples=4]
+"""
+
+from dataclasses import dataclass
+
+from tfvrnn import commands, config_flags
+from tfvrnn.cli.options import OfOneModel, check_name, pretrained_option, run_dir_option
+from tfvrnn.config import TEMPERATURE, check_fields, option, require, require_at_least
+from tfvrnn.runs import RunFolder
+
+
+@dataclass(frozen=True)
+class Options(OfOneModel):
+    """What is exported."""
+
+    run_dir: str = run_dir_option()
+    pretrained: str = pretrained_option()
+    out: str = option("", "Base folder of the export; versions are numbered folders in it.")
+    horizon: int | None = option(None, "Frames that a request predicts; none: as in training.")
+    samples: int = option(4, "Futures of each context that signature `samples` draws.")
+    version: int | None = option(None, "Number of the version; none: the next free one.")
+    temperature: float = option(1.0, TEMPERATURE)
+    precision: str = option(
+        "float32", "Dtype policy of the exported model.", ("float32", "mixed_bfloat16")
+    )
+    max_batch: int = option(16, "Largest batch; 1, 2, 4, ... up to it are warmed up.")
+    name: str = option("tfvrnn", "Name that the model is served under.")
+
+    def __post_init__(self):
+        check_fields(self)
+        require_at_least(self, 1, "horizon", "samples", "version", "max_batch")
+        require_at_least(self, 0, "temperature")
+        require((self.version or 0) < 2**63, "`version` must be below 2**63.", self.version)
+        self.check_model()
+        require(self.out != "", "`out` must name a folder.", repr(self.out))
+        require(self.max_batch <= 1024, "`max_batch` must be at most 1024.", self.max_batch)
+        check_name(self.name)
+
+
+def main(arguments: list[str]) -> None:
+    wanted = Options(**config_flags.parse_changes(arguments, Options))
+    RunFolder(wanted.model_dir).read_config()  # complains at once where there is no run
+
+    # TensorFlow takes seconds to import: only after every option was found in order.
+    from tfvrnn.serving import export_sampler
+
+    options = {k: v for k, v in vars(wanted).items() if k not in ("run_dir", "pretrained")}
+    version = export_sampler(wanted.model_dir, **options)
+    predict = {"export": wanted.out, "video": "VIDEO", "out": "prediction.gif"}
+    print(f"exported: {version}\nnext:")
+    print(f"  {commands.program('serve', export=wanted.out)}")
+    print(f"  {commands.program('predict', **predict)}")

@@ -1,0 +1,37 @@
+"""Fetch the weights that a metric needs, once: checked by sha256, kept in the user's cache.
+
+tfvrnn fetch i3d
+tfvrnn fetch lpips_alex [--source=alexnet-owt-7be5be79.pth]
+"""
+
+from dataclasses import dataclass
+
+from tfvrnn import config_flags
+from tfvrnn.config import UserError, check_fields, option
+
+
+@dataclass(frozen=True)
+class Options:
+    """Which weights, and where they are kept."""
+
+    name: str = option("i3d", "Weights of a metric.", ("i3d", "lpips_alex", "lpips_vgg"))
+    source: str = option(
+        "", "A file to take instead of the network's: i3d's package, or torchvision's trunk."
+    )
+    cache_dir: str = option("", "Where weights are kept. Default: the user's cache.")
+
+    def __post_init__(self):
+        check_fields(self)
+
+
+def main(arguments: list[str]) -> None:
+    if arguments and not arguments[0].startswith("-"):
+        arguments = [f"--name={arguments[0]}", *arguments[1:]]
+    wanted = Options(**config_flags.parse_changes(arguments, Options))
+
+    from tfvrnn.metrics import weights
+
+    try:
+        print(weights.fetch(wanted.name, wanted.cache_dir, wanted.source))
+    except weights.WeightsUnavailable as error:
+        raise UserError(str(error)) from None

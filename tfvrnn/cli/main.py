@@ -1,0 +1,47 @@
+"""The command `tfvrnn`, which runs one of the programs."""
+
+import difflib
+import importlib
+import sys
+from typing import NoReturn
+
+import tfvrnn
+from tfvrnn.cli import runtime
+
+PROGRAMS = ("train", "sample", "predict", "evaluate", "export", "serve", "prepare", "fetch")
+
+
+def main() -> NoReturn:
+    """Run the program that the first argument names, with the arguments after it."""
+    name, *arguments = sys.argv[1:] or ["--help"]
+    if name in ("-h", "--help", "help"):
+        print(usage())
+        sys.exit(0)
+    if name == "--version":
+        print(f"tfvrnn {tfvrnn.__version__}")
+        sys.exit(0)
+    if name not in PROGRAMS:
+        nearest = difflib.get_close_matches(name, PROGRAMS, 1, 0.0)[0]
+        print(f"error: unknown program {name}; the nearest is {nearest}", file=sys.stderr)
+        sys.exit(runtime.USER_MISTAKE)
+    run(name, arguments)
+
+
+def run(name: str, arguments: list[str] | None = None) -> NoReturn:
+    """Run a program and exit.
+
+    Args:
+        name: one of PROGRAMS.
+        arguments: its options; by default those of the command line.
+    """
+    module = importlib.import_module(f"tfvrnn.cli.{name}")
+    runtime.run(module.main, module.__doc__, module.Options, arguments)
+
+
+def usage() -> str:
+    """The programs, a line for each."""
+    lines = ["Stochastic video prediction: tfvrnn PROGRAM [--option=value ...]", ""]
+    for name in PROGRAMS:
+        summary = importlib.import_module(f"tfvrnn.cli.{name}").__doc__.splitlines()[0]
+        lines.append(f"  {name:10}{summary}")
+    return "\n".join([*lines, "", "tfvrnn PROGRAM --help lists the options of a program."])

@@ -1,0 +1,130 @@
+"""Prepare a dataset, once. After an interruption, the same command continues.
+
+    tfvrnn prepare --dataset=video_folder --source=VIDEOS [--size=64 --frame_rate=10]
+    tfvrnn prepare --dataset=video_folder --source=RECORDINGS --windows=144
+    tfvrnn prepare --dataset=bair [--source=bair_robot_pushing_dataset_v0.tar]
+    tfvrnn prepare --dataset=cityscapes --source=leftImg8bit_sequence_trainvaltest.zip
+    tfvrnn prepare --dataset=sim_push --episodes=1000 [--scene=fixed]
+    tfvrnn prepare --dataset=pusht --episodes=2000
+
+Exit code 1: prepared, but some sources gave nothing; they are listed with the reason.
+Exit code 130: interrupted.
+"""
+
+import dataclasses
+import sys
+from dataclasses import dataclass
+
+from tfvrnn import commands, config_flags
+from tfvrnn.cli import runtime
+from tfvrnn.config import SIM_PUSH_SCENES, check_fields, option, require, require_at_least
+
+SOME_SKIPPED = 1
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is prepared."""
+
+    dataset: str = option(
+        "video_folder", "Dataset.", ("bair", "cityscapes", "video_folder", "sim_push", "pusht")
+    )
+    source: str = option(
+        "", "Folder or archive to prepare from; bair: none downloads it; sim_push, pusht: none."
+    )
+    data_dir: str = option("data", "Where prepared datasets lie, as --data.data_dir.")
+    size: int = option(64, "Side of the square frames; bair: always 64.")
+    channels: int = option(3, "Channels of a frame: 1 (grey) or 3 (colour).")
+    clip_frames: int = option(30, "video_folder: length of the clips that videos are cut into.")
+    frame_rate: float = option(0.0, "video_folder: frames per second that are taken; 0: all.")
+    stride: int = option(1, "video_folder: every n-th of them.")
+    whole: bool = option(
+        False, "video_folder: the whole picture, with black borders, not its centre square."
+    )
+    test_fraction: float = option(
+        0.1,
+        "video_folder: part of the videos for test, where no folders train and test say so; of "
+        "the time with --windows.",
+    )
+    windows: int = option(
+        0,
+        "video_folder: height in pixels that pictures are averaged down to, then cut into all "
+        "--size windows half a window apart; every video is split by time. 0: no windows.",
+    )
+    episodes: int = option(1000, "sim_push, pusht: episodes for training.")
+    test_episodes: int | None = option(
+        None, "sim_push, pusht: episodes for test; none: a tenth as many, pusht: 256."
+    )
+    seed: int = option(0, "sim_push, pusht: seed of the episodes.")
+    scene: str = option(
+        "varied",
+        "sim_push: camera, light and table drawn with every episode, or the same in all; the "
+        "latter is dataset sim_push_fixed in training.",
+        tuple(SIM_PUSH_SCENES),
+    )
+    workers: int | None = option(
+        None, "sim_push, pusht: processes that simulate; none: one per core."
+    )
+
+    def __post_init__(self):
+        check_fields(self)
+        require_at_least(self, 1, "clip_frames", "stride", "episodes", "test_episodes", "workers")
+        require_at_least(self, 8, "size")
+        require_at_least(self, 0, "seed", "frame_rate", "windows")
+        require(self.channels in (1, 3), "`channels` must be 1 or 3.", self.channels)
+        require(
+            0 < self.test_fraction < 1, "`test_fraction` must lie within 0 and 1.",
+            self.test_fraction,
+        )  # fmt: skip
+        needs = self.dataset in ("cityscapes", "video_folder")
+        require(bool(self.source) or not needs, "`source` must name a folder.", repr(self.source))
+        require(
+            self.dataset != "bair" or (self.size, self.channels) == (64, 3),
+            "bair is 64x64 in colour.",
+            f"{self.size}, {self.channels} channels",
+        )
+        require(
+            self.scene == "varied" or self.dataset == "sim_push",
+            "only sim_push has a `scene`.",
+            f"{self.scene} for {self.dataset}",
+        )
+        self._check_windows()
+
+    def _check_windows(self):
+        if not self.windows:
+            return
+        rule = "only video_folder has `windows`."
+        require(self.dataset == "video_folder", rule, f"{self.windows} for {self.dataset}")
+        require(
+            self.windows >= self.size,
+            "`windows` must be 0 or at least `size`: a window must fit into the picture.",
+            f"windows={self.windows}, size={self.size}",
+        )
+        rule = "`windows` and `whole` exclude each other: windows cover the whole picture."
+        require(not self.whole, rule, f"windows={self.windows}, whole={self.whole}")
+
+    @property
+    def trained_as(self) -> str:
+        """The --data.dataset that reads what is prepared."""
+        return SIM_PUSH_SCENES[self.scene] if self.dataset == "sim_push" else self.dataset
+
+
+def main(arguments: list[str]) -> None:
+    wanted = config_flags.build(Options, config_flags.parse_changes(arguments, Options))
+
+    from tfvrnn.data.prepare import prepare  # TensorFlow takes seconds to import
+
+    try:
+        prepared = prepare(wanted.dataset, dataclasses.asdict(wanted))
+    except KeyboardInterrupt:
+        print("stopped: the same command continues", file=sys.stderr)
+        sys.exit(runtime.INTERRUPTED)
+    counts = ", ".join(f"{split} {count}" for split, count in prepared.videos.items())
+    print(f"{prepared.folder}: {counts}")
+    data = f"--data.dataset={wanted.trained_as} --data.data_dir={commands.quoted(wanted.data_dir)}"
+    print(f"train with {data} --model.image_size={wanted.size} --model.channels={wanted.channels}")
+    for name, reason in prepared.skipped:
+        print(f"left out: {name}: {reason}", file=sys.stderr)
+    if prepared.skipped:
+        print(f"to try those again, move {prepared.folder} away", file=sys.stderr)
+        sys.exit(SOME_SKIPPED)

@@ -1,0 +1,85 @@
+"""Draw futures of test videos as an animated GIF: a row per context, truth | mean | samples.
+
+    tfvrnn sample --run_dir=RUN [--out=samples.gif --contexts=8 --horizon=20]
+
+Without --out, the GIF of a run goes into its folder samples/.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+from tfvrnn import config_flags
+from tfvrnn.cli import runtime
+from tfvrnn.cli.options import OfOneModel, check_seeds, pretrained_option, run_dir_option
+from tfvrnn.config import TEMPERATURE, check_fields, option, require, require_at_least
+from tfvrnn.runs import RunFolder
+
+
+@dataclass(frozen=True)
+class Options(OfOneModel):
+    """What is drawn."""
+
+    run_dir: str = run_dir_option()
+    pretrained: str = pretrained_option()
+    out: str = option(
+        "", "Animated GIF to write. Default: in samples/ of the run; of a pretrained one, here."
+    )
+    contexts: int = option(4, "Test videos whose contexts are continued, a row each.")
+    samples: int = option(3, "Futures drawn of each context.")
+    horizon: int | None = option(None, "Frames to predict; none: as in training.")
+    seed: int = option(0, "Seed of the futures.")
+    temperature: float = option(1.0, TEMPERATURE)
+    scale: int = option(2, "Enlargement factor.")
+
+    def __post_init__(self):
+        check_fields(self)
+        self.check_model()
+        require_at_least(self, 1, "contexts", "samples", "horizon", "scale")
+        require_at_least(self, 0, "seed", "temperature")
+        gif = not self.out or self.out.endswith(".gif")
+        require(gif, "`out` must end in .gif.", repr(self.out))
+        check_seeds(self.seed, self.contexts * self.samples)
+
+
+def main(arguments: list[str]) -> None:
+    wanted = Options(**config_flags.parse_changes(arguments, Options))
+    folder = RunFolder(wanted.model_dir)
+    folder.read_config()  # complains at once where there is no run
+    if wanted.out:
+        out = runtime.output(wanted.out)
+    elif wanted.pretrained:
+        out = runtime.output("samples.gif")
+    else:
+        folder.samples.mkdir(exist_ok=True)
+        out = runtime.output(folder.samples / "samples.gif")
+    draw(wanted, out)
+
+
+def draw(wanted: Options, out: Path) -> None:
+    # TensorFlow takes seconds to import: only after every option was found in order.
+    import numpy as np
+
+    from tfvrnn import backend, media
+    from tfvrnn.data import first_videos
+    from tfvrnn.runs import load_run
+    from tfvrnn.sampling import sample_videos
+
+    backend.divide_cores()
+    config, model, step = load_run(wanted.model_dir)
+    horizon = wanted.horizon or config.data.horizon
+    data = dataclasses.replace(config.data, horizon=horizon)
+    truth = first_videos(data, config.model, "test", wanted.contexts)
+    context = truth[:, : model.context_frames]
+    seeds = wanted.seed + np.arange(wanted.contexts * wanted.samples)
+    seeds = seeds.reshape(wanted.contexts, -1)
+    samples = sample_videos(model, context, horizon, seeds, temperature=wanted.temperature).numpy()
+    mean = sample_videos(model, context, horizon, mean=True).numpy()
+    rows = []
+    for number in range(wanted.contexts):
+        futures = [mean[number], *samples[number]]
+        joined = [np.concatenate([context[number], media.to_uint8(f)]) for f in futures]
+        rows.append([truth[number], *joined])
+    out.write_bytes(media.to_gif(media.enlarge(media.grid(rows), wanted.scale)))
+    columns = ", ".join(["truth", "mean", *[f"sample {k + 1}" for k in range(wanted.samples)]])
+    print(f"{out}: {wanted.contexts} test videos after step {step}; columns: {columns}")

@@ -1,0 +1,57 @@
+"""Serve an export over gRPC and REST, as TensorFlow Serving does: for laptops and tests.
+
+    tfvrnn serve --export=EXPORT_BASE [--port=8500 --rest_port=8501]
+
+In production use TensorFlow Serving itself; docs/serving.md has the command.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+
+from tfvrnn import config_flags
+from tfvrnn.cli.options import check_name
+from tfvrnn.config import check_fields, option, require, require_at_least
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is served, and how."""
+
+    export: str = option("", "Base folder of an export.")
+    name: str = option("tfvrnn", "Name that the model is served under.")
+    host: str = option(
+        "127.0.0.1", "Address to listen at; the default takes requests only of this machine."
+    )
+    port: int = option(8500, "Port of gRPC; 0: any free one.")
+    rest_port: int = option(8501, "Port of REST; 0: any free one.")
+    batching: bool = option(True, "Compute requests that wait together as one batch.")
+    queue: int = option(64, "Rows that may wait; more are refused as unavailable.")
+    max_request_mb: int = option(64, "Largest request in megabytes.")
+    request_timeout: float = option(60.0, "Seconds after which a request is given up.")
+    poll_seconds: float = option(1.0, "Seconds between looks for a new version.")
+
+    def __post_init__(self):
+        check_fields(self)
+        require(self.export != "", "`export` must name an export's folder.", repr(self.export))
+        require_at_least(self, 0, "port", "rest_port")
+        require_at_least(self, 1, "queue", "max_request_mb")
+        for name in ("port", "rest_port"):
+            value = getattr(self, name)
+            require(value < 65536, f"`{name}` must be below 65536.", value)
+        require(
+            self.port != self.rest_port or self.port == 0,
+            "`port` and `rest_port` must differ.",
+            self.port,
+        )
+        for name in ("request_timeout", "poll_seconds"):
+            require(getattr(self, name) > 0, f"`{name}` must be positive.", getattr(self, name))
+        check_name(self.name)
+
+
+def main(arguments: list[str]) -> None:
+    wanted = Options(**config_flags.parse_changes(arguments, Options))
+
+    # TensorFlow takes seconds to import: only after every option was found in order.
+    from tfvrnn.serving.server import serve
+
+    serve(**dataclasses.asdict(wanted))

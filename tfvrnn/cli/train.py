@@ -1,0 +1,50 @@
+"""Train a video predictor, or resume training one.
+
+    tfvrnn train --flagfile=quickstart.flags [--train.run_dir=RUN]
+
+A run folder that exists continues where it stopped. Ctrl-C or SIGTERM save first; the exit code is
+then 143.
+"""
+
+import sys
+from pathlib import Path
+
+from tfvrnn import commands, config_flags, runs
+from tfvrnn.cli import runtime
+from tfvrnn.config import Config, UserError
+
+Options = Config
+
+
+def main(arguments: list[str]) -> None:
+    if not arguments:
+        raise UserError("train what? --flagfile=quickstart.flags; --help lists the options")
+    config, resumes = runs.resolve(config_flags.parse_changes(arguments, Options))
+    run_dir = config.train.run_dir
+    print(f"{'resuming' if resumes else 'new run'}: {run_dir}")
+
+    # TensorFlow takes seconds to import: only after every option was found in order.
+    from tfvrnn.training import TrainingDiverged, train
+
+    try:
+        outcome = train(config)
+    except TrainingDiverged as error:
+        sys.exit(f"error: {error}")
+    ended = "stopped, saved" if outcome.stopped else "finished"
+    print(f"{ended} after step {outcome.step}: {run_dir}\nnext:")
+    for command in next_commands(run_dir, outcome.stopped):
+        print(f"  {command}")
+    if outcome.stopped:
+        sys.exit(runtime.STOPPED)
+
+
+def next_commands(run_dir: str, stopped: bool) -> list[str]:
+    again = commands.program("train", train__run_dir=run_dir) + "    # continues"
+    out = f"exports/{Path(run_dir).resolve().name}"
+    return [
+        *([again] if stopped else []),
+        commands.module("tensorboard.main", logdir=run_dir),
+        commands.program("sample", run_dir=run_dir),
+        commands.program("evaluate", run_dir=run_dir, flagfile="eval/quick.flags"),
+        commands.program("export", run_dir=run_dir, out=out),
+    ]

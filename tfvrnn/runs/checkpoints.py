@@ -1,0 +1,230 @@
+"""Checkpoints: saving and restoring everything that training depends on."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import tensorflow as tf
+
+from tfvrnn import files
+from tfvrnn.config import UserError
+from tfvrnn.runs.folder import RunFolder, checkpoint_paths
+
+
+class Checkpoints:
+    """The checkpoints of a training run: `ckpt-<step>` in the run's `checkpoints/`.
+
+    They hold the weights, the optimizer's slots and loss scale, the moving averages, the step,
+    and how many videos of the training data were consumed; noise and data are functions of
+    those. `checkpoint` lists them, for TensorFlow's own tools. No clock times, so that equal runs
+    write equal files.
+
+    Args:
+        folder: the run.
+        model, optimizer: built.
+        averages: `MovingAverages` of the weights, or None.
+        keep: how many of the newest to keep.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        model,
+        optimizer,
+        averages=None,
+        keep: int = 3,
+    ):
+        self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self._videos = tf.Variable(0, dtype=tf.int64, trainable=False)
+        # The optimizer that scales the loss lies beside the one inside it, so that a run can
+        # go on under another precision.
+        inner = getattr(optimizer, "inner_optimizer", optimizer)
+        self.model = model
+        weights = flat_weights(model)
+        self.parts = dict(weights=weights, optimizer=inner, step=self._step, videos=self._videos)
+        self.optional = {}
+        if optimizer is not inner:
+            scale = [optimizer.dynamic_scale.value, optimizer.step_counter.value]
+            self.optional["loss_scale"] = scale
+        if averages:
+            self.optional["averages"] = averages.averages
+        self.averages = averages
+        self.directory = folder.checkpoints
+        self.list = self.directory / "checkpoint"
+        self.keep = keep
+        self._whole: set[Path] = set()  # those that this process restored or saved
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return int(self._step.numpy())
+
+    @property
+    def videos(self) -> int:
+        """Videos of the training data consumed."""
+        return int(self._videos.numpy())
+
+    @property
+    def were_saved(self) -> bool:
+        """Whether any was ever saved to its end: the list of them is written last."""
+        return self.list.is_file()
+
+    def advance(self, videos: int) -> None:
+        """One more step is done, on so many videos."""
+        self._step.assign_add(1)
+        self._videos.assign_add(videos)
+
+    def save(self) -> Path:
+        """Save under the current step; the oldest beyond `keep` are deleted.
+
+        Raises:
+            UserError: it cannot be written; those before stay.
+        """
+        path = self.directory / f"ckpt-{self.step}"
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            with files.for_tensorflow(self.directory) as directory:
+                checkpoint = tf.train.Checkpoint(**self.parts, **self.optional)
+                checkpoint.write(f"{directory}/{path.name}")
+            self._whole.add(path)
+            self._forget_oldest()
+        except (OSError, tf.errors.OpError) as error:
+            reason = " ".join(str(getattr(error, "message", error)).split())[:200]
+            raise UserError(
+                f"the checkpoint of step {self.step} cannot be written: {reason}"
+            ) from None
+        return path
+
+    def _forget_oldest(self):
+        """List the newest `keep` and delete the others, first those that may not be whole."""
+        paths = checkpoint_paths(self.directory)[::-1]
+        paths.sort(key=lambda path: path in self._whole)
+        kept = paths[-self.keep :]
+        lines = [f'model_checkpoint_path: "{kept[-1].name}"']
+        lines += [f'all_model_checkpoint_paths: "{path.name}"' for path in kept]
+        files.write_whole(self.list, "\n".join(lines) + "\n")
+        for path in paths[: -self.keep]:
+            for part in self.directory.glob(f"{path.name}.*"):
+                part.unlink()
+
+    def restore(self) -> Path | None:
+        """Restore the newest whole checkpoint; its path, or None where there is none.
+
+        Loss scale and averages begin anew where the run did not have them before.
+
+        Raises:
+            UserError: it holds another model.
+        """
+        path = restore_newest(self.directory, self.model, self._restore)
+        if path:
+            self._whole.add(path)
+        return path
+
+    def _restore(self, prefix):
+        optional = {n: part for n, part in self.optional.items() if holds(prefix, n)}
+        if "averages" in optional:
+            optional["averages"] = averages_in(prefix, self.model, self.averages.averages)
+        checkpoint = tf.train.Checkpoint(**self.parts, **optional)
+        checkpoint.read(prefix).assert_existing_objects_matched().expect_partial()
+        if self.averages:
+            self.averages.restart(kept=optional.get("averages", ()))
+
+
+def flat_weights(model) -> list:
+    """The TensorFlow variables of all weights, as checkpoints hold them.
+
+    Not the model itself: TensorFlow's checkpoints do not see layers that lie in Python lists.
+    """
+    return [weight.value for weight in model.weights]
+
+
+def _holds_weights_of(prefix: str, model) -> bool:
+    """Whether a checkpoint holds as many weights as a model, of the same shapes."""
+    stored = {n: s for n, s in tf.train.list_variables(prefix) if n.startswith("weights/")}
+    wanted = {
+        f"weights/{number}/.ATTRIBUTES/VARIABLE_VALUE": list(weight.shape)
+        for number, weight in enumerate(model.weights)
+    }
+    return stored == wanted
+
+
+def averages_in(prefix: str, model, averages: list) -> list:
+    """Select the averages, of one per weight, that a checkpoint holds.
+
+    Version 0.1.0 kept none of weights that are not trained.
+    """
+    names = [name for name, _ in tf.train.list_variables(prefix) if name.startswith("averages/")]
+    if len(names) == len(averages):
+        return averages
+    return [average for average, w in zip(averages, model.weights) if w.trainable]
+
+
+def restore_weights(directory: Path, model) -> int:
+    """Give a model the weights of the newest whole checkpoint, averages where it has them.
+
+    Returns:
+        The checkpoint's step.
+
+    Raises:
+        UserError: no whole checkpoint there, or one of another model.
+    """
+    step = tf.Variable(0, dtype=tf.int64)
+
+    def restore(prefix):
+        saved = tf.train.Checkpoint(weights=flat_weights(model), step=step)
+        saved.read(prefix).expect_partial().assert_existing_objects_matched()
+        if holds(prefix, "averages"):
+            saved = tf.train.Checkpoint(averages=averages_in(prefix, model, flat_weights(model)))
+            saved.read(prefix).expect_partial().assert_existing_objects_matched()
+
+    if restore_newest(directory, model, restore) is None:
+        raise UserError(f"no whole checkpoint in {directory}")
+    return int(step)
+
+
+def restore_newest(directory: Path, model, restore: Callable[[str], None]) -> Path | None:
+    """Restore the newest whole checkpoint, and say on standard error which were not whole.
+
+    Args:
+        directory: of the checkpoints.
+        model: whose weights they hold.
+        restore: takes the prefix of a whole one, as TensorFlow names it.
+
+    Returns:
+        Its path, or None where there is none.
+
+    Raises:
+        UserError: it holds the weights of another model.
+    """
+    paths = checkpoint_paths(directory)
+    if not paths:
+        return None
+    with files.for_tensorflow(directory) as folder:
+        for path in paths:
+            prefix = f"{folder}/{path.name}"
+            if fault := _fault(prefix):
+                fault = fault.replace(folder, str(directory))
+                print(f"checkpoint {path} is not whole ({fault}): skipped", file=sys.stderr)
+                continue
+            if not _holds_weights_of(prefix, model):
+                raise UserError(f"checkpoint {path} holds the weights of another model")
+            restore(prefix)
+            return path
+    return None
+
+
+def holds(prefix: str, part: str) -> bool:
+    """Whether a checkpoint holds a part, as 'averages'."""
+    return any(name.startswith(f"{part}/") for name, _ in tf.train.list_variables(prefix))
+
+
+def _fault(prefix: str) -> str | None:
+    """What is wrong with the files of a checkpoint; every tensor is read against its checksum."""
+    try:
+        reader = tf.train.load_checkpoint(prefix)
+        for name in reader.get_variable_to_shape_map():
+            reader.get_tensor(name)
+    # The reader's own errors come as all of these.
+    except (tf.errors.OpError, IndexError, RuntimeError, ValueError) as error:
+        return str(error).splitlines()[0][:200]
+    return None

@@ -1,0 +1,89 @@
+"""Where the parts of a run lie, and its configuration."""
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from tfvrnn import config_flags, files
+from tfvrnn.config import Config, UserError, expanded
+
+# A run folder can be moved, so its configuration does not say where it is.
+NOT_WRITTEN = ("train.run_dir",)
+
+
+class RunFolder:
+    """The parts of a run folder.
+
+        config.flags, lock, checkpoints/, tensorboard/{train,validation}/, samples/, evaluation/
+
+    A folder that `keep_weights` wrote has only config.flags and weights.npz.
+
+    Args:
+        path: the folder; need not exist.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = expanded(path)
+        self.config_file = self.path / "config.flags"
+        self.checkpoints = self.path / "checkpoints"
+        self.weights = self.path / "weights.npz"
+        self.tensorboard = self.path / "tensorboard"
+        self.samples = self.path / "samples"
+        self.evaluation = self.path / "evaluation"
+
+    def exists(self) -> bool:
+        """Whether a run was started here."""
+        return self.config_file.is_file()
+
+    def read_config(self) -> Config:
+        """Read the configuration of the run, with `train.run_dir` set.
+
+        Raises:
+            UserError: no run here, or its configuration cannot be read.
+        """
+        if not self.exists():
+            raise UserError(f"no run in {self.path}: it has no {self.config_file.name}")
+        config = config_flags.from_flagfile(self.config_file, Config())
+        # An option that is missing from what `write_config` wrote would silently be the default.
+        text = self.config_file.read_text("utf-8")
+        first, *_, last = config_flags.to_flagfile(Config(), exclude=NOT_WRITTEN).splitlines()
+        last = last.partition("=")[0]
+        if not text.strip() or (text.startswith(first) and f"\n{last}=" not in text):
+            raise UserError(f"{self.config_file} is cut off: its last option, {last}, is missing")
+        return config_flags.replace(config, {"train.run_dir": str(self.path)})
+
+    def write_config(self, config: Config) -> None:
+        """Write the configuration, whole or not at all."""
+        text = config_flags.to_flagfile(config, exclude=NOT_WRITTEN)
+        files.write_whole(self.config_file, text)
+
+    def locked(self) -> AbstractContextManager[None]:
+        """Hold the run for one process; UserError names the one that has it."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        return files.locked(self.path / "lock", f"training in {self.path}")
+
+    def check_writable(self) -> None:
+        """Raise UserError where files cannot be written here; leaves nothing behind."""
+        try:
+            nearest = self.path
+            while not nearest.exists():
+                nearest = nearest.parent
+            files.check_writable(nearest)
+        except OSError as error:
+            reason = error.strerror
+            raise UserError(f"cannot write into run folder {self.path}: {reason}") from None
+
+
+def checkpoint_paths(directory: Path) -> list[Path]:
+    """List the checkpoints in a folder, newest first, by their files.
+
+    TensorFlow's own list of them may be lost or cut off. Incomplete checkpoints are listed so that
+    they can be reported.
+    """
+    names = {path.name.partition(".")[0] for path in directory.glob("ckpt-*.*")}
+    paths = [directory / name for name in names if name.removeprefix("ckpt-").isdigit()]
+    return sorted(paths, key=step_of, reverse=True)
+
+
+def step_of(checkpoint: Path) -> int:
+    """The step after which a checkpoint was saved, from its name."""
+    return int(checkpoint.name.removeprefix("ckpt-"))

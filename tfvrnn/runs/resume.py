@@ -1,0 +1,96 @@
+"""The rules by which a training run starts, or an existing one resumes."""
+
+import datetime
+from typing import Any
+
+from tfvrnn import commands, config_flags
+from tfvrnn.config import Config, UserError
+from tfvrnn.dataset_paths import require_prepared
+from tfvrnn.runs.folder import RunFolder, checkpoint_paths, step_of
+
+# These say what a model is trained for, not what it is made of: a new run may change them.
+LOSS_OPTIONS = ("model.reconstruction", "model.prednet_loss", "model.prednet_extrapolate")
+
+
+def resolve(changes: dict[str, Any]) -> tuple[Config, bool]:
+    """Resolve the options that a user set into the configuration of a run.
+
+    1. The folder is `train.run_dir`, or a new one named after the time. It must be writable.
+    2. A folder that holds a run resumes it: the base is the run's own configuration. The options
+       may not change its model, its optimizer, or the run it started from, nor stop it before a
+       step that is done. Nothing can resume a folder that holds only weights.
+    3. Any other folder starts a new run: the base is the defaults.
+    4. The options that were set replace those of the base.
+    5. A prepared dataset must be there.
+    6. A new run with `train.init_from` must be of the same model as that run, but for its loss.
+    7. `training.loop` then restores the newest whole checkpoint, or takes the weights of step 6.
+
+    Args:
+        changes: {dotted name: value} of the options that were set.
+
+    Returns:
+        (configuration, whether the run exists already).
+
+    Raises:
+        UserError: a rule is broken; names the rule and both values.
+    """
+    if changes.get("train.strategy") == "multi_worker" and not changes.get("train.run_dir"):
+        raise UserError("--train.strategy=multi_worker needs one --train.run_dir that all see")
+    now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    folder = RunFolder(changes.get("train.run_dir") or f"runs/{now}")
+    folder.check_writable()
+    resumes = folder.exists()
+    base = folder.read_config() if resumes else Config()
+    if resumes:
+        _check_same_model(folder, base, changes)
+        _check_continues(folder, base, changes)
+    config = config_flags.replace(base, {**changes, "train.run_dir": str(folder.path)})
+    require_prepared(config.data, config.model)
+    if config.train.init_from and not resumes:
+        _check_init_from(config)
+    return config, resumes
+
+
+def _check_init_from(config: Config) -> None:
+    source = RunFolder(config.train.init_from)
+    _check_same_model(source, source.read_config(), config_flags.values(config), LOSS_OPTIONS)
+    if not checkpoint_paths(source.checkpoints) and not source.weights.is_file():
+        raise UserError(f"no checkpoint in {source.checkpoints}")
+
+
+def _check_same_model(folder: RunFolder, stored: Config, wanted: dict, free=()) -> None:
+    """Raise UserError where {dotted name: value} wants another model, but for `free` options."""
+    for name, theirs in config_flags.values(stored).items():
+        if name in free:
+            continue
+        mine = wanted.get(name, theirs)
+        if name == "model.latent_resolutions":
+            theirs = stored.model.resolved_latent_resolutions
+            default = config_flags.replace(stored, {name: None})
+            mine = mine or default.model.resolved_latent_resolutions
+        if name.startswith("model.") and mine != theirs:
+            raise UserError(
+                f"run folder {folder.path} holds another model: "
+                f"--{name} is {theirs} there, {mine} here"
+            )
+
+
+def _check_continues(folder: RunFolder, stored: Config, changes: dict) -> None:
+    """Raise UserError where the changes would not continue what the run did."""
+    new_run = f"start a new run with --train.init_from={commands.quoted(folder.path)}"
+    optimizer = changes.get("train.optimizer", stored.train.optimizer)
+    if optimizer != stored.train.optimizer:
+        used = stored.train.optimizer
+        raise UserError(f"{folder.path} is trained with {used}, not with {optimizer}: {new_run}")
+    source = changes.get("train.init_from", stored.train.init_from)
+    if source != stored.train.init_from:
+        raise UserError(
+            f"--train.init_from is for new runs: {folder.path} began from "
+            f"{stored.train.init_from or 'fresh weights'}, not from {source}"
+        )
+    if folder.weights.is_file():
+        raise UserError(f"{folder.path} holds only weights, no training to resume: {new_run}")
+    done = [step_of(path) for path in checkpoint_paths(folder.checkpoints)[:1]]
+    steps = changes.get("train.steps", stored.train.steps)
+    if done and steps < done[0]:
+        raise UserError(f"{folder.path} has done {done[0]} steps already; --train.steps is {steps}")

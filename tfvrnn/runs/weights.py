@@ -1,0 +1,97 @@
+"""The model of a run with its weights: read, and kept small."""
+
+from pathlib import Path
+
+import numpy as np
+
+from tfvrnn import files, presets
+from tfvrnn.config import UserError, require
+from tfvrnn.runs.folder import RunFolder
+
+
+def load_run(run_dir: str | Path, precision: str = "float32"):
+    """Load a trained run: (Config, model with its weights, step).
+
+    The weights are the moving averages where the run keeps them. Checkpoints are read only where
+    Keras computes with TensorFlow; a folder that `keep_weights` wrote loads on every backend.
+
+    Args:
+        run_dir: run folder, or a folder that `keep_weights` wrote.
+        precision: dtype policy of the model; its weights are float32 under every one.
+
+    Raises:
+        UserError: no run there, no whole checkpoint in it, or one of another model.
+    """
+    from tfvrnn.models import build_model
+
+    folder = RunFolder(run_dir)
+    config = folder.read_config()
+    model = build_model(config.model, precision)
+    if folder.weights.is_file():
+        return config, model, _read_weights(folder.weights, model)
+
+    from tfvrnn import backend
+
+    backend.require_tensorflow()
+
+    from tfvrnn.runs.checkpoints import restore_weights
+
+    return config, model, restore_weights(folder.checkpoints, model)
+
+
+def load_pretrained(name: str, precision: str = "float32"):
+    """Load a model that comes with the package, as `load_run` does: (Config, model, step).
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    rule = f"`name` must be one of {', '.join(presets.NAMES)}."
+    require(name in presets.NAMES, rule, repr(name))
+    return load_run(presets.FOLDER / name, precision)
+
+
+def copy_pretrained(name: str, folder: str | Path) -> None:
+    """Copy a model that comes with the package to where results of it can be written.
+
+    Raises:
+        UserError: a folder that cannot be written, or that holds another run.
+    """
+    run, source = RunFolder(folder), RunFolder(presets.FOLDER / name)
+    if run.exists() and run.config_file.read_bytes() != source.config_file.read_bytes():
+        raise UserError(f"{run.path} holds another run: move it away")
+    contents = {run.path / file.name: file.read_bytes() for file in source.path.iterdir()}
+    missing = [p for p, content in contents.items() if not p.is_file() or p.read_bytes() != content]
+    if missing:
+        run.check_writable()
+        run.path.mkdir(parents=True, exist_ok=True)
+    for path in missing:
+        files.write_whole(path, contents[path])
+
+
+def keep_weights(run_dir: str | Path, folder: str | Path) -> Path:
+    """Write what sampling needs of a run, small enough to hand on; `load_run` reads it.
+
+    The configuration, and the weights of `load_run` rounded to float16.
+
+    Returns:
+        The file of the weights.
+    """
+    config, model, step = load_run(run_dir)
+    weights = {str(k): weight.astype(np.float16) for k, weight in enumerate(model.get_weights())}
+    folder = RunFolder(folder)
+    folder.path.mkdir(parents=True, exist_ok=True)
+    folder.write_config(config)
+    files.write_arrays(folder.weights, {"step": np.int64(step), **weights}, compressed=True)
+    return folder.weights
+
+
+def _read_weights(path: Path, model) -> int:
+    """Give a model the weights of a file; returns their step."""
+    try:
+        arrays = files.read_arrays(path)
+        step = int(arrays.pop("step"))
+        model.set_weights([arrays[str(k)].astype(np.float32) for k in range(len(arrays))])
+        return step
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        reason = str(error).splitlines()[0][:200]
+        raise UserError(f"{path} does not hold the weights of its model: {reason}") from None
