@@ -1,6 +1,8 @@
-"""The wheel: what is in it, and that it works where there is nothing else."""
+"""The wheel: its content, and that it works where there is nothing else."""
 
+import os
 import shutil
+import socket
 import subprocess
 import sys
 import venv
@@ -10,16 +12,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-TRY = """
-import numpy as np
-from tfvrnn.runs import load_pretrained
-from tfvrnn.sampling import sample_videos
-from tfvrnn.data import make_dataset
-
-config, model, step = load_pretrained("smmnist")
-videos = next(iter(make_dataset(config.data, config.model, "test")))
-print(sample_videos(model, videos[:, : model.context_frames], 2, [[1]] * len(videos)).shape)
-"""
+TINY = [
+    "--flagfile=quickstart.flags",  # found among those of the package
+    "--model.image_size=8",
+    "--model.width=8",
+    "--model.groups=2",
+    "--model.latent_resolutions=1",
+    "--data.horizon=2",
+    "--data.batch_size=2",
+    "--train.steps=1",
+    "--train.validation_videos=2",
+]
+OFFLINE = ["--eval.fvd_network=none", "--eval.lpips=none", "--eval.videos=2", "--eval.samples=2"]
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +31,7 @@ def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
     for name in tracked():  # a copy: what was built there before would go into the wheel
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, folder / name)
+        shutil.copy(ROOT / name, folder / name, follow_symlinks=False)
     # With the setuptools that is here: no network.
     options = ["--quiet", "--no-deps", "--no-build-isolation"]
     subprocess.run([sys.executable, "-m", "pip", "wheel", *options, "."], cwd=folder, check=True)
@@ -35,22 +39,71 @@ def wheel(tmp_path_factory):
 
 
 def tracked():
-    command = ["git", "ls-files", "tfvrnn", "setup.cfg", "pyproject.toml", "README.md", "LICENSE"]
+    """What a wheel is made of."""
+    parts = ["tfvrnn", "configs", "setup.cfg", "pyproject.toml", "README.md", "LICENSE"]
+    command = ["git", "ls-files", *parts]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     return done.stdout.split()
 
 
 def test_the_wheel_has_every_module_and_all_data(wheel):
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    assert names == {name for name in tracked() if name.startswith("tfvrnn/")}
+    expected = {name for name in tracked() if name.startswith("tfvrnn/")} - {"tfvrnn/configs"}
+    flagfiles = {f"tfvrnn/{name}" for name in tracked() if name.startswith("configs/")}
+    assert names == expected | flagfiles and "tfvrnn/configs/quickstart.flags" in names
+
+
+def test_the_wheel_names_the_command(wheel):
+    archive = zipfile.ZipFile(wheel)
+    name = next(name for name in archive.namelist() if name.endswith("entry_points.txt"))
+    assert "tfvrnn = tfvrnn.cli.main:main" in archive.read(name).decode()
+
+
+def test_the_programs_run_without_a_checkout(wheel, tmp_path):
+    """In an empty folder, with the dependencies that are here."""
+    zipfile.ZipFile(wheel).extractall(tmp_path / "site")
+    (tmp_path / "empty").mkdir()
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "site")}
+
+    def run(*arguments):
+        command = [sys.executable, "-m", "tfvrnn", *arguments]
+        return run_in(tmp_path / "empty", command, environment)
+
+    assert "train     Train a video predictor" in run("--help")
+    assert " -m tfvrnn sample --run_dir=a" in run("train", *TINY, "--train.run_dir=a")
+
+
+def run_in(folder, command, environment=None):
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
 
 
 @pytest.mark.slow
-def test_the_wheel_works_in_an_empty_environment(wheel, tmp_path):
+def test_the_wheel_works_in_an_empty_environment(wheel, tmp_path, monkeypatch):
+    monkeypatch.delenv("PYTHONPATH", raising=False)
     venv.create(tmp_path / "env", with_pip=True)
-    python = str(tmp_path / "env" / "bin" / "python")
-    subprocess.run([python, "-m", "pip", "install", "-q", str(wheel)], check=True)
-    done = subprocess.run(
-        [python, "-c", TRY], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
-    assert "(4, 1, 2, 32, 32, 1)" in done.stdout
+    programs = tmp_path / "env" / "bin"
+    run_in(tmp_path, [programs / "python", "-m", "pip", "install", "-q", str(wheel)])
+    (tmp_path / "empty").mkdir()
+
+    def run(*arguments):
+        return run_in(tmp_path / "empty", [programs / "tfvrnn", *arguments])
+
+    assert "samples.gif" in run("sample", "--pretrained=smmnist", "--contexts=1")
+    run("train", *TINY, "--train.run_dir=a")
+    assert "SSIM" in run("evaluate", "--run_dir=a", "--flagfile=eval/quick.flags", *OFFLINE)
+    run("export", "--run_dir=a", "--out=exported", "--max_batch=1")
+    shutil.copy(ROOT / "docs" / "images" / "clip.gif", tmp_path / "empty")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [programs / "tfvrnn", "serve", "--export=exported", f"--port={port}", "--rest_port=0"]
+    server = subprocess.Popen(command, cwd=tmp_path / "empty")
+    try:
+        served = run("predict", f"--server=127.0.0.1:{port}", "--video=clip.gif", "--out=b.gif")
+    finally:
+        server.terminate()
+        server.wait()
+    assert "b.gif" in served and (tmp_path / "empty" / "b.gif").is_file()

@@ -1,6 +1,137 @@
-"""The models that come with the package."""
+"""Presets: folders that hold a model, its weights and its card.
 
+    config.json   the model's class and constructor arguments, as Keras serialises them
+    weights.npz   the weights by their place in `model.weights`; `step`: steps of training
+    README.md     the model card
+
+A preset that `runs.keep_weights` made from a run also has the run's config.flags.
+"""
+
+import json
 from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tfvrnn import files
+from tfvrnn.config import UserError, expanded
 
 FOLDER = Path(__file__).parent / "pretrained"
-NAMES = ("smmnist",)
+SHIPPED = {"smmnist": "One moving digit, 32x32x1; 3 frames given, trained to predict 7."}
+NAMES = tuple(SHIPPED)
+HUB = "hf://"
+
+
+class Preset(NamedTuple):
+    """config: of the model; weights: float arrays in the order of `model.weights`; step: int."""
+
+    config: dict[str, Any]
+    weights: list[np.ndarray]
+    step: int
+
+
+def find(name: str | Path) -> Path:
+    """Find the folder of a preset.
+
+    Args:
+        name: a model that comes with the package, a folder, or `hf://owner/name`. The latter is
+            downloaded with the package huggingface_hub, which keeps it in its cache.
+
+    Raises:
+        UserError: nothing of that name, or it cannot be downloaded.
+    """
+    if name in SHIPPED:
+        return FOLDER / str(name)
+    if str(name).startswith(HUB):
+        return _download(str(name).removeprefix(HUB))
+    folder = expanded(name)
+    if not folder.is_dir():
+        raise UserError(
+            f"no preset {str(name)!r}: it is neither a folder, nor {HUB}owner/name, "
+            f"nor one of {', '.join(NAMES)}"
+        )
+    return folder
+
+
+def _download(repository: str) -> Path:
+    try:
+        import huggingface_hub
+    except ImportError:
+        raise UserError(
+            f'{HUB}{repository} needs the package huggingface_hub: pip install "tfvrnn[hub]"'
+        ) from None
+    try:
+        return Path(
+            huggingface_hub.snapshot_download(
+                repository, allow_patterns=["config.json", "weights.npz", "README.md"]
+            )
+        )
+    # Its errors derive from these: no such repository, no network, a name that is none.
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{HUB}{repository} cannot be downloaded: {reason}") from None
+
+
+def read(folder: Path) -> Preset:
+    """Read a preset; nothing in it is executed.
+
+    Raises:
+        UserError: a file is missing, damaged or something else.
+    """
+    try:
+        config = json.loads((folder / "config.json").read_text("utf-8"))
+        return Preset(config, *read_weights(folder / "weights.npz"))
+    except FileNotFoundError as error:
+        missing = Path(error.filename).name
+        raise UserError(f"{folder} holds no preset: it has no {missing}") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder} holds no preset: {_one_line(error)}") from None
+
+
+def read_weights(path: Path) -> tuple[list[np.ndarray], int]:
+    """Read weights as float32, and the step that they are of.
+
+    Raises:
+        OSError: no such file, or it cannot be read.
+        ValueError: it is damaged, or something else.
+    """
+    arrays = files.read_arrays(path)
+    try:
+        step = int(arrays.pop("step"))
+        return [arrays[str(k)].astype(np.float32) for k in range(len(arrays))], step
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path} holds no weights: {_one_line(error)}") from None
+
+
+def write(
+    folder: Path,
+    config: dict[str, Any],
+    weights: list[np.ndarray],
+    card: str,
+    step: int = 0,
+    dtype: str = "float32",
+) -> None:
+    """Write a preset, file by file, each whole or not at all.
+
+    Args:
+        folder: made where it is missing.
+        config: of the model, as Keras serialises it.
+        weights: in the order of `model.weights`.
+        card: text of README.md; a card that is there already stays.
+        step: steps of training.
+        dtype: of the weights in the file, 'float32' or 'float16'.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    files.write_whole(folder / "config.json", json.dumps(config, indent=2) + "\n")
+    arrays = {str(k): weight.astype(dtype) for k, weight in enumerate(weights)}
+    arrays = {"step": np.asarray(step, np.int64), **arrays}
+    files.write_arrays(folder / "weights.npz", arrays, compressed=True)
+    if not (folder / "README.md").is_file():
+        files.write_whole(folder / "README.md", card)
+
+
+def _one_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
