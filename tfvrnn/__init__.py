@@ -34,7 +34,7 @@ def __getattr__(name: str) -> Any:
         home = _HOME_OF[name]
     except KeyError:
         raise AttributeError(f"module 'tfvrnn' has no attribute {name!r}") from None
-    return getattr(importlib.import_module(home), name)
+    return getattr(importlib.import_module(f"tfvrnn.{home}"), name)
 
 
 def __dir__() -> list[str]:
