@@ -11,8 +11,8 @@ PACKAGE = Path(__file__).parents[1] / "tfvrnn"
 # Rows import downward only; modules of one row do not import each other.
 ROWS = [
     {"config", "config_flags", "commands", "tensor_ops", "distributions", "media", "simulators"},
-    {"backend", "files", "dataset_paths", "presets"},
-    {"layers", "data", "metrics"},
+    {"backend", "files", "dataset_paths"},
+    {"layers", "data", "metrics", "presets"},
     {"models"},
     {"sampling", "runs"},
     {"training", "evaluation", "serving"},
@@ -20,7 +20,7 @@ ROWS = [
     {"__main__"},
 ]
 ROW_OF = {unit: number for number, row in enumerate(ROWS) for unit in row}
-STANDARD_LIBRARY_ONLY = {"config", "commands", "dataset_paths", "presets"}
+STANDARD_LIBRARY_ONLY = {"config", "commands", "dataset_paths"}
 PURE_KERAS = {"tensor_ops", "distributions", "layers", "models"}
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 

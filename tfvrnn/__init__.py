@@ -8,23 +8,27 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "tfvrnn.config": (
-        "Config",
-        "DataConfig",
-        "EvalConfig",
-        "ModelConfig",
-        "TrainConfig",
-        "UserError",
-    ),
-    "tfvrnn.data": ("make_dataset",),
-    "tfvrnn.models": ("SVG", "VRNN", "CopyLast", "PredNet", "VideoPredictor", "build_model"),
-    "tfvrnn.runs": ("keep_weights", "load_pretrained", "load_run"),
-    "tfvrnn.sampling": ("sample_videos",),
-    "tfvrnn.serving": ("export_sampler",),
-    "tfvrnn.training": ("train",),
+_HOME_OF = {
+    "Config": "config",
+    "CopyLast": "models",
+    "DataConfig": "config",
+    "EvalConfig": "config",
+    "ModelConfig": "config",
+    "PredNet": "models",
+    "SVG": "models",
+    "TrainConfig": "config",
+    "UserError": "config",
+    "VRNN": "models",
+    "VideoPredictor": "models",
+    "build_model": "models",
+    "export_sampler": "serving",
+    "keep_weights": "runs",
+    "load_pretrained": "runs",
+    "load_run": "runs",
+    "make_dataset": "data",
+    "sample_videos": "sampling",
+    "train": "training",
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = sorted(_HOME_OF)
 
