@@ -23,7 +23,13 @@ TINY = [
     "--train.steps=1",
     "--train.validation_videos=2",
 ]
-OFFLINE = ["--eval.fvd_network=none", "--eval.lpips=none", "--eval.videos=2", "--eval.samples=2"]
+OFFLINE = [
+    "--eval.fvd_network=none",
+    "--eval.lpips=none",
+    "--eval.ssim=uniform",
+    "--eval.videos=2",
+    "--eval.samples=2",
+]
 
 
 @pytest.fixture(scope="module")

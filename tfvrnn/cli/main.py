@@ -41,7 +41,10 @@ def run(name: str, arguments: list[str] | None = None) -> NoReturn:
 def usage() -> str:
     """The programs, a line for each."""
     lines = ["Stochastic video prediction: tfvrnn PROGRAM [--option=value ...]", ""]
-    for name in PROGRAMS:
-        summary = importlib.import_module(f"tfvrnn.cli.{name}").__doc__.splitlines()[0]
-        lines.append(f"  {name:10}{summary}")
+    lines += [f"  {name:10}{summary(name)}" for name in PROGRAMS]
     return "\n".join([*lines, "", "tfvrnn PROGRAM --help lists the options of a program."])
+
+
+def summary(name: str) -> str:
+    """What a program does, in a line."""
+    return importlib.import_module(f"tfvrnn.cli.{name}").__doc__.splitlines()[0]
