@@ -46,13 +46,14 @@ class Run:
     """A model to train.
 
     hours: of training; options: of bin/train.py; after: a run whose weights it starts from;
-    snapshot: hours after which the weights are kept.
+    snapshot: hours after which the weights are kept; folder: of the dataset, below the data folder.
     """
 
     hours: float
     options: list[str]
     after: str = ""
     snapshot: float = 0.0
+    folder: str = ""
 
 
 LONG = ["--train.average_decay=0.999", "--train.validate_every=500", "--train.checkpoint_every=250"]
@@ -66,6 +67,11 @@ DIGITS = [
     "--model.context_frames=5",
     "--data.digits=2",
     "--data.horizon=10",
+]
+PEDESTRIANS = [
+    "--data.dataset=video_folder",
+    "--model.context_frames=4",
+    "--data.horizon=12",
 ]
 COLOUR_AT_64 = [*AT_64, "--model.channels=3", "--model.context_frames=2", "--data.horizon=10"]
 PHASE_2 = ["--model.prednet_extrapolate", "--train.learning_rate=1e-4"]
@@ -82,6 +88,7 @@ RUNS = {
     "smmnist64_prednet": Run(0.7, [*AT_64, *DIGITS, *PREDNET, *PHASE_2], "smmnist64_prednet_1"),
     "smmnist": Run(4, ["--flagfile=configs/quickstart.flags"]),
     "sim_push": Run(6, [*VRNN, "--data.dataset=sim_push_fixed"]),
+    "pedestrians": Run(4, [*VRNN, *PEDESTRIANS], folder="pedestrians"),
 }
 
 
@@ -195,7 +202,8 @@ def _train_until(until, name, out, code, data_dir, ledger, snapshot) -> None:
 def options(name: str, out: Path, data_dir: Path, cooling_steps: int | None) -> list[str]:
     """The options of bin/train.py for a run, in its first or its last phase."""
     run = RUNS[name]
-    found = [*run.options, *LONG, f"--data.data_dir={data_dir}", f"--train.run_dir={out / name}"]
+    found = [*run.options, *LONG, f"--data.data_dir={data_dir / run.folder}"]
+    found.append(f"--train.run_dir={out / name}")
     if run.after and not (out / name).is_dir():
         found.append(f"--train.init_from={out / run.after}")
     if cooling_steps is None:
