@@ -17,7 +17,7 @@ class Summaries:
 
     Args:
         folder: the run.
-        config: shown as text and as HParams.
+        config: shown as HParams; the run's config.flags is shown as text.
     """
 
     def __init__(self, folder: RunFolder, config: Config):
@@ -25,18 +25,18 @@ class Summaries:
             tf.summary.create_file_writer(os.fsencode(folder.tensorboard / part))
             for part in ("train", "validation")
         )
-        text = config_flags.to_flagfile(config, exclude=("train.run_dir",))
+        text, shown = folder.config_file.read_text("utf-8"), _hparams(config)
         with self.train.as_default(step=0):
             tf.summary.text("configuration", "\n".join(f"    {x}" for x in text.splitlines()))
         with self.validation.as_default(step=0):
             hparams.hparams_config(
-                hparams=[hparams.HParam(name) for name in _hparams(config)],
+                hparams=[hparams.HParam(name) for name in shown],
                 metrics=[
                     hparams.Metric(f"elbo/{name}", display_name=f"validation {name}")
                     for name in ("negative_elbo", "reconstruction", "kl")
                 ],
             )
-            hparams.hparams(_hparams(config), trial_id=_text(folder.path))
+            hparams.hparams(shown, trial_id=_text(folder.path))
 
     def write_scalars(self, writer, step: int, scalars: dict[str, float]) -> None:
         """Write scalars, the parts of the ELBO and the rest in groups of their own."""
