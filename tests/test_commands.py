@@ -20,7 +20,7 @@ def test_a_name_is_one_word_of_the_command(name):
     assert shlex.split(commands.quoted(name)) == [name]
 
 
-@pytest.mark.parametrize("below", [".", "bin", "tests/bin"])
+@pytest.mark.parametrize("below", [".", "bin", "tests/cli"])
 def test_the_programs_are_named_from_where_one_is(monkeypatch, below):
     monkeypatch.chdir(ROOT / below)
     python, path, _ = shlex.split(commands.program("sample", run_dir="x"))

@@ -2,15 +2,10 @@
 
 import pickle
 import resource
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
-
-sys.path.append(str(Path(__file__).parents[1] / "training"))
-
 from tiny_run import SMALL
 
 from tfvrnn import config_flags

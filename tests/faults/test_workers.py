@@ -1,15 +1,11 @@
 """A worker is killed, or told to stop; all are started again; nothing is lost."""
 
 import signal
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.append(str(Path(__file__).parents[1] / "training"))
-
 from workers import finish, start_workers
 
 from tfvrnn.cli import runtime
