@@ -13,7 +13,7 @@ CONVOLUTIONS = {
     "vgg": (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28),
 }
 FLAX_TRUNKS = {"alex": "AlexNet_0", "vgg": "VGG16_0"}
-TAPS = 5  # maps of a trunk that are compared, each with a head
+HEADS = 5  # one for each map of the trunk that is compared
 
 
 def i3d_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -55,7 +55,7 @@ def lpips_arrays(trunk: str, path: Path) -> dict[str, np.ndarray]:
     for place, layer in enumerate(CONVOLUTIONS[trunk]):
         for kind, array in tree[FLAX_TRUNKS[trunk]][f"Conv_{place}"].items():
             arrays[f"trunk/{layer}/{kind}"] = array
-    for tap in range(TAPS):
+    for tap in range(HEADS):
         arrays[f"head/{tap}"] = tree[f"NetLinLayer_{tap}"]["Conv_0"]["kernel"].reshape(-1)
     return arrays
 

@@ -146,7 +146,8 @@ def perceptual_network(
 
     Args:
         trunk: 'alex' or 'vgg'.
-        cache_dir, trunk_file: see `weights.fetch`.
+        cache_dir: see `weights.fetch`.
+        trunk_file: its `source`.
 
     Raises:
         ValueError: another trunk.
