@@ -60,7 +60,6 @@ def main(arguments):
         f"--eval.samples={wanted.samples}",
         f"--eval.horizon={study.horizon}",
         "--eval.fvd_repeats=2",
-        "--eval.lpips=none",
     )
     print(f"{'run':12}{'first loss':>12}{'last loss':>12}   frames/s")
     for name in filter(learns, names):

@@ -57,6 +57,7 @@ COLUMNS = {  # heading: (path in the figures, format)
     "SSIM ↑": (("ssim", "best", "mean"), ".3f"),
     "PSNR, dB ↑": (("psnr", "best", "mean"), ".2f"),
     "of the last frame": (("psnr", "mean", "curve", -1), ".2f"),
+    "LPIPS ↓": (("lpips", "best", "mean"), ".4f"),
     "spread": (("spread", "mean"), ".4f"),
     "reconstruction": (("reconstruction",), ".4g"),
     "KL": (("kl",), ".2f"),
@@ -150,13 +151,22 @@ def summary(run_dir, result) -> dict:
 
 
 def table(records: list[dict]) -> str:
-    """Markdown: a row a run; the mean over the seeds ± their standard deviation."""
-    heads = ["run", "parameters", "loss, first → last", "frames/s, training", *COLUMNS]
+    """Markdown: a row a run; the mean over the seeds ± their standard deviation.
+
+    A figure that no run has is left out.
+    """
+    figures = [run["figures"] for record in records for run in record["runs"].values()]
+    columns = {
+        head: (keys, form)
+        for head, (keys, form) in COLUMNS.items()
+        if any(dig(found, keys) is not None for found in figures)
+    }
+    heads = ["run", "parameters", "loss, first → last", "frames/s, training", *columns]
     lines = [heads, ["---"] * len(heads)]
     for run, name in named(records):
         runs = [record["runs"][run] for record in records]
         lines.append([name, f"{runs[0]['parameters']:,}", *learning(runs)])
-        for keys, form in COLUMNS.values():
+        for keys, form in columns.values():
             lines[-1].append(over_seeds([dig(run["figures"], keys) for run in runs], form))
     return markdown(lines)
 

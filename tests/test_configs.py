@@ -61,5 +61,5 @@ def test_one_step_with_the_width_shrunk(path, monkeypatch, eagerly):
 def test_an_evaluation_sets_options_of_evaluations_alone(path):
     changes = config_flags.parse_changes([f"--flagfile={path}"], Options)
     assert changes and all(name.startswith("eval.") for name in changes)
-    horizon = config_flags.replace(EvalConfig(), {k[5:]: v for k, v in changes.items()}).horizon
-    assert horizon >= LEAST_FRAMES
+    settings = config_flags.replace(EvalConfig(), {k[5:]: v for k, v in changes.items()})
+    assert settings.horizon >= LEAST_FRAMES and settings.lpips == "alex"

@@ -15,17 +15,18 @@ sys.path.pop(0)
 SMALL = ["--studies=smmnist", "--seeds=2", "--steps=2", "--videos=4", "--samples=1"]
 
 
-def record(seed, fvd):
-    """A record in which every run has the same figures."""
+def record(seed, fvd, lpips=None):
+    """A record in which every run has the same figures, and only VRNN LPIPS and no KL."""
     measure = {"mean": {"curve": [0.6, 0.3]}, "best": {"mean": 0.5, "curve": [0.6, 0.4]}}
     figures = {
         "fvd": {"mean": fvd}, "kvd": {"mean": 2.0}, "ssim": measure, "psnr": measure,
-        "spread": {"mean": 0.25}, "reconstruction": 12.5, "kl": None,
+        "spread": {"mean": 0.25}, "reconstruction": 12.5, "kl": 1.5, "lpips": None,
         "levels": {"8": {"nats": 0.5, "active": 3, "channels": 16}},
     }  # fmt: skip
     runs = {name: {"parameters": 1200, "figures": figures} for name in FAMILIES}
     for name in filter(learns, runs):
         runs[name] |= {"steps": [1, 2], "losses": [8.0, fvd], "frames_per_second": 30.0}
+    runs["vrnn"]["figures"] = figures | {"kl": None, "lpips": lpips}
     asked = {"study": "smmnist", "steps": 2, "seed": seed, "videos": 4, "samples": 1}
     return {"asked": asked, "machine": "some", "runs": runs}
 
@@ -50,6 +51,22 @@ def test_the_table_is_of_all_seeds_and_stands_between_its_marks(docs):
     assert cells[4] == "4.0 ± 1.4" and cells[5] == "2.00" and cells[-1] == "-"
     assert rows[-1] == "| VRNN | 8x8 | 0.50 | 3, 3 of 16 |"
     assert (docs / "images" / "smmnist_curves.png").stat().st_size > 1000
+
+
+def test_lpips_is_a_column_where_a_run_has_it():
+    def column(*of_vrnn):
+        records = [record(seed, 3.0, lpips) for seed, lpips in enumerate(of_vrnn)]
+        rows = [line.split(" | ") for line in reproduce.table(records).splitlines()]
+        if "LPIPS ↓" not in rows[0]:
+            return None
+        place = rows[0].index("LPIPS ↓")
+        return {row[0].removeprefix("| "): row[place] for row in rows[2:]}
+
+    first, second = ({"best": {"mean": mean}} for mean in (0.25, 0.35))
+    others = dict.fromkeys(("copy-last", "PredNet", "SVG-LP", "VRNN, no hierarchy"), "-")
+    assert column(None, None) is None
+    assert column(first, second) == others | {"VRNN": "0.3000 ± 0.0707"}
+    assert column(first, None) == others | {"VRNN": "-"}  # an older record has none
 
 
 def test_a_record_of_other_sizes_is_refused(docs):

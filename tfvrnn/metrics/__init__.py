@@ -15,8 +15,8 @@ from tfvrnn.metrics.fvd import (
     kernel_video_distance,
 )
 from tfvrnn.metrics.i3d import I3D, FeatureNetwork
-from tfvrnn.metrics.lpips import LPIPS, TooSmall, lpips, perceptual_network
-from tfvrnn.metrics.weights import WeightsUnavailable
+from tfvrnn.metrics.lpips import LPIPS, TooSmall, check_frame_size, lpips, perceptual_network
+from tfvrnn.metrics.packages import WeightsUnavailable
 
 __all__ = [
     "I3D",
@@ -28,6 +28,7 @@ __all__ = [
     "TooSmall",
     "WeightsUnavailable",
     "cached_features",
+    "check_frame_size",
     "feature_network",
     "frechet_distance",
     "frechet_infinity",

@@ -10,6 +10,7 @@ import tensorflow as tf
 from tfvrnn import files
 from tfvrnn.config import expanded
 from tfvrnn.metrics import weights
+from tfvrnn.metrics.packages import WeightsUnavailable, sha256
 
 SIDE = 224
 LEAST_FRAMES = 9  # fewer leave nothing for the average pool over two frames
@@ -197,16 +198,16 @@ def _saved_network(folder: Path) -> tuple[Callable, str]:
         with files.for_tensorflow(folder) as name:
             loaded = tf.saved_model.load(name)
     except OSError as error:
-        raise weights.WeightsUnavailable(f"no SavedModel in {folder}: {error}") from None
+        raise WeightsUnavailable(f"no SavedModel in {folder}: {error}") from None
     names = list(loaded.signatures)
     chosen = "default" if "default" in names or len(names) != 1 else names[0]
     if chosen not in names:
-        raise weights.WeightsUnavailable(f"{folder} has no signature 'default', but {names}")
+        raise WeightsUnavailable(f"{folder} has no signature 'default', but {names}")
     signature = loaded.signatures[chosen]
     argument = next(iter(signature.structured_input_signature[1]))
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        digest.update(weights.sha256(path).encode())
+        digest.update(sha256(path).encode())
 
     def network(videos):
         outputs = signature(**{argument: videos})

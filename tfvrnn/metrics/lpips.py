@@ -7,15 +7,16 @@ import numpy as np
 import tensorflow as tf
 
 from tfvrnn.metrics import weights
+from tfvrnn.metrics.conversion import CONVOLUTIONS
 from tfvrnn.metrics.frame import check_range
 
 # Layers by their numbers in torchvision: (stride, padding) of a convolution with ReLU, or POOL.
 # A tap is the map after the ReLU of a layer.
 POOL = "pool"
 TRUNKS = {
-    "alex": {0: (4, 2), 2: POOL, 3: (1, 2), 5: POOL, 6: (1, 1), 8: (1, 1), 10: (1, 1)},
-    "vgg": dict.fromkeys((0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28), (1, 1))
-    | dict.fromkeys((4, 9, 16, 23), POOL),
+    "alex": dict(zip(CONVOLUTIONS["alex"], ((4, 2), (1, 2), (1, 1), (1, 1), (1, 1))))
+    | dict.fromkeys((2, 5), POOL),
+    "vgg": dict.fromkeys(CONVOLUTIONS["vgg"], (1, 1)) | dict.fromkeys((4, 9, 16, 23), POOL),
 }
 TAPS = {"alex": (0, 3, 6, 8, 10), "vgg": (2, 7, 14, 21, 28)}
 POOL_SIDE = {"alex": 3, "vgg": 2}
@@ -30,6 +31,16 @@ AT_ONCE = 64  # frames; the maps of more take gigabytes
 
 class TooSmall(ValueError):
     """Images that are too small for a network."""
+
+
+def check_frame_size(trunk: str, shape) -> None:
+    """Raise TooSmall where images `[..., H, W, C]` leave nothing for the last tap of a trunk."""
+    least = LEAST_SIDE[trunk]
+    if min(shape[-3:-1]) < least:
+        raise TooSmall(
+            f"`frames` must be at least {least} pixels wide and high for the trunk {trunk}. "
+            f"Received: shape {tuple(shape)}"
+        )
 
 
 class LPIPS(tf.Module):
@@ -95,18 +106,9 @@ class LPIPS(tf.Module):
                 f"`frames` and `truth` must be float in [0, 1]. "
                 f"Received: {frames.dtype.name} and {truth.dtype.name}"
             )
-        self.check_size(frames.shape)
+        check_frame_size(self.trunk, frames.shape)
         check_range(frames)
         check_range(truth)
-
-    def check_size(self, shape) -> None:
-        """Raise TooSmall where images `[..., H, W, C]` leave nothing for the last tap."""
-        least = LEAST_SIDE[self.trunk]
-        if min(shape[-3:-1]) < least:
-            raise TooSmall(
-                f"`frames` must be at least {least} pixels wide and high for the trunk "
-                f"{self.trunk}. Received: shape {tuple(shape)}"
-            )
 
     def _distance(self, frames, truth):
         total = 0.0
@@ -144,7 +146,8 @@ def perceptual_network(
 
     Args:
         trunk: 'alex' or 'vgg'.
-        cache_dir, trunk_file: see `weights.fetch`.
+        cache_dir: see `weights.fetch`.
+        trunk_file: its `source`.
 
     Raises:
         ValueError: another trunk.

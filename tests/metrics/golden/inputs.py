@@ -44,6 +44,15 @@ def images():
     return frames, truth
 
 
+def pictures():
+    """Two batches of 72x88 pictures of squares in [0, 1]; the second: noisy, shifted, darker."""
+    rng = np.random.default_rng(9)
+    frames = rng.uniform(size=(3, 9, 11, 3)).repeat(8, axis=1).repeat(8, axis=2)
+    noisy = np.clip(frames[0] + rng.normal(0, 0.1, frames[0].shape), 0, 1)
+    changed = np.stack([noisy, np.roll(frames[1], (3, 5), axis=(0, 1)), 0.6 * frames[2]])
+    return frames.astype(np.float32), changed.astype(np.float32)
+
+
 def clip():
     """A clip `[1, 16, 224, 224, 3]` of random squares, in [-1, 1]."""
     coarse = np.random.default_rng(3).uniform(-1, 1, (1, 16, 28, 28, 3))
