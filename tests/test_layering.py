@@ -12,9 +12,9 @@ PACKAGE = Path(__file__).parents[1] / "tfvrnn"
 ROWS = [
     {"config", "config_flags", "commands", "tensor_ops", "distributions", "media", "simulators"},
     {"backend", "files", "prepared"},
-    {"layers", "data", "metrics", "program_config"},
+    {"layers", "data", "metrics", "program_config", "sampling"},
     {"models"},
-    {"sampling", "run_folder", "program"},
+    {"run_folder", "program"},
     {"training", "evaluation", "serving"},
 ]
 ROW_OF = {unit: number for number, row in enumerate(ROWS) for unit in row}

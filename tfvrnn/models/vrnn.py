@@ -115,21 +115,21 @@ class VRNN(VideoPredictor):
         # The latents compute in float32 under every policy: bfloat16 rounds the posterior and the
         # prior apart, which adds a quarter to the KL of trained weights.
         latent_options = dict(groups=groups, dtype="float32")
-        level_channels = [channels[r] for r in self.latent_resolutions]
-        self.prior_levels = self._latent_levels("prior", level_channels, latent_options)
-        self.posterior_levels = self._latent_levels("posterior", level_channels, latent_options)
+        self.prior_levels = self._latent_levels("prior", latent_options)
+        self.posterior_levels = self._latent_levels("posterior", latent_options)
         # Of the decoder's ConvLSTMs from 1x1 up, then of the prior's and the posterior's.
-        levels = list(zip(self.latent_resolutions, level_channels))
+        levels = [(r, channels[r]) for r in self.latent_resolutions]
         self.decoder_begins = _initial_states("decoder", self.decoder.channels, options)
         self.prior_begins = _initial_states("prior", levels, latent_options)
         self.posterior_begins = _initial_states("posterior", levels, latent_options)
         self.likelihood = Likelihood(reconstruction, self.image_shape[-1], name="likelihood")
         self.build()
 
-    def _latent_levels(self, name, level_channels, options):
+    def _latent_levels(self, name, options):
+        channels = dict(self.channels)
         return [
             LatentLevel(
-                level_channels[k],
+                channels[resolution],
                 self.latent_channels[k],
                 self.latent_channels[:k],
                 kernel_size=1 if resolution == 1 else 3,
