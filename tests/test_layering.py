@@ -12,9 +12,9 @@ PACKAGE = Path(__file__).parents[1] / "tfvrnn"
 ROWS = [
     {"config", "config_flags", "commands", "tensor_ops", "distributions", "media", "simulators"},
     {"backend", "files", "dataset_paths"},
-    {"layers", "data", "metrics", "presets"},
+    {"layers", "data", "metrics", "presets", "sampling"},
     {"models"},
-    {"sampling", "runs"},
+    {"runs"},
     {"training", "evaluation", "serving"},
     {"cli"},
     {"__main__"},

@@ -1,8 +1,16 @@
 """Tensor helpers of the pure-Keras core: folded time, upsampling, group normalisation."""
 
 from keras import ops
+from keras.backend import standardize_dtype
 
 GROUP_NORM_EPSILON = 1e-5
+
+
+def to_float(frames):
+    """Frames as float32 in [0, 1]: of uint8, and of float in [0, 1]."""
+    if standardize_dtype(frames.dtype) == "uint8":
+        return ops.cast(frames, "float32") / 255.0
+    return ops.cast(frames, "float32")
 
 
 def fold_time(x):

@@ -78,7 +78,7 @@ def _train(config: Config, folder: RunFolder, strategy, workers: Workers, stop) 
     distributed_dataset(strategy, config, 0)  # complains before anything is written
     with strategy.scope():
         model = build_model(config.model, settings.precision, settings.seed, settings.remat)
-        optimizer = make_optimizer(settings, config.data.batch_size, model.mean_over_pixels)
+        optimizer = make_optimizer(settings, config.data.batch_size, model.initial_loss_scale)
         optimizer.build(model.trainable_variables)
         decay = settings.average_decay
         averages = MovingAverages(model, decay) if decay else None

@@ -8,11 +8,6 @@ import tensorflow as tf
 
 from tfvrnn.config import TrainConfig
 
-# A loss in nats is a sum over pixels and frames, and so are the gradients of the last biases: up to
-# 41,000 at 64x64 and 10 frames. Scaled further they overflow float16, whose largest number is
-# 65,504. From Keras' own 2^15 a dozen steps would be skipped. A mean over pixels needs that scale.
-INITIAL_LOSS_SCALE = {"sum": 1.0, "mean": 2.0**15}
-
 
 class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
     """Learning rate of a step: linear warm-up, then constant, a cosine to 0, or a drop.
@@ -174,14 +169,14 @@ def make_schedule(config: TrainConfig, batch_size: int) -> WarmupSchedule:
 
 
 def make_optimizer(
-    config: TrainConfig, batch_size: int = 16, mean_over_pixels: bool = False
+    config: TrainConfig, batch_size: int = 16, initial_loss_scale: float = 1.0
 ) -> keras.optimizers.Optimizer:
     """Make the optimizer of a configuration, which scales the loss under mixed_float16.
 
     Args:
         config: of the training.
         batch_size: videos per step, over all replicas.
-        mean_over_pixels: whether the model's loss is a mean over pixels, see `VideoPredictor`.
+        initial_loss_scale: of mixed_float16, see `VideoPredictor`.
     """
     coupled = config.weight_decay_mode == "coupled"
     decay = None if coupled or not config.weight_decay else config.weight_decay
@@ -197,8 +192,7 @@ def make_optimizer(
     else:
         optimizer = Adam(make_schedule(config, batch_size), **options)
     if config.precision == "mixed_float16":
-        scale = INITIAL_LOSS_SCALE["mean" if mean_over_pixels else "sum"]
-        return keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=scale)
+        return keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=initial_loss_scale)
     return optimizer
 
 

@@ -10,8 +10,10 @@ from tfvrnn import media, sampling
 from tfvrnn.config import Config
 from tfvrnn.data import make_dataset, read
 from tfvrnn.models import ACTIVE_NATS, VideoPredictor
+from tfvrnn.models.objective import loss_terms
+from tfvrnn.tensor_ops import to_float
 from tfvrnn.training.optimizer import MovingAverages
-from tfvrnn.training.step import loss_terms, per_unit, to_float
+from tfvrnn.training.step import per_unit
 
 # Validation draws the same noise every time, from seeds far from those of training steps.
 FIRST_STEP = 2**62
