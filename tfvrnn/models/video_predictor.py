@@ -1,12 +1,14 @@
 """The interface of every model: what training, sampling, evaluation and serving rely on."""
 
+from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Self
 
 import keras
 from keras import ops
 
-from tfvrnn import sampling
+from tfvrnn import presets, sampling
+from tfvrnn.config import UserError
 from tfvrnn.models.fitting import Fitting
 from tfvrnn.tensor_ops import to_float
 
@@ -32,6 +34,7 @@ class VideoPredictor(Fitting):
         **kwargs: of `keras.Model`: name, dtype.
 
     Attributes:
+        presets: {name: description} of the models that come with the package.
         context_frames: int, n_ctx.
         image_shape: (H, W, C).
         context_draws: int, how many of the noise's steps are drawn during the context.
@@ -39,6 +42,7 @@ class VideoPredictor(Fitting):
         rollouts: what samplers compiled of this model.
     """
 
+    presets = presets.SHIPPED
     context_frames: int
     image_shape: tuple[int, int, int]
     context_draws: int = 0
@@ -207,6 +211,56 @@ class VideoPredictor(Fitting):
             shape = (None, self.context_frames + self.horizon, *self.image_shape)
             input_signature = [keras.InputSpec(shape=shape, dtype="float32")]
         _Named(self).export(filepath, *args, input_signature=input_signature, **kwargs)
+
+    @classmethod
+    def from_preset(cls, name: str | Path, dtype: str = "float32") -> Self:
+        """Load a model with its weights.
+
+        Args:
+            name: one of `presets`, a folder that `save_to_preset` wrote, or `hf://owner/name`.
+            dtype: dtype policy, 'float32', 'mixed_bfloat16' or 'mixed_float16'.
+
+        Raises:
+            UserError: no such preset, it cannot be read or downloaded, or it holds another class.
+        """
+        preset = presets.read(folder := presets.find(name))
+        try:
+            config = {**preset.config, "config": {**preset.config["config"], "dtype": dtype}}
+            model = keras.saving.deserialize_keras_object(config)
+            if isinstance(model, cls):
+                model.set_weights(preset.weights)
+                return model
+        except (TypeError, ValueError, KeyError) as error:
+            reason = str(error).partition("\n")[0][:200]
+            raise UserError(f"{folder} holds no {cls.__name__}: {reason}") from None
+        raise UserError(f"{folder} holds a {type(model).__name__}, not a {cls.__name__}")
+
+    def save_to_preset(
+        self, folder: str | Path, dtype: str = "float32", card: str = "", step: int = 0
+    ) -> None:
+        """Write the model with its weights into a folder, for `from_preset`.
+
+        Args:
+            folder: made where it is missing; files of an earlier preset in it are replaced.
+            dtype: of the weights in the file, 'float32' or 'float16' (half the size, rounded).
+            card: text of README.md, the model card. Empty: a short one, where none is there.
+            step: steps of training, noted in the file.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        config = keras.saving.serialize_keras_object(self)
+        card = card or self._card()
+        presets.write(Path(folder), config, self.get_weights(), card, step, dtype)
+
+    def _card(self) -> str:
+        height, width, channels = self.image_shape
+        return presets.CARD.format(
+            family=type(self).__name__,
+            context=self.context_frames,
+            shape=f"{height}x{width}x{channels}",
+            parameters=self.count_params(),
+        )
 
     def save_own_variables(self, store) -> None:
         super().save_own_variables(store)
