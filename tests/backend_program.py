@@ -80,7 +80,7 @@ def run_file(model, frames):
     out = {
         "mean": model.generate(context, 3, mean=True),
         "futures": model.generate(context, 3, [[1, 2]] * len(context)),
-        "predicted": model.predict(context, verbose=0, batch_size=2),
+        "predicted": model.predict(context, verbose=0),
     }
     rng, own = np.random.default_rng(3), model.draw_noise
     noise = [rng.normal(size=shape).astype(np.float32) for shape in model.noise_shapes(2, 2)]
