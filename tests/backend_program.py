@@ -15,6 +15,7 @@ import keras
 import numpy as np
 from conformance import ROWS, flat, make, make_inputs
 
+from tfvrnn import sampling
 from tfvrnn.config import ModelConfig, UserError
 from tfvrnn.models import build_model
 from tfvrnn.run_folder import load_pretrained
@@ -53,10 +54,16 @@ def main(given_path, out_path):
 
 def check_refusal():
     """Check that functions that need TensorFlow say so."""
+    rule = f"set KERAS_BACKEND=tensorflow before it is imported. Received: {BACKEND}"
     try:
         load_pretrained("smmnist")
     except UserError as error:
-        rule = f"set KERAS_BACKEND=tensorflow before it is imported. Received: {BACKEND}"
+        assert rule in str(error)
+    else:
+        raise AssertionError("not refused")
+    try:
+        sampling.training_noise  # noqa: B018
+    except UserError as error:
         assert rule in str(error)
     else:
         raise AssertionError("not refused")
