@@ -9,7 +9,7 @@ from tfvrnn import sampling
 from tfvrnn.config import ModelConfig
 from tfvrnn.models import build_model
 
-SMALL = dict(image_size=16, channels=1, width=8, groups=2, latent_resolutions=(1, 8))
+SMALL = dict(image_size=8, channels=1, width=8, groups=2, latent_resolutions=(1, 4))
 
 
 @pytest.fixture(scope="module")
@@ -22,12 +22,12 @@ def model():
 
 @pytest.fixture
 def context(rng):
-    return rng.integers(0, 256, size=(5, 2, 16, 16, 1)).astype(np.uint8)
+    return rng.integers(0, 256, size=(5, 2, 8, 8, 1)).astype(np.uint8)
 
 
 @pytest.fixture
 def frames(rng):
-    return rng.integers(0, 256, size=(2, 4, 16, 16, 1)).astype(np.uint8)
+    return rng.integers(0, 256, size=(2, 4, 8, 8, 1)).astype(np.uint8)
 
 
 @pytest.fixture
@@ -44,10 +44,10 @@ def summary(monkeypatch):
 
 
 VRNN_PARTS = [
-    "encoder", "decoder", "prior_1", "prior_8", "posterior_1", "posterior_8",
+    "encoder", "decoder", "prior_1", "prior_4", "posterior_1", "posterior_4",
     "initial_state_decoder_1", "initial_state_decoder_4", "initial_state_decoder_8",
-    "initial_state_decoder_16", "initial_state_prior_1", "initial_state_prior_8",
-    "initial_state_posterior_1", "initial_state_posterior_8", "likelihood",
+    "initial_state_prior_1", "initial_state_prior_4",
+    "initial_state_posterior_1", "initial_state_posterior_4", "likelihood",
 ]  # fmt: skip
 
 
@@ -78,19 +78,16 @@ def test_an_expanded_summary_reads_from_the_top_map_to_the_image(model, summary)
     rows = [row.split("│")[1:4] for row in summary(model).splitlines() if "└ " in row]
     rows = [(a.replace("└", "").split()[0], b.strip()) for a, b, _ in rows]
     assert rows == [
-        ("encoder_16", "(None, 16, 16, 8)"),
-        ("encoder_8", "(None, 8, 8, 16)"),
-        ("collapse", "(None, 1, 1, 16)"),
-        ("encoder_1", "(None, 1, 1, 16)"),
-        ("decoder_1", "(None, 1, 1, 16)"),
-        ("up_4", "(None, 4, 4, 16)"),
-        ("decoder_4", "(None, 4, 4, 16)"),
-        ("up_8", "(None, 8, 8, 16)"),
-        ("decoder_8", "(None, 8, 8, 16)"),
-        ("up_16", "(None, 16, 16, 8)"),
-        ("decoder_16", "(None, 16, 16, 8)"),
-        ("refine", "(None, 16, 16, 8)"),
-        ("to_image", "(None, 16, 16, 1)"),
+        ("encoder_8", "(None, 8, 8, 8)"),
+        ("collapse", "(None, 1, 1, 8)"),
+        ("encoder_1", "(None, 1, 1, 8)"),
+        ("decoder_1", "(None, 1, 1, 8)"),
+        ("up_4", "(None, 4, 4, 8)"),
+        ("decoder_4", "(None, 4, 4, 8)"),
+        ("up_8", "(None, 8, 8, 8)"),
+        ("decoder_8", "(None, 8, 8, 8)"),
+        ("refine", "(None, 8, 8, 8)"),
+        ("to_image", "(None, 8, 8, 1)"),
     ]
 
 
@@ -99,7 +96,7 @@ def test_weights_keep_their_order(model):
     parts = [weight.path.split("/")[1] for weight in model.weights]
     assert list(dict.fromkeys(parts)) == VRNN_PARTS[:-1]  # the likelihood here has none
     decoder = [weight.path.split("/")[2] for weight in model.decoder.weights]
-    levels = ["1", "4", "8", "16"]
+    levels = ["1", "4", "8"]
     expected = [f"decoder_{r}" for r in levels] + [f"up_{r}" for r in levels[1:]]
     assert list(dict.fromkeys(decoder)) == [*expected, "refine", "to_image"]
 
@@ -139,7 +136,7 @@ def test_generate_is_sample_videos_to_the_bit(model, context):
 def test_generate_without_seeds_draws_fresh_ones_from_the_models_own(model, context):
     model.seed_generator.state.assign([0, 0])
     first, second = model.generate(context), model.generate(context)
-    assert first.shape == (5, 3, 16, 16, 1)
+    assert first.shape == (5, 3, 8, 8, 1)
     assert np.abs(first - second).max() > 1e-3
     model.seed_generator.state.assign([0, 0])
     np.testing.assert_array_equal(first, model.generate(context))
@@ -164,7 +161,7 @@ def test_predict_is_one_future_a_row_whatever_the_batches(model, context):
     np.testing.assert_array_equal(model.predict(data, verbose=0, steps=1), batches[:3])
     moved = model.predict(context[1:], 3, seed=1, verbose=0)
     np.testing.assert_allclose(moved, whole[1:], atol=1e-5)
-    assert model.predict(context[:1], 5, verbose=0).shape == (1, 5, 16, 16, 1)
+    assert model.predict(context[:1], 5, verbose=0).shape == (1, 5, 8, 8, 1)
 
 
 @pytest.mark.parametrize(
@@ -198,13 +195,13 @@ def test_a_file_keeps_the_model_and_all_that_follows_the_data(options, tmp_path,
 def test_keras_exports_the_call(model, frames, tmp_path):
     # Four frames, and as many videos as are given.
     keras.utils.disable_interactive_logging()
-    spec = [keras.InputSpec(shape=(None, 4, 16, 16, 1), dtype="float32")]
+    spec = [keras.InputSpec(shape=(None, 4, 8, 8, 1), dtype="float32")]
     model.export(tmp_path / "export", input_signature=spec)
     numbers = frames.astype(np.float32) / 255
     exported = tf.saved_model.load(str(tmp_path / "export"))
     terms = exported.serve(numbers)
     predictions = terms.pop("predictions")
-    assert predictions.shape == (2, 2, 16, 16, 1)
-    assert set(terms) == {"reconstruction", "kl_1", "kl_8"}
+    assert predictions.shape == (2, 2, 8, 8, 1)
+    assert set(terms) == {"reconstruction", "kl_1", "kl_4"}
     error = np.abs(predictions - numbers[:, 2:]).sum(axis=(1, 2, 3, 4))
     np.testing.assert_allclose(terms["reconstruction"], error, rtol=1e-5)

@@ -106,7 +106,7 @@ class LatentLevel(keras.layers.Layer):
     def call(self, maps, state, lower=(), latent=None):
         gates = self.cell.inputs_to_gates(self.enter(maps))
         if self.feedback:
-            gates += self.feedback(latent)
+            gates = gates + self.feedback(latent)
         hidden, state = self.cell.recurrence(gates, state)
         return self.distribution(hidden, lower), ConvLSTMState(*state)
 
@@ -169,7 +169,7 @@ class LatentLevel(keras.layers.Layer):
             earlier = ops.split(latents, [latents.shape[1] - 1], axis=1)[0]
             earlier = ops.concatenate([ops.zeros_like(latents[:, :1]), earlier], axis=1)
             fed_back = self.feedback(tensor_ops.fold_time(earlier))
-            gates += tensor_ops.unfold_time(fed_back, maps.shape[1])
+            gates = gates + tensor_ops.unfold_time(fed_back, maps.shape[1])
         return self.cell.recur(gates, state)
 
     def distribution(self, hidden, lower=()):
@@ -224,7 +224,7 @@ class _DrawingStep(keras.layers.Layer):
         gates, lower, noise = ops.split(
             inputs, [4 * level.filters, 4 * level.filters + sum(level.lower_filters)], axis=-1
         )
-        gates += level.feedback(latent)
+        gates = gates + level.feedback(latent)  # not in place: a view, on PyTorch
         hidden, [hidden, cell] = level.cell.recurrence(gates, [hidden, cell])
         raw = level._raw(hidden, [lower])
         latent = level._gaussian(raw).sample(noise)

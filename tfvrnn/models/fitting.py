@@ -100,7 +100,7 @@ class Fitting(keras.Model):
             return config
         # As it was asked for: what 'auto' means depends on the backend that loads the file.
         own = {name: getattr(self.objective, name) for name in ("beta", "free_nats", "jit_compile")}
-        return {**config, **own}
+        return {**_portable(config), **own}
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         self.compile(**keras.saving.deserialize_keras_object(config))
@@ -156,3 +156,17 @@ def _default_optimizer() -> keras.optimizers.Optimizer:
     return keras.optimizers.Adam(
         defaults.learning_rate, beta_2=defaults.adam_beta_2, epsilon=defaults.adam_epsilon
     )
+
+
+def _portable(config):
+    """A serialised optimizer by its public name.
+
+    On PyTorch, Keras makes optimizers of classes of its own, which a file would name: no backend
+    without PyTorch could load it.
+    """
+    if not isinstance(config, dict):
+        return config
+    config = {key: _portable(value) for key, value in config.items()}
+    if str(config.get("module")).startswith("keras.src.backend.torch.optimizers"):
+        config |= {"module": "keras.optimizers", "registered_name": None}
+    return config

@@ -93,19 +93,16 @@ class VRNN(VideoPredictor):
             latent_channels or (channels[r] for r in self.latent_resolutions)
         )
         self.latent_feedback = latent_feedback
-        self.groups = groups
+        self.groups, self.remat = groups, remat
         self.reconstruction = reconstruction
-        self.forget_bias = forget_bias
-        self.initial_variance = initial_variance
-        self.remat = remat
+        self.forget_bias, self.initial_variance = forget_bias, initial_variance
         # A tuple, as a dict with integer keys does not pass through checkpoints and JSON.
         self.channels = tuple(channels.items())
         options = dict(groups=groups, dtype=self.dtype_policy)
-        latent_filters = dict(zip(self.latent_resolutions, self.latent_channels))
         self.encoder = FrameEncoder(channels, name="encoder", **options)
         self.decoder = FrameDecoder(
             channels,
-            latent_filters,
+            dict(zip(self.latent_resolutions, self.latent_channels)),
             self.image_shape[-1],
             forget_bias=forget_bias,
             remat=remat,

@@ -21,7 +21,8 @@ def row_noise(model: Predictor, seeds, time: int) -> list[np.ndarray]:
     """
 
     def draw(seed, level, shape):
-        philox = np.random.Philox(key=[int(seed) % 2**64, 0], counter=[0, 0, level, time])
+        key = np.array([int(seed) % 2**64, 0], np.uint64)
+        philox = np.random.Philox(key=key, counter=[0, 0, level, time])
         return np.random.Generator(philox).standard_normal(shape, np.float32)
 
     shapes = [shape[2:] for shape in model.noise_shapes(1, 1)]
