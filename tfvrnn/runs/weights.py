@@ -1,15 +1,21 @@
 """The model of a run with its weights: read, and kept small."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tfvrnn import files, presets
-from tfvrnn.config import UserError, require
+from tfvrnn.config import Config, UserError, require
 from tfvrnn.runs.folder import RunFolder
 
+if TYPE_CHECKING:
+    from tfvrnn.models import VideoPredictor
 
-def load_run(run_dir: str | Path, precision: str = "float32"):
+
+def load_run(
+    run_dir: str | Path, precision: str = "float32"
+) -> tuple[Config, "VideoPredictor", int]:
     """Load a trained run: (Config, model with its weights, step).
 
     The weights are the moving averages where the run keeps them. Checkpoints are read only where
@@ -39,7 +45,7 @@ def load_run(run_dir: str | Path, precision: str = "float32"):
     return config, model, restore_weights(folder.checkpoints, model)
 
 
-def load_pretrained(name: str, precision: str = "float32"):
+def load_pretrained(name: str, precision: str = "float32") -> tuple[Config, "VideoPredictor", int]:
     """Load a model that comes with the package, as `load_run` does: (Config, model, step).
 
     Raises:
@@ -78,14 +84,15 @@ def keep_weights(run_dir: str | Path, folder: str | Path) -> Path:
     """
     config, model, step = load_run(run_dir)
     weights = {str(k): weight.astype(np.float16) for k, weight in enumerate(model.get_weights())}
-    folder = RunFolder(folder)
-    folder.path.mkdir(parents=True, exist_ok=True)
-    folder.write_config(config)
-    files.write_arrays(folder.weights, {"step": np.int64(step), **weights}, compressed=True)
-    return folder.weights
+    kept = RunFolder(folder)
+    kept.path.mkdir(parents=True, exist_ok=True)
+    kept.write_config(config)
+    arrays = {"step": np.asarray(step, np.int64), **weights}
+    files.write_arrays(kept.weights, arrays, compressed=True)
+    return kept.weights
 
 
-def _read_weights(path: Path, model) -> int:
+def _read_weights(path: Path, model: "VideoPredictor") -> int:
     """Give a model the weights of a file; returns their step."""
     try:
         arrays = files.read_arrays(path)
