@@ -62,13 +62,9 @@ class Scene:
         except RuntimeError as error:
             raise SimulatorError(str(error)) from None
         self.mujoco, self.size, self.fixed = mujoco, size, fixed
-        joints: dict[str, Any] = {
-            "robot0:slide0": 0.405,
-            "robot0:slide1": 0.48,
-            "robot0:slide2": 0.0,
-        }
+        start: dict[str, Any] = {f"robot0:slide{k}": x for k, x in enumerate((0.405, 0.48, 0.0))}
         for k in range(MOST_OBJECTS):
-            joints[f"object{k}:joint"] = [*ABSENT, 0.1 + 0.1 * k, 1.0, 0.0, 0.0, 0.0]
+            start[f"object{k}:joint"] = [*ABSENT, 0.1 + 0.1 * k, 1.0, 0.0, 0.0, 0.0]
         with tempfile.TemporaryDirectory() as folder:
             self.env = fetch_env.MujocoFetchEnv(
                 model_path=str(_write_model(Path(folder))),
@@ -81,7 +77,7 @@ class Scene:
                 obj_range=0.15,
                 target_range=0.15,
                 distance_threshold=0.05,
-                initial_qpos=joints,
+                initial_qpos=start,
                 reward_type="sparse",
             )
         self.model, self.data = self.env.unwrapped.model, self.env.unwrapped.data
