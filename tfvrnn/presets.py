@@ -73,7 +73,7 @@ def find(name: str | Path) -> Path:
 
 def _download(repository: str) -> Path:
     try:
-        import huggingface_hub
+        import huggingface_hub  # pyright: ignore[reportMissingImports]  (an extra)
     except ImportError:
         raise UserError(
             f'{HUB}{repository} needs the package huggingface_hub: pip install "tfvrnn[hub]"'

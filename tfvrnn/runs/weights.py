@@ -1,13 +1,19 @@
 """The model of a run with its weights: read, and kept small."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tfvrnn import files, presets
-from tfvrnn.config import UserError, require
+from tfvrnn.config import Config, UserError, require
 from tfvrnn.runs.folder import RunFolder
 
+if TYPE_CHECKING:
+    from tfvrnn.models import VideoPredictor
 
-def load_run(run_dir: str | Path, precision: str = "float32"):
+
+def load_run(
+    run_dir: str | Path, precision: str = "float32"
+) -> tuple[Config, "VideoPredictor", int]:
     """Load a trained run: (Config, model with its weights, step).
 
     The weights are the moving averages where the run keeps them. Checkpoints are read only where
@@ -37,7 +43,7 @@ def load_run(run_dir: str | Path, precision: str = "float32"):
     return config, model, restore_weights(folder.checkpoints, model)
 
 
-def load_pretrained(name: str, precision: str = "float32"):
+def load_pretrained(name: str, precision: str = "float32") -> tuple[Config, "VideoPredictor", int]:
     """Load a model that comes with the package, as `load_run` does: (Config, model, step).
 
     Raises:
@@ -87,7 +93,7 @@ def keep_weights(run_dir: str | Path, folder: str | Path, card: str = "") -> Pat
     return kept.weights
 
 
-def _read_weights(path: Path, model) -> int:
+def _read_weights(path: Path, model: "VideoPredictor") -> int:
     """Give a model the weights of a file; returns their step."""
     try:
         weights, step = presets.read_weights(path)
