@@ -18,7 +18,7 @@ from conformance import ROWS, flat, make, make_inputs
 from tfvrnn import sampling
 from tfvrnn.config import ModelConfig, UserError
 from tfvrnn.models import build_model
-from tfvrnn.runs import load_pretrained
+from tfvrnn.runs import load_pretrained, load_run
 
 MODEL = ModelConfig(image_size=16, channels=1, width=8, groups=2)
 IN_FILE = ModelConfig(
@@ -53,10 +53,11 @@ def main(given_path, out_path):
 
 
 def check_refusal():
-    """Check that functions that need TensorFlow say so."""
+    """Check that checkpoints need TensorFlow and say so, and that presets do not."""
+    load_pretrained("smmnist")
     rule = f"set KERAS_BACKEND=tensorflow before it is imported. Received: {BACKEND}"
     try:
-        load_pretrained("smmnist")
+        load_run(Path(__file__).parent / "old" / "0.1.0" / "run")
     except UserError as error:
         assert rule in str(error)
     else:
