@@ -82,14 +82,19 @@ def test_fit_lowers_the_loss_and_logs_every_term(fitted):
 
 
 def test_callbacks_leave_a_compiled_file_a_backup_and_events(fitted, frames):
-    model, _, folder = fitted
+    model, history, folder = fitted
     loaded = keras.saving.load_model(folder / "best.keras")
     assert loaded.compiled and loaded.optimizer.iterations == 6
     assert (loaded.objective.beta, loaded.objective.free_nats) == (1.0, 0.0)
     loaded.seed_generator.state.assign(model.seed_generator.state)
     found, expected = (one.evaluate(frames, verbose=0, return_dict=True) for one in (loaded, model))
     assert found == pytest.approx(expected, rel=1e-5)
-    assert list((folder / "backup").iterdir())
+    resumed = make(keras.optimizers.Adam(1e-3), run_eagerly=True)
+    backup = keras.callbacks.BackupAndRestore(folder / "backup", delete_checkpoint=False)
+    resumed.fit(frames, epochs=len(history["loss"]), callbacks=[backup], verbose=0)
+    assert resumed.optimizer.iterations == 6  # nothing is left to do
+    for a, b in zip(resumed.weights, model.weights, strict=True):
+        np.testing.assert_array_equal(a, b)
     events = list((folder / "board" / "train").iterdir())
     tags = {
         value.tag

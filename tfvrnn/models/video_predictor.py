@@ -136,7 +136,7 @@ class VideoPredictor(Fitting):
 
     # As a model of Keras.
 
-    def call(self, frames, noise=None, training=False):
+    def call(self, frames, noise=None, training: bool = False) -> tuple[dict[str, Any], Any]:
         """`training_terms` of frames, also of uint8 ones; None draws the noise here."""
         frames = to_float(frames)
         if noise is None:
@@ -151,8 +151,13 @@ class VideoPredictor(Fitting):
         ]
 
     def generate(
-        self, context, horizon: int | None = None, seeds=None, mean=False, temperature=1.0
-    ):
+        self,
+        context,
+        horizon: int | None = None,
+        seeds=None,
+        mean: bool = False,
+        temperature: float = 1.0,
+    ) -> Any:
         """Draw futures of contexts, see `tfvrnn.sampling.sample_videos`.
 
         Args:
