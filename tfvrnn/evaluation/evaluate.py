@@ -163,8 +163,9 @@ def read_result(path: str | Path, name: str | None = None) -> Result:
     try:
         arrays = files.read_arrays(path.with_suffix(".npz"))
         shown = arrays.get("shown", np.zeros((0, 2, 1, 1, 1, 1), np.uint8))
-        fields = [content[part] for part in ("protocol", "figures", "notes")]
-        return Result(name or path.resolve().parents[1].name, path, *fields, shown)
+        protocol, figures, notes = (content[part] for part in ("protocol", "figures", "notes"))
+        name = name or path.resolve().parents[1].name
+        return Result(name, path, protocol, figures, notes, shown)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{path} holds no result: {error}") from None
 
@@ -232,11 +233,12 @@ def _measure(plan: Plan, folder: Path) -> tuple[dict[str, np.ndarray], float]:
         print(f"{done} videos were measured before", file=sys.stderr)
     with tqdm(total=settings.videos, initial=done, unit="video", smoothing=0.1) as progress:
         for first, videos in _batches(plan.config, missing):
-            parts[first] = measures(videos, first)
-            files.write_arrays(_part(folder, first), parts[first])
+            parts[first] = measured = measures(videos, first)
+            files.write_arrays(_part(folder, first), measured)
             progress.update(len(videos))
     # The examples come from the first parts alone.
-    found = {n: np.concatenate([p[n] for p in parts.values() if n in p]) for n in parts[0]}
+    whole = [part for part in parts.values() if part is not None]
+    found = {n: np.concatenate([p[n] for p in whole if n in p]) for n in whole[0]}
     return found, round(time.monotonic() - began, 1)
 
 

@@ -1,5 +1,7 @@
 """From what was measured of every video to the figures of a table."""
 
+from typing import Any
+
 import numpy as np
 
 from tfvrnn import metrics
@@ -34,7 +36,7 @@ def summarize(
         levels: {resolution: {nats (a frame), active, channels}}.
         None for what was not measured.
     """
-    figures = {
+    figures: dict[str, Any] = {
         name: _of_samples(measured[name], name in LOWER_IS_BETTER) if name in measured else None
         for name in FRAME_MEASURES
     }

@@ -86,7 +86,7 @@ class Measures:
             squares += np.square(scaled).sum(axis=1)
             wanted = futures[:size, : max(0, self.repeats - sum(map(_second, generated)))]
             if self.network and wanted.shape[1]:
-                generated.append(self._features(videos[:size], wanted))
+                generated.append(self._features(self.network, videos[:size], wanted))
         measured = {
             name: np.concatenate([values[name] for values in gathered], axis=1)
             for name in gathered[0]
@@ -138,10 +138,10 @@ class Measures:
         terms, _ = self.model.training_terms(frames, noise)
         return terms, self.model.channel_nats(frames, noise) if self.random else {}
 
-    def _features(self, videos, futures):
+    def _features(self, network: FeatureNetwork, videos, futures):
         context = np.repeat(videos[:, None, : self.model.context_frames], futures.shape[1], axis=1)
         clips = self._clip(np.concatenate([context, futures], axis=2), axis=2)
-        flat = self.network(clips.reshape(-1, *clips.shape[2:]))
+        flat = network(clips.reshape(-1, *clips.shape[2:]))
         return flat.reshape(*clips.shape[:2], -1)
 
     def _clip(self, videos, axis=1):

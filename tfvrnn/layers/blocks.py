@@ -1,5 +1,7 @@
 """Group normalisation, convolution blocks, the residual block and the upsampling block."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -200,7 +202,7 @@ class ResidualBlock(keras.layers.Layer):
                 f"`collapse` needs inputs of 4x4 pixels and {self.filters} channels. "
                 f"Received: input_shape={tuple(input_shape)}"
             )
-        options = dict(groups=self.groups, dtype=self.dtype_policy)
+        options: dict[str, Any] = dict(groups=self.groups, dtype=self.dtype_policy)
         first = (4, "valid") if self.collapse else (self.kernel_size, "same")
         hidden = min(channels, self.filters)
         self.first = ConvNorm(

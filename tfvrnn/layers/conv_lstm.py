@@ -142,7 +142,9 @@ class ConvLSTMCell(keras.layers.Layer):
         self.kernel_size = kernel_size
         self.groups = groups
         self.forget_bias = forget_bias
-        options = dict(kernel_size=kernel_size, groups=groups, dtype=self.dtype_policy)
+        options: dict[str, Any] = dict(
+            kernel_size=kernel_size, groups=groups, dtype=self.dtype_policy
+        )
         self.inputs_to_gates = ConvNorm(4 * filters, name="inputs_to_gates", **options)
         self.recurrence = ConvLSTMRecurrence(
             filters, forget_bias=forget_bias, name="recurrence", **options

@@ -1,5 +1,7 @@
 """The network that reads a ConvLSTM's initial state off the context frames."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -34,7 +36,7 @@ class InitialState(keras.layers.Layer):
 
     def build(self, input_shape):
         batch, context_frames, height, width, channels = input_shape
-        options = dict(kernel_size=1, groups=self.groups, dtype=self.dtype_policy)
+        options: dict[str, Any] = dict(kernel_size=1, groups=self.groups, dtype=self.dtype_policy)
         self.mix = ConvNorm(channels, relu=True, name="mix", **options)
         self.mix.build((batch, height, width, context_frames * channels))
         self.project = ConvNorm(2 * self.filters, name="project", **options)

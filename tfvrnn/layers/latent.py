@@ -1,5 +1,7 @@
 """One level of the latent hierarchy, of the prior or of the posterior."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -75,7 +77,7 @@ class LatentLevel(keras.layers.Layer):
         self.groups = groups
         self.forget_bias = forget_bias
         self.initial_variance = initial_variance
-        options = dict(groups=groups, dtype=self.dtype_policy)
+        options: dict[str, Any] = dict(groups=groups, dtype=self.dtype_policy)
         self.enter = ConvNorm(filters, 1, name="enter", **options)
         self.cell = ConvLSTMCell(
             filters, kernel_size, forget_bias=forget_bias, name="cell", **options
@@ -161,7 +163,7 @@ class LatentLevel(keras.layers.Layer):
         hidden = self.hidden_sequence(maps, state, latents)
         return self.distribution(tensor_ops.fold_time(hidden), lower)
 
-    def hidden_sequence(self, maps, state, latents=None):
+    def hidden_sequence(self, maps, state, latents: Any = None):
         """Run the recurrence over all steps: `[B, T, r, r, C]` to hidden `[B, T, r, r, F]`."""
         gates = self._gates(maps)
         if self.feedback:

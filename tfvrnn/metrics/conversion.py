@@ -86,8 +86,9 @@ def lpips_arrays_of_torch(trunk: Path, heads: Path) -> dict[str, np.ndarray]:
 def _read_pickle(path: Path) -> dict:
     """A pickle of nested dicts of NumPy arrays, read without running anything in it."""
     allowed = {("numpy", "ndarray"): np.ndarray, ("numpy", "dtype"): np.dtype}
+    reconstruct = np._core.multiarray._reconstruct  # pyright: ignore[reportAttributeAccessIssue]
     for core in ("core", "_core"):  # NumPy 1's name, and NumPy 2's
-        allowed[f"numpy.{core}.multiarray", "_reconstruct"] = np._core.multiarray._reconstruct
+        allowed[f"numpy.{core}.multiarray", "_reconstruct"] = reconstruct
     with path.open("rb") as file:
         return ArrayUnpickler(file, allowed).load()
 

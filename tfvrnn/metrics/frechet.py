@@ -49,7 +49,7 @@ def _forget(kept: set[str]) -> None:
 def _hollow(package: str) -> types.ModuleType:
     """A package that finds its modules and has run nothing of its own."""
     root = importlib.util.find_spec(TFGAN) if package == TFGAN else None
-    if root:
+    if root and root.submodule_search_locations:
         path = list(root.submodule_search_locations)
     else:
         parent, _, name = package.rpartition(".")

@@ -69,7 +69,7 @@ def cached_features(network: FeatureNetwork, videos, cache_dir=None) -> np.ndarr
     """The features of real videos, from the cache where these very videos were seen before."""
     videos = np.ascontiguousarray(videos)
     key = hashlib.sha256(f"{network.digest} {videos.shape}".encode())
-    key.update(videos)
+    key.update(videos.data)
     kept = weights.cache_folder(cache_dir) / "features" / f"{key.hexdigest()}.npy"
     try:
         return np.load(kept, allow_pickle=False)

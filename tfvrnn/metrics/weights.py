@@ -140,7 +140,7 @@ def digest(arrays: dict[str, np.ndarray]) -> str:
     whole = hashlib.sha256()
     for name in sorted(arrays):
         whole.update(f"{name} {arrays[name].dtype} {arrays[name].shape}".encode())
-        whole.update(np.ascontiguousarray(arrays[name]))
+        whole.update(np.ascontiguousarray(arrays[name]).data)
     return whole.hexdigest()
 
 

@@ -1,6 +1,7 @@
 """The frame decoder: latents and the last frame's top map to the next frame."""
 
 import functools
+from typing import Any
 
 import keras
 from keras import ops
@@ -54,7 +55,7 @@ class FrameDecoder(keras.layers.Layer):
         self.groups = groups
         self.forget_bias = forget_bias
         self.remat = remat
-        options = dict(groups=groups, dtype=self.dtype_policy)
+        options: dict[str, Any] = dict(groups=groups, dtype=self.dtype_policy)
         self.cells = [
             ConvLSTMCell(
                 c,

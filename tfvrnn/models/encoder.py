@@ -1,5 +1,7 @@
 """The frame encoder: one image to a pyramid of feature maps."""
 
+from typing import Any
+
 import keras
 
 from tfvrnn import tensor_ops
@@ -89,7 +91,7 @@ class FrameEncoder(keras.layers.Layer):
         self.channels = tuple((int(r), c) for r, c in dict(channels).items())
         self.groups = groups
         finest = self.channels[0][0]
-        options = dict(groups=groups, dtype=self.dtype_policy)
+        options: dict[str, Any] = dict(groups=groups, dtype=self.dtype_policy)
         self.stages = [
             EncoderStage(c, finest=r == finest, name=f"encoder_{r}", **options)
             for r, c in self.channels

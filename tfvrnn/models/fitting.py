@@ -35,7 +35,7 @@ class Fitting(keras.Model):
     def __init__(self, **kwargs):
         # Without autocast: under every policy the terms are computed of frames in float32.
         super().__init__(autocast=False, **kwargs)
-        self.likelihood: Likelihood | None = None
+        self.likelihood: Likelihood | Any = None
         # A plain holder, in which Keras tracks and saves nothing.
         self.objective = SimpleNamespace(beta=1.0, free_nats=0.0, jit_compile="auto", means={})
 
@@ -109,7 +109,9 @@ class Fitting(keras.Model):
     def metrics(self) -> Sequence[keras.Metric]:
         return [*super().metrics, *self.objective.means.values()]
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self, x=None, y=None, y_pred: Any = None, sample_weight=None, training: bool = True
+    ):
         if y is not None or sample_weight is not None:
             raise ValueError("`fit` and `evaluate` take frames only. Received: labels or weights")
         terms, predictions = y_pred

@@ -53,12 +53,12 @@ class PredNetUnit(keras.layers.Layer):
         super().__init__(**kwargs)
         self.filters, self.target_filters = filters, target_filters
         self.above, self.filters_above = above, filters_above
-        options = dict(
+        options: dict[str, Any] = dict(
             kernel_size=3, padding="same", data_format="channels_last", dtype=self.dtype_policy
         )
         self.gates = keras.layers.Conv2D(4 * filters, name="gates", **options)
         self.predict = keras.layers.Conv2D(target_filters, name="predict", **options)
-        self.to_above = None
+        self.to_above: Any = None  # a convolution, but for the highest layer
         if filters_above:
             self.to_above = keras.layers.Conv2D(filters_above, name="to_above", **options)
 

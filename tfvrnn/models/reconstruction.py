@@ -1,6 +1,7 @@
 """The likelihood of frames under a model's predictions: the reconstruction term."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -62,7 +63,7 @@ class Likelihood(keras.layers.Layer):
         super().__init__(dtype="float32", **kwargs)
         self.kind = kind
         self.channels = channels
-        self.error = None
+        self.error: Any = None  # a weight where calibrated
         if self.calibrated:
             self.error = self.add_weight(
                 name="error",

@@ -210,7 +210,7 @@ class SVG(VideoPredictor):
     def _distributions(self, vectors):
         """(posterior, prior) of every step but the first, `[B, T - 1, Z]`."""
         posterior = _gaussian(*self.posterior.sequence(vectors[:, 1:]))
-        if self.learned_prior:
+        if self.prior:
             return posterior, _gaussian(*self.prior.sequence(vectors[:, :-1]))
         return posterior, _standard(posterior.mean)
 
@@ -225,20 +225,20 @@ class SVG(VideoPredictor):
     def begin(self, context, noise=None):
         vectors, skips = self._encode(context)
         batch = ops.shape(context)[0]
-        prior = self.prior.zero_state(batch) if self.learned_prior else ()
+        prior = self.prior.zero_state(batch) if self.prior else ()
         posterior, predictor = self.posterior.zero_state(batch), self.predictor.zero_state(batch)
         for time in range(1, self.context_frames):
             heads, posterior = self.posterior(vectors[:, time], posterior)
             drawn = _gaussian(*heads)
             z = drawn.mean if noise is None else drawn.sample(noise[0][:, time - 1, 0, 0])
-            if self.learned_prior:
+            if self.prior:
                 _, prior = self.prior(vectors[:, time - 1], prior)
             inputs = ops.concatenate([vectors[:, time - 1], ops.cast(z, vectors.dtype)], axis=-1)
             _, predictor = self.predictor(inputs, predictor)
         return SVGState(vectors[:, -1], tuple(skip[:, -1] for skip in skips), prior, predictor)
 
     def draw(self, state, noise, mean=False):
-        if self.learned_prior:
+        if self.prior:
             heads, prior = self.prior(state.vector, state.prior)
             drawn, state = _gaussian(*heads), state._replace(prior=prior)
         else:

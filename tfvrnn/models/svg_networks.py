@@ -1,6 +1,7 @@
 """SVG's frame encoders and decoders: DCGAN-64 and VGG-64."""
 
 import itertools
+from typing import Any
 
 import keras
 from keras import ops
@@ -49,7 +50,7 @@ class ConvBatchNorm(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.options = dict(
+        self.options: dict[str, Any] = dict(
             filters=filters, kernel_size=kernel_size, stride=stride, padding=padding,
             transposed=transposed, activation=activation,
         )  # fmt: skip
@@ -188,13 +189,13 @@ class SVGDecoder(keras.layers.Layer):
         )
         if kind == "dcgan":
             blocks = [(width,) for width in reversed(WIDTHS[:-1])]
-            kernel = (4, 2, "same", True)
+            kernel: dict[str, Any] = dict(kernel_size=4, stride=2, padding="same", transposed=True)
         else:
             blocks = [(512, 512, 256), (256, 256, 128), (128, 64), (64,)]
-            kernel = ()
+            kernel = {}
         self.block_sizes = tuple(map(len, blocks))
         self.convs = [
-            ConvBatchNorm(width, *kernel, name=f"decoder_{8 << level}_{k + 1}", **options)
+            ConvBatchNorm(width, **kernel, name=f"decoder_{8 << level}_{k + 1}", **options)
             for level, widths in enumerate(blocks)
             for k, width in enumerate(widths)
         ]

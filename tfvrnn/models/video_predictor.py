@@ -204,8 +204,7 @@ class VideoPredictor(Fitting):
             NumPy float32 `[N, horizon, H, W, C]`.
         """
         horizon = self.horizon if horizon is None else horizon
-        options = dict(verbose=verbose, steps=steps)
-        return sampling.predict_videos(self, context, horizon, seed, batch_size, **options)
+        return sampling.predict_videos(self, context, horizon, seed, batch_size, verbose, steps)
 
     def export(self, filepath, *args, input_signature=None, **kwargs) -> None:
         """As of `keras.Model`: the call, which returns the terms and 'predictions' by name.

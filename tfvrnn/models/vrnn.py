@@ -68,6 +68,8 @@ class VRNN(VideoPredictor):
         remat: bool, whether the decoder's activations are computed again for the gradient.
     """
 
+    likelihood: Likelihood
+
     def __init__(
         self,
         image_shape,
@@ -98,7 +100,7 @@ class VRNN(VideoPredictor):
         self.forget_bias, self.initial_variance = forget_bias, initial_variance
         # A tuple, as a dict with integer keys does not pass through checkpoints and JSON.
         self.channels = tuple(channels.items())
-        options = dict(groups=groups, dtype=self.dtype_policy)
+        options: dict[str, Any] = dict(groups=groups, dtype=self.dtype_policy)
         self.encoder = FrameEncoder(channels, name="encoder", **options)
         self.decoder = FrameDecoder(
             channels,
@@ -111,7 +113,7 @@ class VRNN(VideoPredictor):
         )
         # The latents compute in float32 under every policy: bfloat16 rounds the posterior and the
         # prior apart, which adds a quarter to the KL of trained weights.
-        latent_options = dict(groups=groups, dtype="float32")
+        latent_options: dict[str, Any] = dict(groups=groups, dtype="float32")
         self.prior_levels = self._latent_levels("prior", latent_options)
         self.posterior_levels = self._latent_levels("posterior", latent_options)
         # Of the decoder's ConvLSTMs from 1x1 up, then of the prior's and the posterior's.

@@ -3,11 +3,16 @@
 `training_noise`, `row_noise` and `rollout_frames` compute with TensorFlow only.
 """
 
+from typing import TYPE_CHECKING
+
 from tfvrnn.sampling.futures import predict_videos, sample_videos
+
+if TYPE_CHECKING:
+    from tfvrnn.sampling.tensorflow_loop import rollout_frames, row_noise, training_noise
 
 IN_TENSORFLOW = ("rollout_frames", "row_noise", "training_noise")
 
-__all__ = ["predict_videos", "sample_videos", *IN_TENSORFLOW]
+__all__ = ["predict_videos", "rollout_frames", "row_noise", "sample_videos", "training_noise"]
 
 
 def __getattr__(name):

@@ -93,7 +93,7 @@ def _in_jax(model):
 
 
 def _in_torch(model):
-    import torch
+    import torch  # pyright: ignore[reportMissingImports] (an extra)
 
     # Not in inference mode: the caller may go on with the frames in a computation of its own.
     without_gradients = torch.no_grad()
