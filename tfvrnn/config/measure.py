@@ -71,6 +71,8 @@ class MeasureConfig:
         require(self.frames > 0 or self.clips == "first", rule, f"clips={self.clips}")
         rule = "with `paired`, `clips` must be first or centre: the frames of a pair must agree."
         require(not self.paired or self.clips in ("first", "centre"), rule, self.clips)
+        rule = "without `paired`, FVD is all there is: `fvd_network` must not be none."
+        require(self.paired or self.fvd_network != "none", rule, self.fvd_network)
         require(self.videos != 1, "`videos` must be 0, or at least 2.", 1)
 
     def start_of(self, side: str) -> int:

@@ -4,10 +4,9 @@ import numpy as np
 from PIL import Image
 
 from tfvrnn.measurement.clips import Clip, read_clips
-from tfvrnn.measurement.features import samples_measured
 from tfvrnn.measurement.parts import Arrays
 from tfvrnn.measurement.result import UNPAIRED
-from tfvrnn.measurement.selection import Chosen, Selection
+from tfvrnn.measurement.selection import Chosen, Selection, samples_measured
 
 SIDE, FRAMES, SAMPLES = 192, 48, 3  # most that is kept of each: pixels, frames; samples of a pair
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tfvrnn import metrics
 from tfvrnn.measurement.clips import Clip, Reading, read_clips
 from tfvrnn.measurement.parts import Arrays, Parts
-from tfvrnn.measurement.selection import Chosen, PairClips, Selection
+from tfvrnn.measurement.selection import Chosen, Selection, samples_measured
 from tfvrnn.metrics.frame import PSNR_OF_EQUAL_FRAMES
 
 CLIPS_AT_ONCE = 4
@@ -76,11 +76,6 @@ class PairMeasures:
         if self.lpips:
             found["lpips"] = self.lpips(frames, truth)
         return found
-
-
-def samples_measured(pairs: Sequence[PairClips]) -> int:
-    """Samples of every pair that are measured: as many as the pair with the fewest has."""
-    return min(len(pair.samples) for pair in pairs)
 
 
 def values_of_pairs(selection: Selection, measures: PairMeasures, parts: Parts) -> Arrays:

@@ -10,16 +10,11 @@ from tfvrnn import files, metrics
 from tfvrnn.config import MeasureConfig, UserError, expanded
 from tfvrnn.measurement import figures, protocol, treatment
 from tfvrnn.measurement.examples import examples
-from tfvrnn.measurement.features import (
-    PairMeasures,
-    features_of,
-    samples_measured,
-    values_of_pairs,
-)
+from tfvrnn.measurement.features import PairMeasures, features_of, values_of_pairs
 from tfvrnn.measurement.networks import feature_network, finite, pair_measures
 from tfvrnn.measurement.parts import Parts
 from tfvrnn.measurement.result import Measurement, read_measurement, write_measurement
-from tfvrnn.measurement.selection import Chosen, Selection, few, select
+from tfvrnn.measurement.selection import Chosen, Selection, select
 from tfvrnn.measurement.sides import Side, open_side
 from tfvrnn.measurement.statistics import Statistics, write_statistics
 from tfvrnn.measurement.survey import survey
@@ -86,8 +81,8 @@ def measure_videos(
         if protocol_file:
             protocol.check_weights(protocol_file, plan.protocol)
         path = _path(out, plan.protocol)
-        if _is_measured(path) and not save_statistics:
-            return read_measurement(path)
+        if not save_statistics and (there := _measured(plan, path)):
+            return there
         for note in plan.notes:
             print(note, file=sys.stderr)
         write_measurement(_measure(plan, parts, path, save_statistics))
@@ -114,8 +109,14 @@ def _path(out: Path, wanted: dict) -> Path:
     return path
 
 
-def _is_measured(path: Path) -> bool:
-    return path.is_file() and path.with_suffix(".npz").is_file()
+def _measured(plan: Plan, path: Path) -> Measurement | None:
+    """What was measured of these very sides."""
+    if not path.is_file() or not path.with_suffix(".npz").is_file():
+        return None
+    there = read_measurement(path)
+    sources = [side.source for side in plan.sides]
+    same = [there.real, there.generated] == sources and there.treatment == plan.treatment
+    return there if same else None
 
 
 def _plan(sides: list[Side], settings: MeasureConfig, parts: Parts, save_statistics) -> Plan:
@@ -130,10 +131,8 @@ def _plan(sides: list[Side], settings: MeasureConfig, parts: Parts, save_statist
     plan = Plan(settings, sides, selection, network, measures)
     if statistics and network:
         protocol.check_statistics(sides[0], statistics, selection, settings, network)
-    if (statistics and not network) or not (network or measures):
-        raise UserError(
-            f"nothing is left to measure: {'; '.join(notes + more) or '--paired is off'}"
-        )
+    if not network and (statistics or not measures):
+        raise UserError(f"nothing is left to measure: {'; '.join(notes)}")
     if save_statistics and (statistics or not network):
         raise UserError("--save_statistics needs real videos and an FVD that is measured")
     for one in selection.sides:
@@ -141,26 +140,9 @@ def _plan(sides: list[Side], settings: MeasureConfig, parts: Parts, save_statist
         plan.treatment[one.side.label] = done
         label = one.side.label
         plan.notes += treatment.notes_of(label, done, selection.reading, settings)
-    plan.notes += treatment.notes_of_both(selection, settings) + _notes_of_samples(plan)
-    plan.notes += [*notes, *more]
+    plan.notes += [*treatment.notes_of_both(selection, settings), *notes, *more]
     plan.protocol = protocol.make_protocol(settings, sides, selection, network, measures)
     return plan
-
-
-def _notes_of_samples(plan: Plan) -> list[str]:
-    notes, pairs = [], plan.selection.pairs
-    sources = {str(Path(side.source).resolve()) for side in plan.sides}
-    if len(sources) == 1:
-        notes.append("--real and --generated are the same: their distances are those of a copy")
-    if pairs:
-        samples = samples_measured(pairs)
-        more = [pair.name for pair in pairs if len(pair.samples) > samples]
-        if more:
-            notes.append(
-                f"samples: the first {samples} of each video are measured, as many as each has; "
-                f"{len(more):,} have more: {few(more)}"
-            )
-    return notes
 
 
 def _measure(plan: Plan, parts: Parts, path: Path, save_statistics) -> Measurement:

@@ -10,8 +10,8 @@ import tfvrnn
 from tfvrnn import config_flags, metrics
 from tfvrnn.config import UserError
 from tfvrnn.config.measure import ASIDE, MeasureConfig
-from tfvrnn.measurement.features import PairMeasures, samples_measured
-from tfvrnn.measurement.selection import Selection
+from tfvrnn.measurement.features import PairMeasures
+from tfvrnn.measurement.selection import Selection, samples_measured
 from tfvrnn.measurement.sides import Side
 from tfvrnn.measurement.statistics import Statistics
 from tfvrnn.measurement.treatment import identity

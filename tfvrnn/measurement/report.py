@@ -56,10 +56,11 @@ def meaning(result: Measurement) -> str:
         f" FVD, KVD: network {_network(settings)}; deviation over {settings['subsets']} random "
         "halves (delete-half jackknife), interval ± 1.96 deviations."
     )
-    pairs = (
-        f" SSIM ({settings['ssim']}), PSNR, LPIPS ({settings['lpips']}): deviation over videos, "
-        "interval by the bootstrap over videos."
-    )
+    if protocol["pairs"] and protocol["pairs"]["samples"] > 1:
+        distances += " FVD is of the first sample of each."
+    lpips = f", LPIPS ({settings['lpips']})" * protocol["measured"]["lpips"]
+    pairs = f" SSIM ({settings['ssim']}), PSNR{lpips}: deviation over videos, interval by the "
+    pairs += "bootstrap over videos."
     distances *= protocol["measured"]["fvd"]
     pairs *= protocol["measured"]["psnr"]
     return f"{clips}{distances}{pairs} tfvrnn {protocol['versions']['tfvrnn']}."

@@ -71,6 +71,11 @@ class Selection:
     pairs: list[PairClips] = field(default_factory=list)
 
 
+def samples_measured(pairs: Sequence[PairClips]) -> int:
+    """Samples of every pair that are measured: as many as the pair with the fewest has."""
+    return min(len(pair.samples) for pair in pairs)
+
+
 def few(names: Sequence[str], separator: str = ", ") -> str:
     """The first names, and how many more there are."""
     more = f"{separator}and {len(names) - NAMED:,} more" if len(names) > NAMED else ""

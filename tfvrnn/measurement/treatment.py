@@ -2,12 +2,13 @@
 
 import hashlib
 import os
+from pathlib import Path
 
 import numpy as np
 
 from tfvrnn.config import MeasureConfig
 from tfvrnn.measurement.clips import Reading
-from tfvrnn.measurement.selection import Chosen, Selection, few
+from tfvrnn.measurement.selection import Chosen, Selection, few, samples_measured
 
 
 def treatment(one: Chosen, reading: Reading, settings: MeasureConfig) -> dict:
@@ -56,36 +57,55 @@ def notes_of(label: str, done: dict, reading: Reading, settings: MeasureConfig) 
 
 
 def notes_of_both(selection: Selection, settings: MeasureConfig) -> list[str]:
-    """What is odd about the two sides together: rates, counts, the same videos twice."""
-    sides, notes, rates = selection.sides, [], {}
-    for one in sides:
-        own = [f"{rate:.4g}" for rate in one.facts["rate"]]
-        for rate, names in one.names_by(own).items():
-            if rate != "nan":
-                rates.setdefault(rate, []).append(f"{len(names):,} {one.side.label}")
-    if len(rates) > 1:
-        listed = ", ".join(f"{rate} ({' and '.join(many)})" for rate, many in rates.items())
-        notes.append(
-            f"frame rates differ: {listed} frames/s; frames are taken by number, not by time"
-        )
+    """What is odd about the sides together: rates, the same videos twice, counts."""
+    sides, notes = selection.sides, [*_notes_of_rates(selection)]
     if len(sides) == 2:
-        if same_content(*sides):
-            notes.append("both sides hold the same videos: their distances are those of a copy")
+        copy = "their distances are those of a copy"
+        sources = [Path(one.side.source).resolve() for one in sides]
+        if sources[0] == sources[1] and same_content(*sides):
+            notes.append(f"--real and --generated are the same: {copy}")
+        elif same_content(*sides):
+            notes.append(f"both sides hold the same videos: {copy}")
         counts = [len(one.clips) for one in sides]
         if counts[0] != counts[1]:
             notes.append(
                 f"{counts[0]:,} real and {counts[1]:,} generated clips: a distance of another "
                 "number of clips is biased otherwise"
             )
+    notes += _notes_of_samples(selection)
+    wanted = settings.videos
+    if selection.pairs and len(selection.pairs) < wanted:
+        notes.append(f"{len(selection.pairs):,} pairs, fewer than --videos={wanted}")
     for one in sides:
-        if len(one.usable) < settings.videos and not selection.pairs:
-            notes.append(
-                f"{one.side.label}: {len(one.usable):,} videos, fewer than --videos="
-                f"{settings.videos}"
-            )
-    if selection.pairs and len(selection.pairs) < settings.videos:
-        notes.append(f"{len(selection.pairs):,} pairs, fewer than --videos={settings.videos}")
+        if len(one.usable) < wanted and not selection.pairs:
+            many = f"{len(one.usable):,} videos, fewer than --videos={wanted}"
+            notes.append(f"{one.side.label}: {many}")
     return notes
+
+
+def _notes_of_rates(selection: Selection) -> list[str]:
+    rates: dict[str, list[str]] = {}
+    for one in selection.sides:
+        own = [f"{rate:.4g}" for rate in one.facts["rate"]]
+        for rate, names in one.names_by(own).items():
+            if rate != "nan":
+                rates.setdefault(rate, []).append(f"{len(names):,} {one.side.label}")
+    if len(rates) < 2:
+        return []
+    listed = ", ".join(f"{rate} ({' and '.join(many)})" for rate, many in rates.items())
+    return [f"frame rates differ: {listed} frames/s; frames are taken by number, not by time"]
+
+
+def _notes_of_samples(selection: Selection) -> list[str]:
+    pairs = selection.pairs
+    samples = samples_measured(pairs) if pairs else 0
+    more = [pair.name for pair in pairs if len(pair.samples) > samples]
+    if not more:
+        return []
+    return [
+        f"samples: the first {samples} of each video are measured, as many as each has; "
+        f"{len(more):,} have more: {few(more)}"
+    ]
 
 
 def same_content(real: Chosen, generated: Chosen) -> bool:
