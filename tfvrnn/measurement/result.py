@@ -43,7 +43,8 @@ FIELDS = ("real", "generated", "protocol", "figures", "treatment", "notes", "row
 def write_measurement(found: Measurement) -> None:
     """Write the JSON, and the arrays beside it, each whole or not at all."""
     content = {name: getattr(found, name) for name in FIELDS}
-    files.write_arrays(found.path.with_suffix(".npz"), {"shown": found.shown, **found.values})
+    arrays = {"shown": found.shown, **found.values}
+    files.write_arrays(found.path.with_suffix(".npz"), arrays, compressed=True)
     text = json.dumps(content, indent=2, allow_nan=False)
     files.write_whole(found.path, (text + "\n").encode())
 
