@@ -1,5 +1,6 @@
 """Videos that do not fit: one clear line each, and what can be measured is measured."""
 
+import os
 import shutil
 
 import numpy as np
@@ -8,7 +9,7 @@ from measure_tools import noise, write_images, write_side
 
 from tfvrnn import media
 from tfvrnn.config import UserError
-from tfvrnn.measurement import measure_videos, treatment
+from tfvrnn.measurement import measure_videos, read_measurement, treatment, write_report
 
 
 @pytest.fixture
@@ -73,6 +74,26 @@ def test_clips_too_short_for_the_network_leave_the_pairs(measure, real, generate
     assert found.notes[-1] == (
         "FVD and KVD are not measured: I3D needs clips of 9 frames, these have 8"
     )
+
+
+def test_frames_too_small_for_ssim_leave_psnr(measure, real, generated):
+    found = measure(real, generated, size=8, paired=True)
+    assert found.figures["ssim"] is None and found.figures["psnr"]["mean"]["mean"] > 0
+    assert found.protocol["measured"]["ssim"] is False
+    assert found.notes[-1] == (
+        "SSIM is not measured: frames of 8x8 are smaller than the window of --ssim=gaussian, 11"
+    )
+
+
+def test_any_name_of_a_video(measure, real, generated):
+    for side in (real, generated):
+        (side / "0").rename(side / os.fsdecode(b"a [1] <b>\n\xff"))
+    found = measure(real, generated, paired=True, size=8, ssim="uniform")
+    name = os.fsdecode(b"a [1] <b>\n\xff")
+    assert found.names == ["1", "2", "3", name]
+    assert read_measurement(found.path).treatment["real"]["resized"]["16x16"][-1] == name
+    write_report(found, found.path.with_suffix(".html"))
+    assert "a [1] &lt;b&gt;" in found.path.with_suffix(".html").read_text()
 
 
 def test_unlike_sizes_need_a_choice(measure, real, generated):

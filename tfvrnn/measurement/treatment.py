@@ -115,7 +115,7 @@ def same_content(real: Chosen, generated: Chosen) -> bool:
 
 
 def identity(one: Chosen) -> dict:
-    """What a side is, values as JSON has them: counts, and sha256 of names and of content."""
+    """What a side is, values as JSON has them: counts, sha256 of names and of the frames read."""
     names, content = hashlib.sha256(), hashlib.sha256()
     for number in one.usable:
         names.update(os.fsencode(one.side.videos[number].name) + b"\n")
