@@ -150,6 +150,8 @@ def test_an_empty_folder_and_strays(measure, real, generated, tmp_path):
     (real / ".hidden.mp4").write_text("?")
     found = measure(real, generated)
     assert only_note(found).startswith("real: 1 left out: clip.xyz: of none of the kinds that are")
+    assert only_note(found).endswith("...") and len(only_note(found)) < 130
+    assert found.treatment["real"]["left_out"]["clip.xyz"].endswith(".webp)")
 
 
 def test_a_corrupt_video_in_the_middle_is_left_out(measure, real, generated):

@@ -10,6 +10,8 @@ from tfvrnn.config import MeasureConfig
 from tfvrnn.measurement.clips import Reading
 from tfvrnn.measurement.selection import Chosen, Selection, few, samples_measured
 
+LONGEST_REASON = 80  # characters, in a note
+
 
 def treatment(one: Chosen, reading: Reading, settings: MeasureConfig) -> dict:
     """Everything that was done to a side, in full, values as JSON has them.
@@ -38,7 +40,7 @@ def notes_of(label: str, done: dict, reading: Reading, settings: MeasureConfig) 
     """A line for each kind of treatment, with counts and the first names."""
     notes, target = [], f"{reading.height}x{reading.width}"
     if done["left_out"]:
-        reasons = [f"{name}: {reason}" for name, reason in done["left_out"].items()]
+        reasons = [f"{name}: {_short(reason)}" for name, reason in done["left_out"].items()]
         notes.append(f"{label}: {len(reasons):,} left out: {few(reasons, '; ')}")
     if done["not_drawn"]:
         many = len(done["not_drawn"])
@@ -54,6 +56,11 @@ def notes_of(label: str, done: dict, reading: Reading, settings: MeasureConfig) 
         names = done["turned_grey"]
         notes.append(f"{label}: {len(names):,} turned to grey: {few(names)}")
     return notes
+
+
+def _short(reason: str) -> str:
+    """A reason for a note; the whole one is in the treatment."""
+    return reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}..."
 
 
 def notes_of_both(selection: Selection, settings: MeasureConfig) -> list[str]:
