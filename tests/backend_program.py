@@ -2,7 +2,8 @@
 
 python backend_program.py GIVEN.npz OUT.npz
 
-Beside OUT.npz, the model's weights as Keras saves them: OUT.weights.h5.
+Beside GIVEN.npz lies GIVEN.keras, a compiled model. Beside OUT.npz come OUT.weights.h5, the model's
+weights as Keras saves them, and OUT.keras, the given model after some training.
 """
 
 import sys
@@ -14,15 +15,20 @@ import keras
 import numpy as np
 from conformance import ROWS, flat, make, make_inputs
 
+from tfvrnn import sampling
 from tfvrnn.config import ModelConfig, UserError
 from tfvrnn.models import build_model
-from tfvrnn.runs import load_pretrained
+from tfvrnn.runs import load_pretrained, load_run
 
 MODEL = ModelConfig(image_size=16, channels=1, width=8, groups=2)
+IN_FILE = ModelConfig(
+    image_size=8, channels=1, width=8, groups=2, latent_resolutions=(1,), reconstruction="gaussian"
+)
+BACKEND = keras.backend.backend()
 
 
 def main(given_path, out_path):
-    if keras.backend.backend() != "tensorflow":
+    if BACKEND != "tensorflow":
         check_refusal()
     with np.load(given_path) as file:
         given = dict(file)
@@ -38,15 +44,28 @@ def main(given_path, out_path):
     out |= run_model(model, frames, noise)
     gradients = gradients_of(model, lambda: sum(model.training_terms(frames, noise)[0].values()))
     out |= {f"gradient/{k}": gradient for k, gradient in enumerate(gradients)}
+    loaded = keras.saving.load_model(Path(given_path).with_suffix(".keras"))
+    out |= {f"file/{name}": x for name, x in run_file(loaded, given["bytes"]).items()}
+    loaded.save(Path(out_path).with_suffix(".keras"))
+    out["drawn"] = loaded.seed_generator.state[1]
+    out["kept"] = loaded.generate(given["bytes"][:, :2], 3, mean=True)
     np.savez(out_path, **{name: keras.ops.convert_to_numpy(x) for name, x in out.items()})
 
 
 def check_refusal():
-    """Check that functions that need TensorFlow say so."""
+    """Check that checkpoints need TensorFlow and say so, and that presets do not."""
+    load_pretrained("smmnist")
+    rule = f"set KERAS_BACKEND=tensorflow before it is imported. Received: {BACKEND}"
     try:
-        load_pretrained("smmnist")
+        load_run(Path(__file__).parent / "old" / "0.1.0" / "run")
     except UserError as error:
-        assert "set KERAS_BACKEND=tensorflow before it is imported. Received: jax" in str(error)
+        assert rule in str(error)
+    else:
+        raise AssertionError("not refused")
+    try:
+        sampling.training_noise  # noqa: B018
+    except UserError as error:
+        assert rule in str(error)
     else:
         raise AssertionError("not refused")
 
@@ -63,9 +82,56 @@ def run_model(model, frames, noise):
     return out
 
 
+def run_file(model, frames):
+    """Futures, steps of training, and an evaluation of a compiled model."""
+    context = frames[:, : model.context_frames]
+    out = {
+        "mean": model.generate(context, 3, mean=True),
+        "futures": model.generate(context, 3, [[1, 2]] * len(context)),
+        "predicted": model.predict(context, verbose=0),
+    }
+    rng, own = np.random.default_rng(3), model.draw_noise
+    noise = [rng.normal(size=shape).astype(np.float32) for shape in model.noise_shapes(2, 2)]
+    # Of all that differs between backends only the generator; so the steps can be compared.
+    model.draw_noise = lambda batch, steps: noise
+    for step in range(2):
+        logs = model.train_on_batch(frames[:2], return_dict=True)
+        out |= {f"step_{step}/{name}": value for name, value in logs.items()}
+    out["scale"] = model.likelihood.error.numpy()
+    evaluated = model.evaluate(frames, batch_size=2, verbose=0, return_dict=True)
+    out |= {f"evaluated/{name}": value for name, value in evaluated.items()}
+    model.draw_noise = own
+    check_fit(model, frames)
+    return out
+
+
+def check_fit(model, frames):
+    """Check that a loader of the backend's own kind trains, with noise of the model's own."""
+    before, drawn = float(model.likelihood.error[0]), int(model.seed_generator.state[1])
+    history = model.fit(loader(frames), verbose=0, epochs=2).history
+    assert np.all(np.isfinite(history["loss"])) and len(history["loss"]) == 2
+    assert model.optimizer.iterations == 6
+    assert float(model.likelihood.error[0]) != before
+    assert int(model.seed_generator.state[1]) == drawn + 4
+
+
+def loader(frames):
+    """Batches of two videos: a PyTorch DataLoader, or a tf.data.Dataset."""
+    if BACKEND == "torch":
+        import torch
+
+        return torch.utils.data.DataLoader(torch.from_numpy(frames), batch_size=2)
+    import tensorflow as tf
+
+    return tf.data.Dataset.from_tensor_slices(frames).batch(2)
+
+
 def gradients_of(model, loss):
     """Gradients of the sum of `loss()` by every trainable variable."""
-    if keras.backend.backend() == "jax":
+    if BACKEND == "torch":
+        loss().sum().backward()
+        return [v.value.grad for v in model.trainable_variables]
+    if BACKEND == "jax":
         import jax
 
         def stateless(values):

@@ -30,7 +30,8 @@ _HOME_OF = {
     "train": "training",
 }
 
-__all__ = sorted(_HOME_OF)
+# No list of literals that a type checker could read.
+__all__ = sorted(_HOME_OF)  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:

@@ -4,13 +4,14 @@ import os
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 # Programs whose scripts in bin/ have longer names.
 SCRIPTS = {"prepare": "prepare_data.py", "fetch": "fetch_weights.py"}
 
 
-def program(name: str, **options) -> str:
+def program(name: str, **options: Any) -> str:
     """The command that runs a program: `python bin/sample.py --run_dir=runs/a` in a checkout.
 
     An installed package has no bin/ beside it: there it is `python -m tfvrnn sample`. A `__` in the
@@ -22,12 +23,12 @@ def program(name: str, **options) -> str:
     return module("tfvrnn", name, **options)
 
 
-def module(name: str, *words: str, **options) -> str:
+def module(name: str, *words: str, **options: Any) -> str:
     """The command that runs a module of Python: `python -m NAME --option=value`."""
     return _command("-m", options, name, *words)
 
 
-def quoted(value) -> str:
+def quoted(value: object) -> str:
     """A word of a command."""
     return shlex.quote(str(value))
 
@@ -39,6 +40,6 @@ def from_here(path: str | Path) -> str:
     return short if "/" in short and not short.startswith("-") else f"./{short}"
 
 
-def _command(start: str, options: dict, *words: str) -> str:
+def _command(start: str, options: dict[str, Any], *words: str) -> str:
     flags = [f"--{name.replace('__', '.')}={value}" for name, value in options.items()]
     return shlex.join([from_here(sys.executable), start, *words, *flags])

@@ -14,11 +14,14 @@ import types
 import typing
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from absl import flags
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 
 SHIPPED = Path(__file__).parent / "configs"  # in a checkout a link to its configs/
 HELP_FLAGS = {"help", "helpshort", "helpfull", "h", "?"}
@@ -79,7 +82,7 @@ class _CommaSerializer(flags.ArgumentSerializer):
         return to_text(value)
 
 
-def to_text(value, hint=None) -> str:
+def to_text(value: object, hint: Any = None) -> str:
     """A value as it is written behind its flag, of an option of the type `hint`."""
     if value is None and bool in typing.get_args(hint):
         return "auto"
@@ -90,23 +93,25 @@ def to_text(value, hint=None) -> str:
     return repr(value) if isinstance(value, float) else str(value)
 
 
-def options(config_class: type, prefix: str = "") -> Iterator[tuple[str, dataclasses.Field, Any]]:
+def options(
+    config_class: "type[DataclassInstance]", prefix: str = ""
+) -> Iterator[tuple[str, dataclasses.Field, Any]]:
     """(dotted name, field, type) of every option of a dataclass, in order of declaration."""
     hints = typing.get_type_hints(config_class)
     for spec in dataclasses.fields(config_class):
         name, hint = f"{prefix}{spec.name}", hints[spec.name]
-        if dataclasses.is_dataclass(hint):
+        if isinstance(hint, type) and dataclasses.is_dataclass(hint):
             yield from options(hint, f"{name}.")
         else:
             yield name, spec, hint
 
 
-def values(config) -> dict[str, Any]:
+def values(config: "DataclassInstance") -> dict[str, Any]:
     """{dotted name: value} of a configuration."""
     return {name: _get(config, name) for name, _, _ in options(type(config))}
 
 
-def _get(config, name: str):
+def _get(config: Any, name: str) -> Any:
     for part in name.split("."):
         config = getattr(config, part)
     return config
@@ -141,10 +146,12 @@ def build(config_class: type[T], changes: dict[str, Any]) -> T:
     return config_class(**own)
 
 
-def define(config_class: type) -> flags.FlagValues:
+def define(config_class: "type[DataclassInstance]") -> flags.FlagValues:
     """Flags of every option of a dataclass, with the fields' own defaults."""
     flag_values = flags.FlagValues()
     for name, spec, hint in options(config_class):
+        if spec.default is dataclasses.MISSING:
+            raise TypeError(f"option {name} has no default")
         default, text = spec.default, spec.metadata.get("help", "")
         choices = spec.metadata.get("choices")
         optional = typing.get_origin(hint) in (types.UnionType, typing.Union)
@@ -163,7 +170,7 @@ def define(config_class: type) -> flags.FlagValues:
     return flag_values
 
 
-def help_text(config_class: type) -> str:
+def help_text(config_class: "type[DataclassInstance]") -> str:
     """Every option of a dataclass with its default and help."""
     lines = ["  --flagfile=PATH\n      Read flags from a file, one a line."]
     for name, spec, hint in options(config_class):
@@ -174,7 +181,9 @@ def help_text(config_class: type) -> str:
     return "\n".join(lines)
 
 
-def parse_changes(arguments: Sequence[str], config_class: type) -> dict[str, Any]:
+def parse_changes(
+    arguments: Sequence[str], config_class: "type[DataclassInstance]"
+) -> dict[str, Any]:
     """{dotted name: value} of the options that the arguments set.
 
     Args:
@@ -200,7 +209,7 @@ def parse_changes(arguments: Sequence[str], config_class: type) -> dict[str, Any
     return {name: flag_values[name].value for name in names if flag_values[name].present}
 
 
-def _unexpected(word: str, before: str, flag_values) -> str:
+def _unexpected(word: str, before: str, flag_values: flags.FlagValues) -> str:
     """Explain an argument that is neither a flag nor the value of one."""
     if before in flag_values and isinstance(flag_values[before], _BooleanFlag):
         with contextlib.suppress(ValueError):
@@ -209,7 +218,7 @@ def _unexpected(word: str, before: str, flag_values) -> str:
     return _unknown(f"unexpected argument {word}", flag_values)
 
 
-def _unknown(what: str, flag_values) -> str:
+def _unknown(what: str, flag_values: flags.FlagValues) -> str:
     word = what.split()[-1].lstrip("-").split("=")[0]
     if word.endswith(".flags"):
         return f"{what}; a file of flags is given as --flagfile={word}"
@@ -288,7 +297,7 @@ def _unquoted(value: str) -> str:
     return value
 
 
-def to_flagfile(config, exclude: Sequence[str] = ()) -> str:
+def to_flagfile(config: "DataclassInstance", exclude: Sequence[str] = ()) -> str:
     """The whole configuration as flagfile text, each option under its help."""
     lines = []
     for name, spec, hint in options(type(config)):

@@ -1,10 +1,11 @@
 """Diagonal Gaussians with analytic KL divergence."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from keras import ops
 
+Tensor = Any  # of the library that Keras computes with
 MINIMUM_VARIANCE = 1e-6
 LN_2 = math.log(2.0)  # softplus(0)
 
@@ -22,11 +23,11 @@ class DiagonalGaussian(NamedTuple):
         variance: float32, the shape of `mean`, positive.
     """
 
-    mean: object
-    variance: object
+    mean: Tensor
+    variance: Tensor
 
     @classmethod
-    def from_raw(cls, raw, initial_variance: float = LN_2):
+    def from_raw(cls, raw: Tensor, initial_variance: float = LN_2) -> "DiagonalGaussian":
         """From `[..., 2 Z]` of means and raw variances.
 
             variance = softplus(raw + inverse_softplus(initial_variance)) + 1e-6
@@ -41,11 +42,11 @@ class DiagonalGaussian(NamedTuple):
         offset = math.log(math.expm1(initial_variance))
         return cls(mean, ops.softplus(raw_variance + offset) + MINIMUM_VARIANCE)
 
-    def sample(self, noise):
+    def sample(self, noise: Tensor) -> Tensor:
         """The reparametrised sample for standard normal `noise` of the shape of `mean`."""
         return self.mean + ops.sqrt(self.variance) * ops.cast(noise, self.mean.dtype)
 
-    def kl_divergence(self, other: "DiagonalGaussian"):
+    def kl_divergence(self, other: "DiagonalGaussian") -> Tensor:
         """KL(self || other) of every dimension by itself, in nats, of the shape of `mean`."""
         squared_distance = ops.square(self.mean - other.mean)
         # expm1 keeps the digits that vq / vp - 1 cancels where the two Gaussians almost agree.

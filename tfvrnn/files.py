@@ -40,7 +40,8 @@ def check_writable(folder: Path) -> None:
 def write_arrays(path: Path, arrays: dict[str, np.ndarray], compressed: bool = False) -> None:
     """Write an .npz, whole or not at all."""
     content = io.BytesIO()
-    (np.savez_compressed if compressed else np.savez)(content, **arrays)
+    save = np.savez_compressed if compressed else np.savez
+    save(content, **arrays)  # pyright: ignore[reportArgumentType]  (none is named allow_pickle)
     write_whole(path, content.getvalue())
 
 

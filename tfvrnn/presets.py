@@ -20,6 +20,24 @@ FOLDER = Path(__file__).parent / "pretrained"
 SHIPPED = {"smmnist": "One moving digit, 32x32x1; 3 frames given, trained to predict 7."}
 NAMES = tuple(SHIPPED)
 HUB = "hf://"
+CARD = """---
+library_name: tfvrnn
+tags: [video-prediction, keras]
+---
+
+# {family}
+
+Continues videos of {shape} pixels from {context} given frames. {parameters:,} parameters.
+
+```python
+import tfvrnn
+
+model = tfvrnn.VideoPredictor.from_preset("FOLDER")
+futures = model.generate(context, horizon=20, seeds=[[1, 2, 3]])  # context: [1, {context}, ...]
+```
+
+Data, command, figures, licence and limits: to be written by whoever trained it.
+"""
 
 
 class Preset(NamedTuple):
@@ -55,7 +73,7 @@ def find(name: str | Path) -> Path:
 
 def _download(repository: str) -> Path:
     try:
-        import huggingface_hub
+        import huggingface_hub  # pyright: ignore[reportMissingImports]  (an extra)
     except ImportError:
         raise UserError(
             f'{HUB}{repository} needs the package huggingface_hub: pip install "tfvrnn[hub]"'

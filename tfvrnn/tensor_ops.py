@@ -1,21 +1,32 @@
 """Tensor helpers of the pure-Keras core: folded time, upsampling, group normalisation."""
 
-from keras import ops
+from typing import Any
 
+from keras import ops
+from keras.backend import standardize_dtype
+
+Tensor = Any  # of the library that Keras computes with
 GROUP_NORM_EPSILON = 1e-5
 
 
-def fold_time(x):
+def to_float(frames: Tensor) -> Tensor:
+    """Frames as float32 in [0, 1]: of uint8, and of float in [0, 1]."""
+    if standardize_dtype(frames.dtype) == "uint8":
+        return ops.cast(frames, "float32") / 255.0
+    return ops.cast(frames, "float32")
+
+
+def fold_time(x: Tensor) -> Tensor:
     """Fold time into the batch: `[B, T, ...]` to `[B * T, ...]`."""
     return ops.reshape(x, (-1, *x.shape[2:]))
 
 
-def unfold_time(x, steps: int):
+def unfold_time(x: Tensor, steps: int) -> Tensor:
     """The inverse of `fold_time`: `[B * T, ...]` to `[B, T, ...]` with `T = steps`."""
     return ops.reshape(x, (-1, steps, *x.shape[1:]))
 
 
-def upsample_nearest(x, resolution: int):
+def upsample_nearest(x: Tensor, resolution: int) -> Tensor:
     """Repeat every pixel so that `[N, r, r, C]` becomes `[N, resolution, resolution, C]`.
 
     By broadcasting: one `ops.repeat` costs 25 ms of tracing on TensorFlow.
@@ -29,13 +40,13 @@ def upsample_nearest(x, resolution: int):
     return ops.reshape(x, (-1, resolution, resolution, channels))
 
 
-def max_pool(x, side: int):
+def max_pool(x: Tensor, side: int) -> Tensor:
     """The largest value of every `side` by `side` square: `[N, H, W, C]` to a `side`th of it."""
     # Strides given, as Keras' JAX backend takes the default of an integer size amiss.
     return ops.max_pool(x, (side, side), (side, side), data_format="channels_last")
 
 
-def group_norm(x, scale, offset, groups: int):
+def group_norm(x: Tensor, scale: Tensor, offset: Tensor, groups: int) -> Tensor:
     """Group normalisation of every frame by itself.
 
         y = (x - mean) / sqrt(variance + 1e-5) * scale + offset

@@ -85,7 +85,8 @@ def kept(small_run, tmp_path):
 
 
 def test_kept_weights_are_those_of_the_run_rounded_to_half_precision(small_run, kept):
-    assert sorted(path.name for path in kept.iterdir()) == ["config.flags", "weights.npz"]
+    names = sorted(path.name for path in kept.iterdir())
+    assert names == ["README.md", "config.flags", "config.json", "weights.npz"]
     config, model, step = load_run(small_run)
     kept_config, kept_model, kept_step = load_run(kept)
     assert kept_step == step and kept_config.model == config.model

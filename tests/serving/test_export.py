@@ -12,7 +12,8 @@ from tensorflow_serving.config import model_server_config_pb2
 from tiny_models import Drift, Fade, vrnn
 
 from tfvrnn import media, sampling
-from tfvrnn.config import UserError
+from tfvrnn.config import ModelConfig, UserError
+from tfvrnn.models import build_model
 from tfvrnn.runs import load_run
 from tfvrnn.serving import export
 
@@ -155,6 +156,59 @@ def test_every_tensor_has_the_batch_in_dimension_0(exported):
 def test_seeds_must_be_as_many_as_contexts(drift):
     with pytest.raises(tf.errors.InvalidArgumentError, match="differ in dimension 0"):
         drift.call("serving_default", frames=drift.frames, seed=np.zeros(4, np.int32))
+
+
+def stepwise(signatures, frames, seeds, count):
+    """Frames of `begin` and as many steps, each row at a time of its own in the end."""
+    inputs, videos = dict(signatures["begin"](frames=tf.constant(frames))), []
+    for time in range(count):
+        times = tf.fill(seeds.shape, time)
+        inputs = dict(signatures["step"](seed=tf.constant(seeds), time=times, **inputs))
+        videos.append(inputs.pop("frame").numpy())
+    return np.stack(videos, axis=1)
+
+
+def test_steps_give_the_frames_of_one_call_to_the_bit(exported):
+    frames, seeds = exported.frames, exported.seeds
+    found = stepwise(exported.signatures, frames, seeds, HORIZON + 2)
+    expected = exported.call("serving_default", frames=frames, seed=seeds)
+    np.testing.assert_array_equal(found[:, :HORIZON], expected)
+    assert found.shape[1] == HORIZON + 2 and found.dtype == np.uint8
+
+
+def test_rows_of_one_step_may_be_at_different_times(exported):
+    step, begun = exported.signatures["step"], exported.signatures["begin"]
+    state = dict(begun(frames=tf.constant(exported.frames)))
+    seeds = tf.constant([3, 3])
+    later = step(seed=seeds, time=tf.constant([0, 5]), **state)["frame"]
+    alone = step(seed=seeds, time=tf.constant([5, 5]), **state)["frame"]
+    np.testing.assert_array_equal(later[1], alone[1])
+    assert np.any(later[0] != alone[0])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="differ in dimension 0"):
+        step(seed=seeds[:1], time=tf.constant([0, 5]), **state)
+
+
+@pytest.mark.parametrize(
+    "options,precision",
+    [
+        (dict(family="svg", channels=1), "float32"),
+        (dict(family="prednet", image_size=8, prednet_stacks=(2, 2, 2)), "float32"),
+        (dict(family="copy_last", image_size=8), "float32"),
+        (
+            dict(image_size=8, width=8, groups=2, latent_resolutions=(1,), latent_feedback="own"),
+            "mixed_bfloat16",
+        ),
+    ],
+)
+def test_every_family_can_be_stepped(options, precision, rng):
+    model = build_model(ModelConfig(**options), precision)
+    _, signatures = export.sampler_module(model, 3, 1)
+    frames = rng.integers(0, 256, (2, model.context_frames, *model.image_shape), np.uint8)
+    seeds = np.array([3, 11], np.int32)
+    expected = signatures["serving_default"](frames=tf.constant(frames), seed=tf.constant(seeds))
+    np.testing.assert_array_equal(stepwise(signatures, frames, seeds, 3), expected["frames"])
+    inputs = signatures["step"].structured_input_signature[1]
+    assert {spec.dtype for spec in inputs.values()} <= {tf.float32, tf.int32}
 
 
 @pytest.mark.parametrize("scale", [(2, 2, 1), (1, 1, 2)])

@@ -90,7 +90,7 @@ def test_metadata_and_status(server, stub):
     asked.model_spec.name = "tfvrnn"
     found = get_model_metadata_pb2.SignatureDefMap()
     stub.GetModelMetadata(asked).metadata["signature_def"].Unpack(found)
-    assert set(found.signature_def) == {"serving_default", "samples", "mean"}
+    assert set(found.signature_def) == {"serving_default", "samples", "mean", "begin", "step"}
     sides = found.signature_def["serving_default"].inputs["frames"].tensor_shape.dim
     assert [side.size for side in sides] == [-1, 2, 8, 8, 1]
     status, body = rest(server, "/v1/models/tfvrnn/metadata")
@@ -137,7 +137,7 @@ def test_requests_that_wait_together_are_one_batch_and_give_the_frames_of_single
 def test_the_packages_client(server, signature):
     with Client(f"127.0.0.1:{server.port}") as client:
         found = client.sample(contexts(), [0, 1])
-        assert set(client.signatures()) == {"serving_default", "samples", "mean"}
+        assert set(client.signatures()) == {"serving_default", "samples", "mean", "begin", "step"}
     expected = signature(frames=tf.constant(contexts()), seed=tf.constant([0, 1]))
     assert near(found, expected["frames"].numpy())
 

@@ -130,7 +130,7 @@ def test_ramp():
 
 
 def test_loss_scaling_skips_a_step_that_is_not_finite():
-    optimizer = make_optimizer(TrainConfig(precision="mixed_float16"), mean_over_pixels=True)
+    optimizer = make_optimizer(TrainConfig(precision="mixed_float16"), initial_loss_scale=2.0**15)
     weights = variables()
     optimizer.build(weights)
     scale, before = float(optimizer.dynamic_scale), [w.numpy() for w in weights]

@@ -45,7 +45,7 @@ def run(name: str, arguments: list[str] | None = None) -> NoReturn:
         arguments: its options; by default those of the command line.
     """
     module = importlib.import_module(f"tfvrnn.cli.{name}")
-    runtime.run(module.main, module.__doc__, module.Options, arguments)
+    runtime.run(module.main, module.__doc__ or "", module.Options, arguments)
 
 
 def usage() -> str:
@@ -57,4 +57,5 @@ def usage() -> str:
 
 def summary(name: str) -> str:
     """What a program does, in a line."""
-    return importlib.import_module(f"tfvrnn.cli.{name}").__doc__.splitlines()[0]
+    described = importlib.import_module(f"tfvrnn.cli.{name}").__doc__ or ""  # none under -OO
+    return described.partition("\n")[0]

@@ -8,12 +8,12 @@ from tfvrnn.config import option, require
 VIDEO_ENDINGS = (".gif", ".mp4", ".webm")
 
 
-def run_dir_option():
+def run_dir_option() -> str:
     """Declare the option `run_dir`."""
     return option("", "Run folder of the model.")
 
 
-def pretrained_option():
+def pretrained_option() -> str:
     """Declare the option `pretrained`, which stands in place of `run_dir`."""
     choices = ("", *presets.NAMES)
     return option("", "A model that comes with the package, in place of a run.", choices)

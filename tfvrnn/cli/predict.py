@@ -10,12 +10,16 @@ The frames given have a green border, the frames predicted a red one.
 import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tfvrnn import backend, config_flags, media
 from tfvrnn.cli import runtime
 from tfvrnn.cli.options import VIDEO_ENDINGS, OfOneModel, check_seeds, pretrained_option
 from tfvrnn.config import TEMPERATURE, UserError, check_fields, option, require, require_at_least
 from tfvrnn.runs import RunFolder
+
+if TYPE_CHECKING:
+    from tfvrnn.serving.samplers import Sampler
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,7 @@ def predict(wanted: Options, out: Path) -> None:
     print(f"{out}: {frames} frames given, {sampler.horizon} predicted, {len(seeds)} futures")
 
 
-def open_sampler(wanted: Options):
+def open_sampler(wanted: Options) -> "Sampler":
     """Open the run, export or server that the options name."""
     from tfvrnn.serving import samplers
 

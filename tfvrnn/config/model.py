@@ -78,8 +78,7 @@ class ModelConfig:
             "`image_size` must be 8 times a power of two (8, 16, 32, 64, 128, ...).",
             self.image_size,
         )
-        if self.latent_resolutions is not None:
-            self._check_latent_resolutions()
+        self._check_latent_resolutions()
         self._check_latent_channels()
         require(
             1e-4 <= self.initial_variance <= 100.0,
@@ -98,6 +97,8 @@ class ModelConfig:
 
     def _check_latent_resolutions(self):
         levels, allowed = self.latent_resolutions, sorted(self.encoder_channels)
+        if levels is None:
+            return
         require(
             len(levels) > 0 and set(levels) <= set(allowed),
             "`latent_resolutions` must be resolutions of the encoder "

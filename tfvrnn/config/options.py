@@ -8,6 +8,12 @@ import types
 import typing
 from dataclasses import field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T")
 
 KINDS = {bool: bool, int: numbers.Integral, float: numbers.Real, str: (str, os.PathLike)}
 
@@ -26,25 +32,25 @@ def expanded(path: str | os.PathLike) -> Path:
     return path.absolute() if str(path).startswith("~") else path
 
 
-def option(default, help: str, choices: tuple[str, ...] | None = None):
+def option(default: T, help: str, choices: tuple[str, ...] | None = None) -> T:
     """A field of a configuration, with its default, help and allowed values."""
     return field(default=default, metadata={"help": help, "choices": choices})
 
 
-def require(holds: bool, rule: str, received) -> None:
+def require(holds: bool, rule: str, received: object) -> None:
     """Raise UserError with the rule and what was received instead, unless it holds."""
     if not holds:
         raise UserError(f"{rule} Received: {received}")
 
 
-def require_at_least(config, minimum, *names: str) -> None:
+def require_at_least(config: object, minimum: float, *names: str) -> None:
     """Every named field is None or at least `minimum`."""
     for name in names:
         value = getattr(config, name)
         require(value is None or value >= minimum, f"`{name}` must be at least {minimum}.", value)
 
 
-def check_fields(config) -> None:
+def check_fields(config: "DataclassInstance") -> None:
     """Every field is of its type, and one of its choices if it declares any; floats are finite.
 
     Paths become text, NumPy's numbers Python's, lists tuples.
@@ -58,7 +64,7 @@ def check_fields(config) -> None:
             require(value in choices, f"`{spec.name}` must be one of {allowed}.", repr(value))
 
 
-def _plain(name: str, kind, value):
+def _plain(name: str, kind: Any, value: Any) -> Any:
     if isinstance(kind, types.UnionType):
         if value is None:
             return value
@@ -68,8 +74,12 @@ def _plain(name: str, kind, value):
         return tuple(_plain(name, typing.get_args(kind)[0], part) for part in value)
     if kind not in KINDS:  # a configuration within this one
         return value
-    fits = isinstance(value, KINDS[kind]) and (kind is bool or not isinstance(value, bool))
-    require(fits, f"`{name}` must be {kind.__name__}.", repr(value))
+    require(_is_a(kind, value), f"`{name}` must be {kind.__name__}.", repr(value))
     if kind is float:
         require(math.isfinite(value), f"`{name}` must be finite.", value)
     return os.fspath(value) if kind is str else kind(value)
+
+
+def _is_a(kind: type, value: object) -> bool:
+    """Whether a value can be of an option's type; True and False are no numbers."""
+    return kind is bool if isinstance(value, bool) else isinstance(value, KINDS[kind])

@@ -12,7 +12,7 @@ def is_wanted(data: DataConfig) -> bool:
     return data.flip or data.color_jitter > 0 or data.crop < 1
 
 
-def augment(video, number, data: DataConfig):
+def augment(video: tf.Tensor, number: tf.Tensor, data: DataConfig) -> tf.Tensor:
     """A clip as it might have been filmed otherwise.
 
     Args:

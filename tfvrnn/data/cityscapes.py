@@ -74,7 +74,7 @@ def prepare(
     shards = [
         Shard(SPLITS[split], own[k : k + SNIPPETS_A_SHARD])
         for split in SPLITS
-        if (own := [names for names in snippets if _part(names[0], "split") == split])
+        if (own := [names for names in snippets if _split_of(names[0]) == split])
         for k in range(0, len(own), SNIPPETS_A_SHARD)
     ]
     if not shards:
@@ -119,8 +119,8 @@ def find_snippets(names: list[str]) -> list[list[str]]:
     ]
 
 
-def _part(name: str, part: str) -> str:
-    return NAME.fullmatch(name)[part]
+def _split_of(name: str) -> str:
+    return PurePosixPath(name).parts[-3]  # of .../split/city/picture
 
 
 def _names(archive: Path) -> list[str]:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -84,7 +84,7 @@ def first_videos(data: DataConfig, model: ModelConfig, split: str, count: int) -
     return videos
 
 
-def _part(items, batch: int, k: int, n: int) -> tf.data.Dataset:
+def _part(items: tf.data.Dataset, batch: int, k: int, n: int) -> tf.data.Dataset:
     """Of every `batch` items the k-th of n equal parts."""
     if n == 1:
         return items
@@ -93,7 +93,7 @@ def _part(items, batch: int, k: int, n: int) -> tf.data.Dataset:
     return blocks.map(lambda *block: tf.nest.map_structure(lambda x: x[part], block)).unbatch()
 
 
-def _served(batches, address: str) -> tf.data.Dataset:
+def _served(batches: tf.data.Dataset, address: str) -> tf.data.Dataset:
     """The batches, made by the worker of a tf.data service, in the same order.
 
     A job of this process alone: a named one would be shared with all that ask for it, and a run
@@ -103,7 +103,7 @@ def _served(batches, address: str) -> tf.data.Dataset:
     return batches.apply(service.distribute(service.ShardingPolicy.DYNAMIC, address))
 
 
-def read(batches, data: DataConfig) -> Iterator:
+def read(batches: Iterable[tf.Tensor], data: DataConfig) -> Iterator[tf.Tensor]:
     """The batches of a dataset, one after another.
 
     Raises:

@@ -59,7 +59,7 @@ def load_digits(split: str, source: str = "packaged") -> np.ndarray:
     return images[{"train": last < 8, "validation": last == 8, "test": last == 9}[split]]
 
 
-def make_video(key, digits, frames: int, side: int, count: int):
+def make_video(key: tf.Tensor, digits: tf.Tensor, frames: int, side: int, count: int) -> tf.Tensor:
     """One video: uint8 `[frames, side, side, 1]` of `count` moving digits.
 
     Args:
@@ -81,12 +81,14 @@ def make_video(key, digits, frames: int, side: int, count: int):
     return tf.cast(pixels, tf.uint8)[..., None]
 
 
-def trajectories(key, frames: int, side: int, count: int):
+def trajectories(key: tf.Tensor, frames: int, side: int, count: int) -> tf.Tensor:
     """Where the digits are drawn: int32 `[frames, count, 2]` of (y, x), top left corners."""
     return follow(*draw_motion(key, frames, side, count), side - side // 2)
 
 
-def draw_motion(key, frames: int, side: int, count: int):
+def draw_motion(
+    key: tf.Tensor, frames: int, side: int, count: int
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
     """All that is random in the paths of `count` digits, int32.
 
     Returns:
@@ -108,7 +110,9 @@ def draw_motion(key, frames: int, side: int, count: int):
     )
 
 
-def follow(position, velocity, free, away, limit: int):
+def follow(
+    position: tf.Tensor, velocity: tf.Tensor, free: tf.Tensor, away: tf.Tensor, limit: int
+) -> tf.Tensor:
     """The paths `[frames, count, 2]` that the rule makes of what `draw_motion` drew."""
 
     def advance(carry, draws):

@@ -1,7 +1,7 @@
 """What every dataset gives to the pipeline."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -15,4 +15,4 @@ class VideoSource(NamedTuple):
     """
 
     items: tf.data.Dataset
-    make: Callable
+    make: Callable[[tf.Tensor, Any], tf.Tensor]

@@ -7,6 +7,8 @@ chosen, so that frames outside it are never decoded.
 import contextlib
 import itertools
 import os
+from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -31,7 +33,7 @@ class RecordFile(NamedTuple):
     count: int
 
 
-def open_prepared(data: DataConfig, model: ModelConfig):
+def open_prepared(data: DataConfig, model: ModelConfig) -> tfds.core.DatasetBuilder:
     """The TFDS builder of a prepared dataset.
 
     Raises:
@@ -46,7 +48,7 @@ def open_prepared(data: DataConfig, model: ModelConfig):
 
 
 @contextlib.contextmanager
-def _whole(folder):
+def _whole(folder: str | Path | None) -> Iterator[None]:
     """While metadata are read: TFDS lets through whatever damaged ones lead to."""
     try:
         yield
@@ -68,7 +70,9 @@ def prepared_source(
     return make_source(builder, frames_of, data, model, split, start, whole_files)
 
 
-def record_files(builder, split: str, whole_files: bool = False) -> list[RecordFile]:
+def record_files(
+    builder: tfds.core.DatasetBuilder, split: str, whole_files: bool = False
+) -> list[RecordFile]:
     """The files of 'train', 'validation' or 'test'; no record is in two of them.
 
     With `whole_files` no file either, where train has more than one.
@@ -95,7 +99,7 @@ def _files(info) -> list[RecordFile]:
     return [RecordFile(os.fsencode(p), 0, n) for p, n in zip(info.filepaths, info.shard_lengths)]
 
 
-def _validation_start(files, whole_files: bool) -> int:
+def _validation_start(files: list[RecordFile], whole_files: bool) -> int:
     total = sum(file.count for file in files)
     wanted = total - min(MOST_VALIDATION, -(-total // 20))
     if not whole_files or files[-1].count == total:
@@ -104,7 +108,7 @@ def _validation_start(files, whole_files: bool) -> int:
     return min((start for start in starts if start >= wanted), default=starts[-1])
 
 
-def _cut(files, start: int, stop: int) -> list[RecordFile]:
+def _cut(files: list[RecordFile], start: int, stop: int) -> list[RecordFile]:
     """Records number `start` to `stop` of the files in a row."""
     pieces = []
     for path, first, count in files:
@@ -116,8 +120,8 @@ def _cut(files, start: int, stop: int) -> list[RecordFile]:
 
 
 def make_source(
-    builder,
-    frames_of,
+    builder: tfds.core.DatasetBuilder,
+    frames_of: tuple[str, int, tuple[int, int, int]],
     data: DataConfig,
     model: ModelConfig,
     split: str,
@@ -174,13 +178,13 @@ def _by(shape) -> str:
     return "x".join(map(str, shape))
 
 
-def _in_order(files) -> tf.data.Dataset:
+def _in_order(files: list[RecordFile]) -> tf.data.Dataset:
     records = tf.data.Dataset.from_tensor_slices(_columns(files)).flat_map(_read)
     total = sum(file.count for file in files)
     return records.apply(tf.data.experimental.assert_cardinality(total))
 
 
-def _columns(files) -> tuple:
+def _columns(files: list[RecordFile]) -> tuple[tf.Tensor, np.ndarray, np.ndarray]:
     paths = tf.constant([file.path for file in files], tf.string)
     firsts, counts = (np.array([f[k] for f in files], np.int64) for k in (1, 2))
     return paths, firsts, counts
@@ -192,7 +196,7 @@ def _read(path, first, count) -> tf.data.Dataset:
     return records.apply(tf.data.experimental.assert_cardinality(count))
 
 
-def _shuffled(files, seed: int, start: int) -> tf.data.Dataset:
+def _shuffled(files: list[RecordFile], seed: int, start: int) -> tf.data.Dataset:
     """Endless epochs: files in a new order, records mixed within blocks; begun at `start`.
 
     Nothing before `start` is decoded, and of the epoch it lies in only its own block is read.

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -71,7 +72,7 @@ class Reader:
     clip is held in memory.
     """
 
-    def __init__(self, open_: Callable[[str], Iterator[np.ndarray]], options):
+    def __init__(self, open_: Callable[[str], Iterator[np.ndarray]], options: dict[str, Any]):
         self._open, self._options = open_, options
         self._frames, self._place = iter(()), None
 

@@ -21,6 +21,7 @@ def check_groups(channels: int, groups: int) -> int:
     return used
 
 
+@keras.saving.register_keras_serializable(package="tfvrnn")
 class GroupNorm(keras.layers.Layer):
     """Group normalisation of each frame, statistics in float32.
 
@@ -78,6 +79,7 @@ class GroupNorm(keras.layers.Layer):
         }
 
 
+@keras.saving.register_keras_serializable(package="tfvrnn")
 class ConvNorm(keras.layers.Layer):
     """Convolution and group normalisation, then ReLU by option.
 
@@ -123,9 +125,10 @@ class ConvNorm(keras.layers.Layer):
             padding=padding,
             data_format="channels_last",
             dtype=self.dtype_policy,
+            name="conv",
         )
         self.norm = GroupNorm(
-            groups, scale_initializer, offset_initializer, dtype=self.dtype_policy
+            groups, scale_initializer, offset_initializer, dtype=self.dtype_policy, name="norm"
         )
 
     def build(self, input_shape):
@@ -153,6 +156,7 @@ class ConvNorm(keras.layers.Layer):
         }
 
 
+@keras.saving.register_keras_serializable(package="tfvrnn")
 class ResidualBlock(keras.layers.Layer):
     """Two groups of ReLU, convolution and group normalisation, with a shortcut around them.
 
@@ -199,8 +203,10 @@ class ResidualBlock(keras.layers.Layer):
         options = dict(groups=self.groups, dtype=self.dtype_policy)
         first = (4, "valid") if self.collapse else (self.kernel_size, "same")
         hidden = min(channels, self.filters)
-        self.first = ConvNorm(hidden, first[0], padding=first[1], relu=True, **options)
-        self.second = ConvNorm(self.filters, self.kernel_size, **options)
+        self.first = ConvNorm(
+            hidden, first[0], padding=first[1], relu=True, name="first", **options
+        )
+        self.second = ConvNorm(self.filters, self.kernel_size, name="second", **options)
         self.shortcut = None
         if channels != self.filters:
             self.shortcut = keras.layers.Conv2D(
@@ -209,6 +215,7 @@ class ResidualBlock(keras.layers.Layer):
                 use_bias=False,
                 data_format="channels_last",
                 dtype=self.dtype_policy,
+                name="shortcut",
             )
             self.shortcut.build(input_shape)
         self.first.build(input_shape)
@@ -236,6 +243,7 @@ class ResidualBlock(keras.layers.Layer):
         }
 
 
+@keras.saving.register_keras_serializable(package="tfvrnn")
 class UpConv(keras.layers.Layer):
     """Transposed 4x4 convolution to the next resolution, group normalisation, ReLU.
 
@@ -259,12 +267,18 @@ class UpConv(keras.layers.Layer):
         check_groups(filters, groups)
         self.filters = filters
         self.groups = groups
-        self.norm = GroupNorm(groups, dtype=self.dtype_policy)
+        self.norm = GroupNorm(groups, dtype=self.dtype_policy, name="norm")
 
     def build(self, input_shape):
         stride, padding = (1, "valid") if input_shape[1] == 1 else (2, "same")
         self.conv = keras.layers.Conv2DTranspose(
-            self.filters, 4, stride, padding, data_format="channels_last", dtype=self.dtype_policy
+            self.filters,
+            4,
+            stride,
+            padding,
+            data_format="channels_last",
+            dtype=self.dtype_policy,
+            name="conv",
         )
         self.conv.build(input_shape)
         self.norm.build(self.compute_output_shape(input_shape))

@@ -32,6 +32,7 @@ class ForgetOffsets(keras.initializers.Initializer):
         return {"forget_bias": self.forget_bias}
 
 
+@keras.saving.register_keras_serializable(package="tfvrnn")
 class ConvLSTMRecurrence(keras.layers.Layer):
     """The recurrent half of a ConvLSTM step: from the inputs' part of the gates to the state.
 
@@ -66,8 +67,9 @@ class ConvLSTMRecurrence(keras.layers.Layer):
             groups,
             offset_initializer=ForgetOffsets(forget_bias),
             dtype=self.dtype_policy,
+            name="recurrent",
         )
-        self.cell_norm = GroupNorm(groups, dtype=self.dtype_policy)
+        self.cell_norm = GroupNorm(groups, dtype=self.dtype_policy, name="cell_norm")
 
     def build(self, input_gates_shape, state_shape=None):
         batch, height, width, _ = input_gates_shape
@@ -98,6 +100,7 @@ class ConvLSTMRecurrence(keras.layers.Layer):
         }
 
 
+@keras.saving.register_keras_serializable(package="tfvrnn")
 class ConvLSTMCell(keras.layers.Layer):
     """One convolutional LSTM step with group-normalised gates.
 
@@ -140,12 +143,15 @@ class ConvLSTMCell(keras.layers.Layer):
         self.groups = groups
         self.forget_bias = forget_bias
         options = dict(kernel_size=kernel_size, groups=groups, dtype=self.dtype_policy)
-        self.inputs_to_gates = ConvNorm(4 * filters, **options)
-        self.recurrence = ConvLSTMRecurrence(filters, forget_bias=forget_bias, **options)
+        self.inputs_to_gates = ConvNorm(4 * filters, name="inputs_to_gates", **options)
+        self.recurrence = ConvLSTMRecurrence(
+            filters, forget_bias=forget_bias, name="recurrence", **options
+        )
 
     def build(self, inputs_shape, state_shape=None):
         self.inputs_to_gates.build(inputs_shape)
         self.recurrence.build(self.inputs_to_gates.compute_output_shape(inputs_shape))
+        self.output_shape = (*inputs_shape[:-1], self.filters)  # the hidden map's, for `summary`
 
     def call(self, inputs, state):
         hidden, state = self.recurrence(self.inputs_to_gates(inputs), state)

@@ -7,6 +7,7 @@ from tfvrnn.layers.blocks import ConvNorm
 from tfvrnn.layers.conv_lstm import ConvLSTMState
 
 
+@keras.saving.register_keras_serializable(package="tfvrnn")
 class InitialState(keras.layers.Layer):
     """The initial state of one ConvLSTM from the context's feature maps at its resolution.
 
@@ -34,10 +35,11 @@ class InitialState(keras.layers.Layer):
     def build(self, input_shape):
         batch, context_frames, height, width, channels = input_shape
         options = dict(kernel_size=1, groups=self.groups, dtype=self.dtype_policy)
-        self.mix = ConvNorm(channels, relu=True, **options)
+        self.mix = ConvNorm(channels, relu=True, name="mix", **options)
         self.mix.build((batch, height, width, context_frames * channels))
-        self.project = ConvNorm(2 * self.filters, **options)
+        self.project = ConvNorm(2 * self.filters, name="project", **options)
         self.project.build((batch, height, width, channels))
+        self.output_shape = (batch, height, width, self.filters)  # the hidden map's, for `summary`
 
     def call(self, context_maps):
         _, frames, height, width, channels = context_maps.shape

@@ -16,6 +16,7 @@ def head_groups(channels: int, groups: int, least: int = 1) -> int:
     return max(n for n in range(1, most + 1) if channels % n == 0)
 
 
+@keras.saving.register_keras_serializable(package="tfvrnn")
 class LatentLevel(keras.layers.Layer):
     """One level of the densely connected latent hierarchy, of the prior or of the posterior.
 
@@ -75,9 +76,13 @@ class LatentLevel(keras.layers.Layer):
         self.forget_bias = forget_bias
         self.initial_variance = initial_variance
         options = dict(groups=groups, dtype=self.dtype_policy)
-        self.enter = ConvNorm(filters, 1, **options)
-        self.cell = ConvLSTMCell(filters, kernel_size, forget_bias=forget_bias, **options)
-        self.feedback = ConvNorm(4 * filters, kernel_size, **options) if feedback else None
+        self.enter = ConvNorm(filters, 1, name="enter", **options)
+        self.cell = ConvLSTMCell(
+            filters, kernel_size, forget_bias=forget_bias, name="cell", **options
+        )
+        self.feedback = None
+        if feedback:
+            self.feedback = ConvNorm(4 * filters, kernel_size, name="feedback", **options)
         least = MINIMUM_GROUP if kernel_size == 1 else 1
         self.head = ConvNorm(
             2 * self.latent_filters,
@@ -86,6 +91,7 @@ class LatentLevel(keras.layers.Layer):
             scale_initializer="zeros",
             offset_initializer=keras.initializers.RandomNormal(stddev=1e-3),
             dtype=self.dtype_policy,
+            name="head",
         )
 
     def build(self, maps_shape, state_shape=None, lower_shape=None, latent_shape=None):
@@ -95,13 +101,21 @@ class LatentLevel(keras.layers.Layer):
         if self.feedback:
             self.feedback.build((*pixels, self.latent_filters))
         self.head.build((*pixels, self.filters + sum(self.lower_filters)))
+        self.output_shape = (*pixels, self.latent_filters)  # the latent's, for `summary`
 
     def call(self, maps, state, lower=(), latent=None):
         gates = self.cell.inputs_to_gates(self.enter(maps))
         if self.feedback:
-            gates += self.feedback(latent)
+            gates = gates + self.feedback(latent)
         hidden, state = self.cell.recurrence(gates, state)
         return self.distribution(hidden, lower), ConvLSTMState(*state)
+
+    def compute_output_shape(
+        self, maps_shape, state_shape=None, lower_shape=None, latent_shape=None
+    ):
+        latent = (*maps_shape[:-1], self.latent_filters)
+        hidden = (*maps_shape[:-1], self.filters)
+        return DiagonalGaussian(latent, latent), ConvLSTMState(hidden, hidden)
 
     def infer(self, maps, state, lower, noise):
         """Draw all steps: the posterior's way through a video.
@@ -155,7 +169,7 @@ class LatentLevel(keras.layers.Layer):
             earlier = ops.split(latents, [latents.shape[1] - 1], axis=1)[0]
             earlier = ops.concatenate([ops.zeros_like(latents[:, :1]), earlier], axis=1)
             fed_back = self.feedback(tensor_ops.fold_time(earlier))
-            gates += tensor_ops.unfold_time(fed_back, maps.shape[1])
+            gates = gates + tensor_ops.unfold_time(fed_back, maps.shape[1])
         return self.cell.recur(gates, state)
 
     def distribution(self, hidden, lower=()):
@@ -210,7 +224,7 @@ class _DrawingStep(keras.layers.Layer):
         gates, lower, noise = ops.split(
             inputs, [4 * level.filters, 4 * level.filters + sum(level.lower_filters)], axis=-1
         )
-        gates += level.feedback(latent)
+        gates = gates + level.feedback(latent)  # not in place: a view, on PyTorch
         hidden, [hidden, cell] = level.cell.recurrence(gates, [hidden, cell])
         raw = level._raw(hidden, [lower])
         latent = level._gaussian(raw).sample(noise)

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image
 
 GREEN, RED = (0, 160, 0), (210, 0, 0)
 
 
-def to_uint8(frames) -> np.ndarray:
+def to_uint8(frames: ArrayLike) -> np.ndarray:
     """Frames in [0, 1] as uint8, rounded; uint8 stays as it is."""
     frames = np.asarray(frames)
     if frames.dtype == np.uint8:

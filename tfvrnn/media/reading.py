@@ -71,7 +71,9 @@ def read_video(path: str | Path) -> np.ndarray:
     return np.stack(list(frames_of(path)))
 
 
-def read_clip(path: str | Path, count: int, start: int | None = None, stride: int = 1):
+def read_clip(
+    path: str | Path, count: int, start: int | None = None, stride: int = 1
+) -> np.ndarray:
     """Some frames of a video, of any length: no more of it is held in memory.
 
     Args:

@@ -47,18 +47,25 @@ def frames_at(path: str | Path, rate: float) -> Iterator[np.ndarray]:
 
 
 def _shown_at(path: Path, rate: float, early: float, usual: float) -> Iterator[np.ndarray]:
-    due, first, shown, now, end = 0, None, None, 0, None
+    due, shown, now, end = 0, None, 0.0, 0.0
+    for seconds, lasts, frame in _from_the_first(path):
+        while shown is not None and due / rate + early < seconds:
+            yield shown
+            due += 1
+        if seconds > now:  # a frame without a duration lasts as long as the one before
+            usual = seconds - now
+        shown, now = frame, seconds
+        end = now + (lasts or usual)
+    while shown is not None and due / rate + early < end:
+        yield shown
+        due += 1
+
+
+def _from_the_first(path: Path) -> Iterator[tuple[float, float | None, np.ndarray]]:
+    """(seconds after the first frame, duration, frame) of each frame."""
+    first = None
     for seconds, lasts, frame in shown_frames_of(path):
         if seconds is None:
             raise VideoError(f"{path} has frames without a time")
         first = seconds if first is None else first
-        while shown is not None and due / rate + early < seconds - first:
-            yield shown
-            due += 1
-        if seconds - first > now:  # a frame without a duration lasts as long as the one before
-            usual = seconds - first - now
-        shown, now = frame, seconds - first
-        end = now + (lasts or usual)
-    while due / rate + early < end:
-        yield shown
-        due += 1
+        yield seconds - first, lasts, frame

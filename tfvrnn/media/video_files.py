@@ -7,6 +7,8 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.container import InputContainer
+from av.error import FFmpegError
 from av.stream import Disposition
 
 from tfvrnn.media.errors import VideoError
@@ -25,10 +27,10 @@ DEFAULT = 5_000_000  # that many pixels a stream marked as default is preferred 
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
+def opened(path: Path) -> Iterator[tuple[InputContainer, av.VideoStream]]:
     """Open a file, and find the stream that FFmpeg would take: the largest, no cover picture."""
     # An open file, for FFmpeg sees a meaning in some names: "a:b", "%03d", "*".
-    with path.open("rb") as file, av.open(file, metadata_errors="replace") as container:
+    with path.open("rb") as file, av.open(file, "r", metadata_errors="replace") as container:
         streams = [s for s in container.streams.video if s.codec_context]
         videos = [s for s in streams if not s.disposition & Disposition.attached_pic]
         if not videos:
@@ -57,7 +59,7 @@ def decoded(path: Path) -> Iterator[tuple[float | None, float | None, np.ndarray
                 picture = _upright(_colours(frame, stream), matrix)
                 yield frame.time, _duration(frame, container), picture
                 count += 1
-    except av.FFmpegError as error:
+    except FFmpegError as error:
         if not cut_off:
             raise VideoError(f"{path} cannot be read: {error.strerror}") from None
     except VideoError:
@@ -67,7 +69,7 @@ def decoded(path: Path) -> Iterator[tuple[float | None, float | None, np.ndarray
         raise VideoError(f"{path} ended prematurely: {count} frames are there")
 
 
-def _packets(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.Packet]:
+def _packets(container: InputContainer, stream: av.VideoStream) -> Iterator[av.Packet]:
     """Yield what holds a frame, and the last packet, which has no time and empties the decoder.
 
     Ogg holds a packet of no bytes where a frame is repeated. FFmpeg shows no frame there.
@@ -77,10 +79,10 @@ def _packets(container: av.container.InputContainer, stream: av.VideoStream) -> 
             yield packet
 
 
-def _duration(frame: av.VideoFrame, container: av.container.InputContainer) -> float | None:
+def _duration(frame: av.VideoFrame, container: InputContainer) -> float | None:
     if container.format.name == "avi" or not frame.duration:  # AVI has none: FFmpeg makes them up
         return None
-    return float(frame.duration * frame.time_base)
+    return float(frame.duration * frame.time_base) if frame.time_base else None
 
 
 def _colours(frame: av.VideoFrame, stream: av.VideoStream) -> np.ndarray:
@@ -113,7 +115,7 @@ def average_rate(path: Path) -> float | None:
         with opened(path) as (_, stream):
             rate = stream.average_rate or stream.base_rate
             return float(rate) if rate else None
-    except av.FFmpegError as error:
+    except FFmpegError as error:
         raise VideoError(f"{path} cannot be read: {error.strerror}") from None
 
 
@@ -121,7 +123,10 @@ def packet_times(path: Path) -> list[float]:
     """When the frames are shown, in seconds, found without decoding them."""
     try:
         with opened(path) as (container, stream):
-            packets = [p for p in _packets(container, stream) if p.pts is not None]
-            return [float(p.pts * p.time_base) for p in packets]
-    except av.FFmpegError as error:
+            return [
+                float(p.pts * p.time_base)
+                for p in _packets(container, stream)
+                if p.pts is not None and p.time_base is not None
+            ]
+    except FFmpegError as error:
         raise VideoError(f"{path} cannot be read: {error.strerror}") from None

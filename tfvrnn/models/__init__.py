@@ -14,7 +14,7 @@ from tfvrnn.models.vrnn import VRNN
 __all__ = ["ACTIVE_NATS", "SVG", "VRNN", "CopyLast", "PredNet", "VideoPredictor", "build_model"]
 
 
-def _build_vrnn(config: ModelConfig, dtype, remat) -> VRNN:
+def _build_vrnn(config: ModelConfig, remat, options) -> VRNN:
     return VRNN(
         image_shape=config.image_shape,
         channels=config.encoder_channels,
@@ -27,22 +27,22 @@ def _build_vrnn(config: ModelConfig, dtype, remat) -> VRNN:
         forget_bias=config.forget_bias,
         initial_variance=config.initial_variance,
         remat=remat,
-        dtype=dtype,
+        **options,
     )
 
 
-def _build_svg(config: ModelConfig, dtype, remat) -> SVG:
+def _build_svg(config: ModelConfig, remat, options) -> SVG:
     return SVG(
         image_shape=config.image_shape,
         context_frames=config.context_frames,
         encoder=config.svg_encoder,
         latents=config.svg_latents,
         learned_prior=config.svg_prior == "learned",
-        dtype=dtype,
+        **options,
     )
 
 
-def _build_prednet(config: ModelConfig, dtype, remat) -> PredNet:
+def _build_prednet(config: ModelConfig, remat, options) -> PredNet:
     return PredNet(
         image_shape=config.image_shape,
         context_frames=config.context_frames,
@@ -50,12 +50,12 @@ def _build_prednet(config: ModelConfig, dtype, remat) -> PredNet:
         extrapolate=config.prednet_extrapolate,
         feedback=config.prednet_feedback,
         stacks=config.prednet_stacks,
-        dtype=dtype,
+        **options,
     )
 
 
-def _build_copy_last(config: ModelConfig, dtype, remat) -> CopyLast:
-    return CopyLast(config.image_shape, config.context_frames, config.reconstruction, dtype=dtype)
+def _build_copy_last(config: ModelConfig, remat, options) -> CopyLast:
+    return CopyLast(config.image_shape, config.context_frames, config.reconstruction, **options)
 
 
 BUILDERS = {
@@ -67,24 +67,31 @@ BUILDERS = {
 
 
 def build_model(
-    config: ModelConfig, precision: str = "float32", seed: int = 0, remat: bool = False
+    config: ModelConfig,
+    precision: str = "float32",
+    seed: int = 0,
+    remat: bool = False,
+    horizon: int = 10,
 ) -> VideoPredictor:
     """The model of a configuration, already built: its weights exist.
 
     Args:
         config: what to build.
         precision: Keras dtype policy: 'float32', 'mixed_bfloat16' or 'mixed_float16'.
-        seed: of the initial weights; the same on every call and machine.
+        seed: of the initial weights, the same on every call and machine, and of the model's own
+            generator, from which `fit` draws its noise.
         remat: whether the VRNN's decoder computes its activations again for the gradient, to
             save memory; the others, which are small, keep theirs.
+        horizon: frames that the model's `predict` predicts where it is not told.
 
     Returns:
         A `VideoPredictor` of the family `config.family`.
     """
+    options = dict(dtype=keras.DTypePolicy(precision), horizon=horizon, seed=seed)
     # Keras' initializers draw from Python's generator: seeded here, and left as it was found.
     state = random.getstate()
     random.seed(seed)
     try:
-        return BUILDERS[config.family](config, keras.DTypePolicy(precision), remat)
+        return BUILDERS[config.family](config, remat, options)
     finally:
         random.setstate(state)

@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+import keras
 from keras import ops
 
 from tfvrnn.models.reconstruction import reconstruction_loss
@@ -14,6 +15,7 @@ class CopyLastState(NamedTuple):
     frame: Any
 
 
+@keras.saving.register_keras_serializable(package="tfvrnn")
 class CopyLast(VideoPredictor):
     """Repeats the last context frame. Has no weights and nothing to learn.
 

@@ -6,9 +6,10 @@ import keras
 from keras import ops
 
 from tfvrnn import tensor_ops
-from tfvrnn.layers import ConvLSTMCell, ConvNorm, UpConv
+from tfvrnn.layers import ConvLSTMCell, ConvLSTMState, ConvNorm, UpConv
 
 
+@keras.saving.register_keras_serializable(package="tfvrnn")
 class FrameDecoder(keras.layers.Layer):
     """The frame decoder (likelihood network), a ConvLSTM at every resolution.
 
@@ -55,14 +56,24 @@ class FrameDecoder(keras.layers.Layer):
         self.remat = remat
         options = dict(groups=groups, dtype=self.dtype_policy)
         self.cells = [
-            ConvLSTMCell(c, kernel_size=1 if r == 1 else 3, forget_bias=forget_bias, **options)
+            ConvLSTMCell(
+                c,
+                kernel_size=1 if r == 1 else 3,
+                forget_bias=forget_bias,
+                name=f"decoder_{r}",
+                **options,
+            )
             for r, c in self.channels
         ]
-        self.ups = [UpConv(c, **options) for _, c in self.channels[1:]]
-        finest = self.channels[-1][1]
-        self.ups.append(ConvNorm(finest, relu=True, **options))
+        self.ups = [UpConv(c, name=f"up_{r}", **options) for r, c in self.channels[1:]]
+        self.ups.append(ConvNorm(self.channels[-1][1], relu=True, name="refine", **options))
         self.to_image = keras.layers.Conv2D(
-            image_channels, 3, padding="same", data_format="channels_last", dtype=self.dtype_policy
+            image_channels,
+            3,
+            padding="same",
+            data_format="channels_last",
+            dtype=self.dtype_policy,
+            name="to_image",
         )
 
     def build(self, top_shape, latents_shape=None, states_shape=None):
@@ -73,6 +84,13 @@ class FrameDecoder(keras.layers.Layer):
             up.build((*shape, channels))
             channels_in = up.compute_output_shape((*shape, channels))[-1]
         self.to_image.build((*shape, channels_in))
+        self.output_shape = self.to_image.compute_output_shape((*shape, channels_in))
+
+    @property
+    def layers(self):
+        """Its parts in the order of computation: the rows of `summary(expand_nested=True)`."""
+        pairs = zip(self.cells, self.ups)
+        return [*(part for pair in pairs for part in pair), self.to_image]
 
     def call(self, top, latents, states):
         x, new_states = top, []
@@ -81,6 +99,11 @@ class FrameDecoder(keras.layers.Layer):
             new_states.append(state)
             x = up(hidden)
         return self.to_image(x), tuple(new_states)
+
+    def compute_output_shape(self, top_shape, latents_shape=None, states_shape=None):
+        maps = [(top_shape[0], r, r, c) for r, c in self.channels]
+        states = tuple(ConvLSTMState(shape, shape) for shape in maps)
+        return (*maps[-1][:-1], self.image_channels), states
 
     def sequence(self, top, latents, states):
         """All steps at once, equal to repeated calls: `[B, T, ...]` in, logits `[B, T, ...]` out.

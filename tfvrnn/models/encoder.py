@@ -6,6 +6,7 @@ from tfvrnn import tensor_ops
 from tfvrnn.layers import ResidualBlock
 
 
+@keras.saving.register_keras_serializable(package="tfvrnn")
 class EncoderStage(keras.layers.Layer):
     """One resolution of the encoder.
 
@@ -32,11 +33,11 @@ class EncoderStage(keras.layers.Layer):
         options = dict(dtype=self.dtype_policy)
         if finest:
             self.first = keras.layers.Conv2D(
-                filters, 3, padding="same", data_format="channels_last", **options
+                filters, 3, padding="same", data_format="channels_last", name="first", **options
             )
         else:
-            self.first = ResidualBlock(filters, groups=groups, **options)
-        self.second = ResidualBlock(filters, groups=groups, **options)
+            self.first = ResidualBlock(filters, groups=groups, name="first", **options)
+        self.second = ResidualBlock(filters, groups=groups, name="second", **options)
 
     def build(self, input_shape):
         output_shape = self.compute_output_shape(input_shape)
@@ -61,6 +62,7 @@ class EncoderStage(keras.layers.Layer):
         }
 
 
+@keras.saving.register_keras_serializable(package="tfvrnn")
 class FrameEncoder(keras.layers.Layer):
     """The frame encoder: the same for every frame, a map at every resolution.
 
@@ -89,11 +91,13 @@ class FrameEncoder(keras.layers.Layer):
         finest = self.channels[0][0]
         options = dict(groups=groups, dtype=self.dtype_policy)
         self.stages = [
-            EncoderStage(c, finest=r == finest, **options) for r, c in self.channels if r >= 8
+            EncoderStage(c, finest=r == finest, name=f"encoder_{r}", **options)
+            for r, c in self.channels
+            if r >= 8
         ]
         top = dict(self.channels)[1]
-        self.collapse = ResidualBlock(top, kernel_size=1, collapse=True, **options)
-        self.top = ResidualBlock(top, kernel_size=1, **options)
+        self.collapse = ResidualBlock(top, kernel_size=1, collapse=True, name="collapse", **options)
+        self.top = ResidualBlock(top, kernel_size=1, name="encoder_1", **options)
 
     def build(self, input_shape):
         shape = input_shape
@@ -102,6 +106,11 @@ class FrameEncoder(keras.layers.Layer):
             shape = stage.compute_output_shape(shape)
         self.collapse.build((shape[0], 4, 4, shape[-1]))
         self.top.build((shape[0], 1, 1, shape[-1]))
+
+    @property
+    def layers(self):
+        """Its parts in the order of computation: the rows of `summary(expand_nested=True)`."""
+        return [*self.stages, self.collapse, self.top]
 
     def call(self, frames):
         maps, x = {}, frames

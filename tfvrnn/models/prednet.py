@@ -30,6 +30,7 @@ def hard_sigmoid(x):
     return ops.clip(0.2 * x + 0.5, 0.0, 1.0)
 
 
+@keras.saving.register_keras_serializable(package="tfvrnn")
 class PredNetUnit(keras.layers.Layer):
     """One layer of PredNet.
 
@@ -55,17 +56,19 @@ class PredNetUnit(keras.layers.Layer):
         options = dict(
             kernel_size=3, padding="same", data_format="channels_last", dtype=self.dtype_policy
         )
-        self.gates = keras.layers.Conv2D(4 * filters, **options)
-        self.predict = keras.layers.Conv2D(target_filters, **options)
-        self.to_above = keras.layers.Conv2D(filters_above, **options) if filters_above else None
+        self.gates = keras.layers.Conv2D(4 * filters, name="gates", **options)
+        self.predict = keras.layers.Conv2D(target_filters, name="predict", **options)
+        self.to_above = None
+        if filters_above:
+            self.to_above = keras.layers.Conv2D(filters_above, name="to_above", **options)
 
-    def build(self, input_shape=None):
+    def build(self, hidden_shape=None):
         errors = 2 * self.target_filters
         self.gates.build((None, None, None, self.filters + errors + self.above))
         self.predict.build((None, None, None, self.filters))
         if self.to_above:
             self.to_above.build((None, None, None, errors))
-        self.built = True
+        self.output_shape = hidden_shape  # for `summary`
 
     def recur(self, hidden, cell, error, above=None):
         """(R', cell'); `above` is the layer above's new R, of half the side, or None."""
@@ -101,6 +104,7 @@ class PredNetUnit(keras.layers.Layer):
         }
 
 
+@keras.saving.register_keras_serializable(package="tfvrnn")
 class PredNet(VideoPredictor):
     """Predicts each frame from the errors that its predictions of the earlier ones made.
 
@@ -147,15 +151,22 @@ class PredNet(VideoPredictor):
         filters = (self.image_shape[-1], *self.stacks)
         above = (*filters[1:], 0)
         self.units = [
-            PredNetUnit(own, own, upper, upper, dtype=self.dtype_policy)
-            for own, upper in zip(filters, above)
+            PredNetUnit(
+                own,
+                own,
+                upper,
+                upper,
+                dtype=self.dtype_policy,
+                name=f"unit_{self.image_shape[0] // 2**level}",
+            )
+            for level, (own, upper) in enumerate(zip(filters, above))
         ]
         self.build()
 
     def build(self, input_shape=None):
-        for unit in self.units:
-            unit.build()
-        self.built = True
+        for level, unit in enumerate(self.units):
+            side = self.image_shape[0] // 2**level
+            unit.build((None, side, side, unit.filters))
 
     def noise_shapes(self, batch, steps):
         return []

@@ -27,6 +27,7 @@ ERRORS = {
 }
 
 
+@keras.saving.register_keras_serializable(package="tfvrnn")
 class Likelihood(keras.layers.Layer):
     """The negative log-likelihood of frames, summed over time, pixels and channels.
 
@@ -69,7 +70,10 @@ class Likelihood(keras.layers.Layer):
                 initializer=keras.initializers.Constant(FIRST_ERRORS[kind]),
                 trainable=False,
             )
-        self.built = True
+        self.build((None, None, None, None, channels))
+
+    def build(self, frames_shape, logits_shape=None):
+        """Nothing: the weight is there from the first."""
 
     @property
     def calibrated(self) -> bool:
@@ -84,6 +88,9 @@ class Likelihood(keras.layers.Layer):
         return _summed(
             log_density_loss(self.kind, errors, self.error) if self.calibrated else errors
         )
+
+    def compute_output_shape(self, frames_shape, logits_shape=None):
+        return (frames_shape[0],)
 
     def mean_error(self, frames, predictions):
         """The mean error per channel, float32 `[C]`: the best scale for these predictions."""

@@ -10,7 +10,7 @@ from tfvrnn.distributions import DiagonalGaussian
 from tfvrnn.models.svg_networks import SVGDecoder, SVGEncoder, normal
 from tfvrnn.models.video_predictor import VideoPredictor
 
-SIDE, FEATURES, UNITS = 64, 128, 256
+FEATURES, UNITS = 128, 256
 
 
 class SVGState(NamedTuple):
@@ -26,6 +26,7 @@ class SVGState(NamedTuple):
     predictor: tuple[Any, ...]
 
 
+@keras.saving.register_keras_serializable(package="tfvrnn")
 class StackedLSTM(keras.layers.Layer):
     """A linear embedding, LSTM layers, and linear heads.
 
@@ -48,7 +49,7 @@ class StackedLSTM(keras.layers.Layer):
         super().__init__(**kwargs)
         self.inputs, self.layers_, self.heads_ = inputs, layers, tuple(heads)
         # An initializer gives the same values each time: every weight has its own.
-        self.embed = self._linear(UNITS)
+        self.embed = self._linear(UNITS, "embed")
         self.cells = [
             keras.layers.LSTMCell(
                 UNITS,
@@ -57,19 +58,37 @@ class StackedLSTM(keras.layers.Layer):
                 bias_initializer=_uniform(),
                 unit_forget_bias=False,
                 dtype=self.dtype_policy,
+                name=f"lstm_{number + 1}",
             )
-            for _ in range(layers)
+            for number in range(layers)
         ]
-        self.heads = [self._linear(units) for units in self.heads_]
+        self.heads = [
+            self._linear(units, f"head_{number + 1}") for number, units in enumerate(self.heads_)
+        ]
 
-    def _linear(self, units):
-        return keras.layers.Dense(units, kernel_initializer=normal(), dtype=self.dtype_policy)
+    def _linear(self, units, name):
+        return keras.layers.Dense(
+            units, kernel_initializer=normal(), dtype=self.dtype_policy, name=name
+        )
 
     def build(self, input_shape=None):
         self.embed.build((None, self.inputs))
         for layer in (*self.cells, *self.heads):
             layer.build((None, UNITS))
-        self.built = True
+        # For `summary`, which asks in vain what Keras' cell returns.
+        for cell in self.cells:
+            cell.output_shape = (None, UNITS)
+        self.output_shape = (None, self.heads_[0])
+
+    @property
+    def layers(self):
+        """Its parts in the order of computation: the rows of `summary(expand_nested=True)`."""
+        return [self.embed, *self.cells, *self.heads]
+
+    def compute_output_shape(self, input_shape, states_shape=None):
+        batch = input_shape[0]
+        states = ((batch, UNITS), (batch, UNITS))
+        return [(batch, units) for units in self.heads_], (states,) * len(self.cells)
 
     def call(self, x, states):
         x, new_states = self.embed(x), []
@@ -96,6 +115,7 @@ class StackedLSTM(keras.layers.Layer):
         return {**super().get_config(), **config}
 
 
+@keras.saving.register_keras_serializable(package="tfvrnn")
 class SVG(VideoPredictor):
     """SVG with a learned prior (LP) or a fixed one (FP), N(0, 1).
 
@@ -130,20 +150,23 @@ class SVG(VideoPredictor):
         self.kind, self.latents, self.learned_prior = encoder, latents, learned_prior
         self.context_draws = context_frames - 1
         channels, options = self.image_shape[-1], dict(dtype=self.dtype_policy)
-        self.encoder = SVGEncoder(encoder, channels, FEATURES, **options)
-        self.decoder = SVGDecoder(encoder, channels, FEATURES, **options)
-        self.predictor = StackedLSTM(FEATURES + latents, 2, (FEATURES,), **options)
-        self.posterior = StackedLSTM(FEATURES, 1, (latents, latents), **options)
-        self.prior = (
-            StackedLSTM(FEATURES, 1, (latents, latents), **options) if learned_prior else None
+        heads = (latents, latents)
+        self.encoder = SVGEncoder(encoder, channels, FEATURES, name="encoder", **options)
+        self.decoder = SVGDecoder(encoder, channels, FEATURES, name="decoder", **options)
+        self.predictor = StackedLSTM(
+            FEATURES + latents, 2, (FEATURES,), name="predictor", **options
         )
+        self.posterior = StackedLSTM(FEATURES, 1, heads, name="posterior", **options)
+        self.prior = None
+        if learned_prior:
+            self.prior = StackedLSTM(FEATURES, 1, heads, name="prior", **options)
         self.build()
 
     def build(self, input_shape=None):
-        parts = [self.encoder, self.decoder, self.predictor, self.posterior, self.prior]
-        for part in filter(None, parts):
-            part.build()
-        self.built = True
+        self.encoder.build((None, *self.image_shape))
+        self.decoder.build((None, FEATURES))
+        for lstm in filter(None, (self.predictor, self.posterior, self.prior)):
+            lstm.build((None, lstm.inputs))
 
     def noise_shapes(self, batch, steps):
         return [(batch, self.context_draws + steps, 1, 1, self.latents)]

@@ -7,6 +7,7 @@ from keras import ops
 
 from tfvrnn import tensor_ops
 
+SIDE = 64
 WIDTHS = (64, 128, 256, 512)  # channels at 64x64 (VGG) or 32x32 (DCGAN) and below
 SLOPE = 0.2
 # Of the original: PyTorch's BatchNorm counts the new part of the average, 0.1.
@@ -18,6 +19,7 @@ def normal(mean=0.0):
     return keras.initializers.RandomNormal(mean, 0.02)
 
 
+@keras.saving.register_keras_serializable(package="tfvrnn")
 class ConvBatchNorm(keras.layers.Layer):
     """Convolution (plain or transposed), BatchNorm, and LeakyReLU 0.2 or tanh.
 
@@ -54,16 +56,19 @@ class ConvBatchNorm(keras.layers.Layer):
         kind = keras.layers.Conv2DTranspose if transposed else keras.layers.Conv2D
         self.conv = kind(
             filters, kernel_size, stride, padding, kernel_initializer=normal(),
-            data_format="channels_last", dtype=self.dtype_policy,
+            data_format="channels_last", dtype=self.dtype_policy, name="conv",
         )  # fmt: skip
         self.norm = keras.layers.BatchNormalization(
-            gamma_initializer=normal(1.0), dtype=self.dtype_policy, **BATCH_NORM
+            gamma_initializer=normal(1.0), dtype=self.dtype_policy, name="norm", **BATCH_NORM
         )
         self.activation = activation
 
     def build(self, input_shape):
         self.conv.build(input_shape)
         self.norm.build((None, None, None, self.options["filters"]))
+
+    def compute_output_shape(self, input_shape):
+        return tuple(self.conv.compute_output_shape(input_shape))
 
     def call(self, inputs, training=False):
         x = self.norm(self.conv(inputs), training=training)
@@ -79,6 +84,7 @@ def _blocks(convs, sizes):
     return [list(itertools.islice(left, size)) for size in sizes]
 
 
+@keras.saving.register_keras_serializable(package="tfvrnn")
 class SVGEncoder(keras.layers.Layer):
     """A 64x64 frame to a vector, and the maps that the decoder is lent.
 
@@ -107,18 +113,36 @@ class SVGEncoder(keras.layers.Layer):
         options = dict(dtype=self.dtype_policy)
         # A flat list: TensorFlow's checkpoints do not see layers in lists of lists.
         self.block_sizes = (1, 1, 1, 1) if kind == "dcgan" else (2, 2, 3, 3)
-        widths = [w for w, size in zip(WIDTHS, self.block_sizes) for _ in range(size)]
-        size, stride = (4, 2) if kind == "dcgan" else (3, 1)
-        self.convs = [ConvBatchNorm(width, size, stride, **options) for width in widths]
-        self.to_vector = ConvBatchNorm(features, 4, 1, "valid", activation="tanh", **options)
+        size, stride, finest = (4, 2, 32) if kind == "dcgan" else (3, 1, 64)
+        self.convs = [
+            ConvBatchNorm(width, size, stride, name=f"encoder_{finest >> level}_{k + 1}", **options)
+            for level, (width, convs) in enumerate(zip(WIDTHS, self.block_sizes))
+            for k in range(convs)
+        ]
+        self.to_vector = ConvBatchNorm(
+            features, 4, 1, "valid", activation="tanh", name="to_vector", **options
+        )
 
     def build(self, input_shape=None):
-        before = self.channels
-        for conv in self.convs:
-            conv.build((None, None, None, before))
-            before = conv.options["filters"]
-        self.to_vector.build((None, 4, 4, before))
-        self.built = True
+        shape = (None, SIDE, SIDE, self.channels)
+        for number, block in enumerate(_blocks(self.convs, self.block_sizes)):
+            if self.kind == "vgg" and number:
+                shape = (None, shape[1] // 2, shape[2] // 2, shape[3])
+            for conv in block:
+                conv.build(shape)
+                shape = conv.compute_output_shape(shape)
+        self.to_vector.build((None, 4, 4, shape[3]))
+        self.output_shape = (None, self.features)  # the vector's, for `summary`
+
+    @property
+    def layers(self):
+        """Its parts in the order of computation: the rows of `summary(expand_nested=True)`."""
+        return [*self.convs, self.to_vector]
+
+    def compute_output_shape(self, input_shape):
+        batch, side = input_shape[0], 32 if self.kind == "dcgan" else 64
+        maps = tuple((batch, side >> k, side >> k, width) for k, width in enumerate(WIDTHS))
+        return (batch, self.features), maps
 
     def call(self, frames, training=False):
         x, skips = frames, []
@@ -138,6 +162,7 @@ class SVGEncoder(keras.layers.Layer):
         return {**super().get_config(), **config}
 
 
+@keras.saving.register_keras_serializable(package="tfvrnn")
 class SVGDecoder(keras.layers.Layer):
     """A vector and the encoder's maps to a 64x64 frame; mirrors the encoder.
 
@@ -158,17 +183,21 @@ class SVGDecoder(keras.layers.Layer):
         super().__init__(**kwargs)
         self.kind, self.channels, self.features = kind, channels, features
         options = dict(dtype=self.dtype_policy)
-        self.from_vector = ConvBatchNorm(WIDTHS[-1], 4, 1, "valid", True, **options)
+        self.from_vector = ConvBatchNorm(
+            WIDTHS[-1], 4, 1, "valid", True, name="from_vector", **options
+        )
         if kind == "dcgan":
-            self.block_sizes = (1, 1, 1)
-            self.convs = [
-                ConvBatchNorm(width, 4, 2, "same", True, **options)
-                for width in reversed(WIDTHS[:-1])
-            ]
+            blocks = [(width,) for width in reversed(WIDTHS[:-1])]
+            kernel = (4, 2, "same", True)
         else:
-            self.block_sizes = (3, 3, 2, 1)
-            widths = (512, 512, 256, 256, 256, 128, 128, 64, 64)
-            self.convs = [ConvBatchNorm(width, **options) for width in widths]
+            blocks = [(512, 512, 256), (256, 256, 128), (128, 64), (64,)]
+            kernel = ()
+        self.block_sizes = tuple(map(len, blocks))
+        self.convs = [
+            ConvBatchNorm(width, *kernel, name=f"decoder_{8 << level}_{k + 1}", **options)
+            for level, widths in enumerate(blocks)
+            for k, width in enumerate(widths)
+        ]
         # DCGAN's last convolution also doubles the side; both are transposed, as the original's.
         size, stride = (4, 2) if kind == "dcgan" else (3, 1)
         self.to_image = keras.layers.Conv2DTranspose(
@@ -179,20 +208,29 @@ class SVGDecoder(keras.layers.Layer):
             kernel_initializer=normal(),
             data_format="channels_last",
             dtype=self.dtype_policy,
+            name="to_image",
         )
 
-    def build(self, input_shape=None):
+    def build(self, vector_shape=None, skips_shape=None):
         self.from_vector.build((None, 1, 1, self.features))
-        before = WIDTHS[-1]
+        side, before = 4, WIDTHS[-1]
         for block, skip in zip(_blocks(self.convs, self.block_sizes), reversed(WIDTHS)):
+            side = 2 * side if self.kind == "vgg" else side
             before += skip
             for conv in block:
-                conv.build((None, None, None, before))
-                before = conv.options["filters"]
+                conv.build((None, side, side, before))
+                _, side, _, before = conv.compute_output_shape((None, side, side, before))
         if self.kind == "dcgan":
             before += WIDTHS[0]
-        self.to_image.build((None, None, None, before))
-        self.built = True
+        self.to_image.build((None, side, side, before))
+
+    @property
+    def layers(self):
+        """Its parts in the order of computation: the rows of `summary(expand_nested=True)`."""
+        return [self.from_vector, *self.convs, self.to_image]
+
+    def compute_output_shape(self, vector_shape, skips_shape=None):
+        return (vector_shape[0], SIDE, SIDE, self.channels)
 
     def call(self, vector, skips, training=False):
         x = self.from_vector(ops.reshape(vector, (-1, 1, 1, self.features)), training=training)

@@ -1,45 +1,58 @@
 """The interface of every model: what training, sampling, evaluation and serving rely on."""
 
-from typing import Any
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Self
 
 import keras
 from keras import ops
 
-from tfvrnn.models.reconstruction import Likelihood
+from tfvrnn import presets, sampling
+from tfvrnn.config import UserError
+from tfvrnn.models.fitting import Fitting
+from tfvrnn.tensor_ops import to_float
 
+GENERATOR = "seed_generator"  # its state's name in a file
 ACTIVE_NATS = 0.01  # nats a frame, above which a latent channel is in use
 
 
-class VideoPredictor(keras.Model):
+class VideoPredictor(Fitting):
     """Predicts the frames that follow `context_frames` given ones.
 
-    A pure function of weights, frames and noise: models draw nothing themselves. `noise` is a
-    list of float32 standard normals, one per latent level, coarsest first, made by the caller
-    (see `noise_shapes`). Frames are float `[B, T, H, W, C]`, pixels in [0, 1]. A state is a
-    nested tuple of batch-major tensors. `step` is `draw`, `render`, `observe`; a rollout is
-    `begin` and any number of steps.
+    A pure function of weights, frames and noise: `noise` is a list of float32 standard normals,
+    one per latent level, coarsest first, made by the caller (see `noise_shapes`). Frames are float
+    `[B, T, H, W, C]`, pixels in [0, 1]. A state is a nested tuple of batch-major tensors. `step` is
+    `draw`, `render`, `observe`; a rollout is `begin` and any number of steps.
+
+    Around that it is a model of Keras, on TensorFlow, JAX and PyTorch: `compile`, `fit`,
+    `evaluate`, `generate`, `predict`, `save`. These draw from the model's own generator where no
+    noise or seeds are given, and take uint8 frames as well.
+
+    Args:
+        horizon: int, frames that `predict` predicts where it is not told.
+        seed: int, of the model's own generator.
+        **kwargs: of `keras.Model`: name, dtype.
 
     Attributes:
+        presets: {name: description} of the models that come with the package.
         context_frames: int, n_ctx.
         image_shape: (H, W, C).
         context_draws: int, how many of the noise's steps are drawn during the context.
         latent_resolutions: tuple of int, the levels' resolutions; () if deterministic.
-        likelihood: None, or a `Likelihood` whose scale may follow the data, see `calibrated`.
-        mean_over_pixels: bool, whether the reconstruction term is a mean error of a pixel; else it
-            is in nats, summed over the pixels.
+        rollouts: what samplers compiled of this model.
     """
 
+    presets = presets.SHIPPED
     context_frames: int
     image_shape: tuple[int, int, int]
     context_draws: int = 0
-    latent_resolutions: tuple[int, ...] = ()
-    mean_over_pixels: bool = False
-    likelihood: Likelihood | None = None
 
-    @property
-    def calibrated(self) -> bool:
-        """Whether the reconstruction term is a log density, whose scale follows the data."""
-        return self.likelihood is not None and self.likelihood.calibrated
+    def __init__(self, horizon: int = 10, seed: int = 0, **kwargs):
+        super().__init__(**kwargs)
+        self.horizon = horizon
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.rollouts = SimpleNamespace()
 
     def noise_shapes(self, batch: int, steps: int) -> list[tuple[int, ...]]:
         """Shapes of the noise for `steps` predicted frames: `[B, steps, r, r, Z]` per level.
@@ -62,13 +75,6 @@ class VideoPredictor(keras.Model):
             float32 `[B, T - n_ctx, H, W, C]`, from the posterior's samples.
         """
         raise NotImplementedError
-
-    def counted_frames(self, steps: int) -> int:
-        """How many frames the terms are summed over, of a video with `steps` predicted ones.
-
-        More than those where context steps count as well; one where the sum is a mean over time.
-        """
-        return steps
 
     def reconstruction_term(self, frames, predictions):
         """The reconstruction term that given predictions would have, float32 `[B]`.
@@ -128,5 +134,163 @@ class VideoPredictor(keras.Model):
         state, frame = self.render(state, latents)
         return self.observe(state, frame), frame
 
-    def call(self, frames, noise, training=False):
+    # As a model of Keras.
+
+    def call(self, frames, noise=None, training: bool = False) -> tuple[dict[str, Any], Any]:
+        """`training_terms` of frames, also of uint8 ones; None draws the noise here."""
+        frames = to_float(frames)
+        if noise is None:
+            noise = self.draw_noise(ops.shape(frames)[0], frames.shape[1] - self.context_frames)
         return self.training_terms(frames, noise, training)
+
+    def draw_noise(self, batch, steps: int) -> list:
+        """Noise of `noise_shapes(batch, steps)` from the model's own generator."""
+        return [
+            keras.random.normal(shape, dtype="float32", seed=self.seed_generator)
+            for shape in self.noise_shapes(batch, steps)
+        ]
+
+    def generate(
+        self,
+        context,
+        horizon: int | None = None,
+        seeds=None,
+        mean: bool = False,
+        temperature: float = 1.0,
+    ) -> Any:
+        """Draw futures of contexts, see `tfvrnn.sampling.sample_videos`.
+
+        Args:
+            context: `[B, n_ctx, H, W, C]`, uint8 or float in [0, 1].
+            horizon: frames to predict, any number. None: the model's own.
+            seeds: int `[B]`, or `[B, S]` for S futures of each context. None draws one for each
+                context from the model's own generator.
+            mean: whether every latent is at its mean.
+            temperature: deviation of the prior's noise.
+
+        Returns:
+            float32 `[B, horizon, H, W, C]`, or `[B, S, horizon, H, W, C]`.
+
+        Raises:
+            ValueError: arguments that do not fit the model or each other.
+        """
+        if seeds is None and not mean:
+            drawn = keras.random.randint((len(context),), 0, 2**31 - 1, seed=self.seed_generator)
+            seeds = ops.convert_to_numpy(drawn)
+        horizon = self.horizon if horizon is None else horizon
+        return sampling.sample_videos(self, context, horizon, seeds, mean, temperature)
+
+    def predict(
+        self,
+        context,
+        horizon: int | None = None,
+        seed: int = 0,
+        batch_size: int = 32,
+        verbose: int | str = "auto",
+        steps: int | None = None,
+    ) -> Any:
+        """One seeded future of every context: row i has the seed `seed + i`.
+
+        Args:
+            context: `[N, n_ctx, H, W, C]`, or what yields batches of that, such as a
+                `tf.data.Dataset` or a PyTorch `DataLoader`.
+            horizon: frames to predict. None: the model's own.
+            seed: of row 0.
+            batch_size: rows at once. The futures do not depend on it.
+            verbose: 0 hides the progress bar.
+            steps: batches to take. None: all.
+
+        Returns:
+            NumPy float32 `[N, horizon, H, W, C]`.
+        """
+        horizon = self.horizon if horizon is None else horizon
+        options = dict(verbose=verbose, steps=steps)
+        return sampling.predict_videos(self, context, horizon, seed, batch_size, **options)
+
+    def export(self, filepath, *args, input_signature=None, **kwargs) -> None:
+        """As of `keras.Model`: the call, which returns the terms and 'predictions' by name.
+
+        Without a signature it takes float32 videos of the model's own horizon.
+        """
+        if input_signature is None:
+            shape = (None, self.context_frames + self.horizon, *self.image_shape)
+            input_signature = [keras.InputSpec(shape=shape, dtype="float32")]
+        _Named(self).export(filepath, *args, input_signature=input_signature, **kwargs)
+
+    @classmethod
+    def from_preset(cls, name: str | Path, dtype: str = "float32") -> Self:
+        """Load a model with its weights.
+
+        Args:
+            name: one of `presets`, a folder that `save_to_preset` wrote, or `hf://owner/name`.
+            dtype: dtype policy, 'float32', 'mixed_bfloat16' or 'mixed_float16'.
+
+        Raises:
+            UserError: no such preset, it cannot be read or downloaded, or it holds another class.
+        """
+        preset = presets.read(folder := presets.find(name))
+        try:
+            config = {**preset.config, "config": {**preset.config["config"], "dtype": dtype}}
+            model = keras.saving.deserialize_keras_object(config)
+            if isinstance(model, cls):
+                model.set_weights(preset.weights)
+                return model
+        except (TypeError, ValueError, KeyError) as error:
+            reason = str(error).partition("\n")[0][:200]
+            raise UserError(f"{folder} holds no {cls.__name__}: {reason}") from None
+        raise UserError(f"{folder} holds a {type(model).__name__}, not a {cls.__name__}")
+
+    def save_to_preset(
+        self, folder: str | Path, dtype: str = "float32", card: str = "", step: int = 0
+    ) -> None:
+        """Write the model with its weights into a folder, for `from_preset`.
+
+        Args:
+            folder: made where it is missing; files of an earlier preset in it are replaced.
+            dtype: of the weights in the file, 'float32' or 'float16' (half the size, rounded).
+            card: text of README.md, the model card. Empty: a short one, where none is there.
+            step: steps of training, noted in the file.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        config = keras.saving.serialize_keras_object(self)
+        card = card or self._card()
+        presets.write(Path(folder), config, self.get_weights(), card, step, dtype)
+
+    def _card(self) -> str:
+        height, width, channels = self.image_shape
+        return presets.CARD.format(
+            family=type(self).__name__,
+            context=self.context_frames,
+            shape=f"{height}x{width}x{channels}",
+            parameters=self.count_params(),
+        )
+
+    def save_own_variables(self, store) -> None:
+        super().save_own_variables(store)
+        # Keras keeps no generators: `fit` would draw the first noise again where it continues.
+        store[GENERATOR] = ops.convert_to_numpy(self.seed_generator.state)
+
+    def load_own_variables(self, store) -> None:
+        kept = {key: store[key] for key in store.keys()}  # noqa: SIM118 (it has keys only)
+        state = kept.pop(GENERATOR, None)
+        super().load_own_variables(kept)
+        if state is not None:
+            self.seed_generator.state.assign(state)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "horizon": self.horizon, "seed": self.seed}
+
+
+class _Named(keras.Model):
+    """A model whose outputs are one flat dictionary, as the signatures of exports want it."""
+
+    def __init__(self, model):
+        super().__init__(name=model.name, autocast=False)
+        self.model = model
+        self.built = True
+
+    def call(self, frames):
+        terms, predictions = self.model(frames)
+        return {**terms, "predictions": predictions}

@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+import keras
 from keras import ops
 
 from tfvrnn import tensor_ops
@@ -36,6 +37,7 @@ class EncodedParts(NamedTuple):
     seen: dict
 
 
+@keras.saving.register_keras_serializable(package="tfvrnn")
 class VRNN(VideoPredictor):
     """Conditional VRNN with a densely connected hierarchy of latents.
 
@@ -91,47 +93,47 @@ class VRNN(VideoPredictor):
             latent_channels or (channels[r] for r in self.latent_resolutions)
         )
         self.latent_feedback = latent_feedback
-        self.groups = groups
+        self.groups, self.remat = groups, remat
         self.reconstruction = reconstruction
-        self.forget_bias = forget_bias
-        self.initial_variance = initial_variance
-        self.remat = remat
+        self.forget_bias, self.initial_variance = forget_bias, initial_variance
         # A tuple, as a dict with integer keys does not pass through checkpoints and JSON.
         self.channels = tuple(channels.items())
         options = dict(groups=groups, dtype=self.dtype_policy)
-        latent_filters = dict(zip(self.latent_resolutions, self.latent_channels))
-        self.encoder = FrameEncoder(channels, **options)
+        self.encoder = FrameEncoder(channels, name="encoder", **options)
         self.decoder = FrameDecoder(
             channels,
-            latent_filters,
+            dict(zip(self.latent_resolutions, self.latent_channels)),
             self.image_shape[-1],
             forget_bias=forget_bias,
             remat=remat,
+            name="decoder",
             **options,
         )
         # The latents compute in float32 under every policy: bfloat16 rounds the posterior and the
         # prior apart, which adds a quarter to the KL of trained weights.
         latent_options = dict(groups=groups, dtype="float32")
-        level_channels = [channels[r] for r in self.latent_resolutions]
-        self.prior_levels = self._latent_levels(level_channels, latent_options)
-        self.posterior_levels = self._latent_levels(level_channels, latent_options)
+        self.prior_levels = self._latent_levels("prior", latent_options)
+        self.posterior_levels = self._latent_levels("posterior", latent_options)
         # Of the decoder's ConvLSTMs from 1x1 up, then of the prior's and the posterior's.
-        self.decoder_begins = [InitialState(c, **options) for _, c in self.decoder.channels]
-        self.prior_begins = [InitialState(c, **latent_options) for c in level_channels]
-        self.posterior_begins = [InitialState(c, **latent_options) for c in level_channels]
-        self.likelihood = Likelihood(reconstruction, self.image_shape[-1])
+        levels = [(r, channels[r]) for r in self.latent_resolutions]
+        self.decoder_begins = _initial_states("decoder", self.decoder.channels, options)
+        self.prior_begins = _initial_states("prior", levels, latent_options)
+        self.posterior_begins = _initial_states("posterior", levels, latent_options)
+        self.likelihood = Likelihood(reconstruction, self.image_shape[-1], name="likelihood")
         self.build()
 
-    def _latent_levels(self, level_channels, options):
+    def _latent_levels(self, name, options):
+        channels = dict(self.channels)
         return [
             LatentLevel(
-                level_channels[k],
+                channels[resolution],
                 self.latent_channels[k],
                 self.latent_channels[:k],
                 kernel_size=1 if resolution == 1 else 3,
                 feedback=self.latent_feedback == "own",
                 forget_bias=self.forget_bias,
                 initial_variance=self.initial_variance,
+                name=f"{name}_{resolution}",
                 **options,
             )
             for k, resolution in enumerate(self.latent_resolutions)
@@ -288,3 +290,8 @@ class VRNN(VideoPredictor):
             "initial_variance": self.initial_variance,
             "remat": self.remat,
         }
+
+
+def _initial_states(network, channels, options):
+    """The networks that begin a network's ConvLSTMs, of (resolution, channels)."""
+    return [InitialState(c, name=f"initial_state_{network}_{r}", **options) for r, c in channels]

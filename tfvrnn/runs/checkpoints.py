@@ -1,14 +1,25 @@
 """Checkpoints: saving and restoring everything that training depends on."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
+import keras
 import tensorflow as tf
 
 from tfvrnn import files
 from tfvrnn.config import UserError
 from tfvrnn.runs.folder import RunFolder, checkpoint_paths
+
+
+class Averages(Protocol):
+    """Moving averages of weights: `training.optimizer.MovingAverages`."""
+
+    averages: list[tf.Variable]
+
+    def restart(self, kept: Sequence[tf.Variable] = ()) -> None:
+        """Set the averages, but for those in `kept`, to the weights as they are."""
 
 
 class Checkpoints:
@@ -29,9 +40,9 @@ class Checkpoints:
     def __init__(
         self,
         folder: RunFolder,
-        model,
-        optimizer,
-        averages=None,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        averages: Averages | None = None,
         keep: int = 3,
     ):
         self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
@@ -120,9 +131,9 @@ class Checkpoints:
             self._whole.add(path)
         return path
 
-    def _restore(self, prefix):
+    def _restore(self, prefix: str) -> None:
         optional = {n: part for n, part in self.optional.items() if holds(prefix, n)}
-        if "averages" in optional:
+        if self.averages and "averages" in optional:
             optional["averages"] = averages_in(prefix, self.model, self.averages.averages)
         checkpoint = tf.train.Checkpoint(**self.parts, **optional)
         checkpoint.read(prefix).assert_existing_objects_matched().expect_partial()
@@ -130,7 +141,7 @@ class Checkpoints:
             self.averages.restart(kept=optional.get("averages", ()))
 
 
-def flat_weights(model) -> list:
+def flat_weights(model: keras.Model) -> list[tf.Variable]:
     """The TensorFlow variables of all weights, as checkpoints hold them.
 
     Not the model itself: TensorFlow's checkpoints do not see layers that lie in Python lists.
@@ -138,7 +149,7 @@ def flat_weights(model) -> list:
     return [weight.value for weight in model.weights]
 
 
-def _holds_weights_of(prefix: str, model) -> bool:
+def _holds_weights_of(prefix: str, model: keras.Model) -> bool:
     """Whether a checkpoint holds as many weights as a model, of the same shapes."""
     stored = {n: s for n, s in tf.train.list_variables(prefix) if n.startswith("weights/")}
     wanted = {
@@ -148,7 +159,7 @@ def _holds_weights_of(prefix: str, model) -> bool:
     return stored == wanted
 
 
-def averages_in(prefix: str, model, averages: list) -> list:
+def averages_in(prefix: str, model: keras.Model, averages: list[tf.Variable]) -> list[tf.Variable]:
     """Select the averages, of one per weight, that a checkpoint holds.
 
     Version 0.1.0 kept none of weights that are not trained.
@@ -159,7 +170,7 @@ def averages_in(prefix: str, model, averages: list) -> list:
     return [average for average, w in zip(averages, model.weights) if w.trainable]
 
 
-def restore_weights(directory: Path, model) -> int:
+def restore_weights(directory: Path, model: keras.Model) -> int:
     """Give a model the weights of the newest whole checkpoint, averages where it has them.
 
     Returns:
@@ -182,7 +193,9 @@ def restore_weights(directory: Path, model) -> int:
     return int(step)
 
 
-def restore_newest(directory: Path, model, restore: Callable[[str], None]) -> Path | None:
+def restore_newest(
+    directory: Path, model: keras.Model, restore: Callable[[str], None]
+) -> Path | None:
     """Restore the newest whole checkpoint, and say on standard error which were not whole.
 
     Args:

@@ -1,15 +1,19 @@
 """The model of a run with its weights: read, and kept small."""
 
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from tfvrnn import files, presets
-from tfvrnn.config import UserError, require
+from tfvrnn.config import Config, UserError, require
 from tfvrnn.runs.folder import RunFolder
 
+if TYPE_CHECKING:
+    from tfvrnn.models import VideoPredictor
 
-def load_run(run_dir: str | Path, precision: str = "float32"):
+
+def load_run(
+    run_dir: str | Path, precision: str = "float32"
+) -> tuple[Config, "VideoPredictor", int]:
     """Load a trained run: (Config, model with its weights, step).
 
     The weights are the moving averages where the run keeps them. Checkpoints are read only where
@@ -26,7 +30,7 @@ def load_run(run_dir: str | Path, precision: str = "float32"):
 
     folder = RunFolder(run_dir)
     config = folder.read_config()
-    model = build_model(config.model, precision)
+    model = build_model(config.model, precision, horizon=config.data.horizon)
     if folder.weights.is_file():
         return config, model, _read_weights(folder.weights, model)
 
@@ -39,7 +43,7 @@ def load_run(run_dir: str | Path, precision: str = "float32"):
     return config, model, restore_weights(folder.checkpoints, model)
 
 
-def load_pretrained(name: str, precision: str = "float32"):
+def load_pretrained(name: str, precision: str = "float32") -> tuple[Config, "VideoPredictor", int]:
     """Load a model that comes with the package, as `load_run` does: (Config, model, step).
 
     Raises:
@@ -68,30 +72,33 @@ def copy_pretrained(name: str, folder: str | Path) -> None:
         files.write_whole(path, contents[path])
 
 
-def keep_weights(run_dir: str | Path, folder: str | Path) -> Path:
-    """Write what sampling needs of a run, small enough to hand on; `load_run` reads it.
+def keep_weights(run_dir: str | Path, folder: str | Path, card: str = "") -> Path:
+    """Write a run as a preset with its configuration, small enough to hand on.
 
-    The configuration, and the weights of `load_run` rounded to float16.
+    The weights are those of `load_run`, rounded to float16. `load_run` and
+    `VideoPredictor.from_preset` read the folder.
+
+    Args:
+        run_dir: run folder.
+        folder: made where it is missing.
+        card: text of README.md, the model card; see `VideoPredictor.save_to_preset`.
 
     Returns:
         The file of the weights.
     """
     config, model, step = load_run(run_dir)
-    weights = {str(k): weight.astype(np.float16) for k, weight in enumerate(model.get_weights())}
-    folder = RunFolder(folder)
-    folder.path.mkdir(parents=True, exist_ok=True)
-    folder.write_config(config)
-    files.write_arrays(folder.weights, {"step": np.int64(step), **weights}, compressed=True)
-    return folder.weights
+    kept = RunFolder(folder)
+    model.save_to_preset(kept.path, "float16", card, step)
+    kept.write_config(config)
+    return kept.weights
 
 
-def _read_weights(path: Path, model) -> int:
+def _read_weights(path: Path, model: "VideoPredictor") -> int:
     """Give a model the weights of a file; returns their step."""
     try:
-        arrays = files.read_arrays(path)
-        step = int(arrays.pop("step"))
-        model.set_weights([arrays[str(k)].astype(np.float32) for k in range(len(arrays))])
+        weights, step = presets.read_weights(path)
+        model.set_weights(weights)
         return step
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0][:200]
         raise UserError(f"{path} does not hold the weights of its model: {reason}") from None

@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     predict_pb2,
@@ -73,7 +74,9 @@ class Client:
     def close(self) -> None:
         self._channel.close()
 
-    def predict(self, inputs: dict[str, np.ndarray], signature: str = "serving_default"):
+    def predict(
+        self, inputs: dict[str, np.ndarray], signature: str = "serving_default"
+    ) -> dict[str, np.ndarray]:
         """{output: array} of a signature.
 
         Raises:
@@ -87,7 +90,7 @@ class Client:
         response = self._stub.Predict(request, timeout=self.timeout)
         return {key: tf.make_ndarray(value) for key, value in response.outputs.items()}
 
-    def sample(self, frames: np.ndarray, seeds) -> np.ndarray:
+    def sample(self, frames: np.ndarray, seeds: ArrayLike) -> np.ndarray:
         """Futures uint8 `[B, horizon, H, W, C]` of contexts uint8 `[B, n_ctx, H, W, C]`.
 
         Raises:
@@ -118,7 +121,9 @@ def by_proxy(target: str) -> bool:
     if not any(os.environ.get(f"{kind}_proxy") for kind in ("grpc", "https", "http")):
         return False
     host = target.rpartition(":")[0].strip("[]").lower()
-    return not _is_local(host) and not urllib.request.proxy_bypass_environment(host)
+    # The standard library's stubs lack it.
+    bypassed = urllib.request.proxy_bypass_environment  # pyright: ignore[reportAttributeAccessIssue]
+    return not _is_local(host) and not bypassed(host)
 
 
 def _is_local(host: str) -> bool:

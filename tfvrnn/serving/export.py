@@ -16,6 +16,7 @@ from tfvrnn.runs import RunFolder, load_run
 from tfvrnn.serving import warmup
 
 CARD = "model_card.json"
+WARMED_UP = ("mean", "samples", "serving_default")
 
 
 def export_sampler(
@@ -84,6 +85,12 @@ def export_model(
         samples          the same -> frames uint8 [B, samples, horizon, H, W, C]; sample s is
                          that of serving_default with seed + s
         mean             frames -> frames, every latent at its mean
+        begin            frames -> the state after them, as tensors `state_…`
+        step             such a state, seed int32 [B], time int32 [B] -> the state after one more
+                         frame, and that frame, `frame` uint8 [B, H, W, C]
+
+    From the state of `begin`, steps at the times 0, 1, … give the frames of `serving_default`, as
+    many as wanted. The warm-up covers the first three signatures.
 
     Written aside and renamed, so that a server that polls never sees half a version.
     """
@@ -112,7 +119,7 @@ def export_model(
             "signatures": sorted(signatures),
             **(card or {}),
         }
-        warmup.write(aside, name, model, sorted(signatures), batch_sizes)
+        warmup.write(aside, name, model, WARMED_UP, batch_sizes)
         number = _publish(aside, base, card, version)
         files.write_whole(base / CARD, _to_json(card))
         files.write_whole(base / "models.config", models_config(name))
@@ -152,13 +159,10 @@ def sampler_module(
     def futures(frames, seeds):
         context = _context(frames, frames_shape)
         videos = sampling.rollout_frames(model, context, seeds, tf.constant(horizon), temperature)
-        return tf.cast(tf.round(videos * 255.0), tf.uint8)
+        return _to_uint8(videos)
 
     def checked(frames, seed):
-        same = tf.debugging.assert_equal(
-            tf.shape(frames)[0], tf.shape(seed)[0], "`frames` and `seed` differ in dimension 0"
-        )
-        with tf.control_dependencies([same]):
+        with tf.control_dependencies([_same_rows(frames=frames, seed=seed)]):
             return tf.cast(seed, tf.int64)[:, None]
 
     def one(frames, seed):
@@ -173,18 +177,74 @@ def sampler_module(
     def mean(frames):
         return {"frames": futures(frames, None)}
 
-    def traced(function, *specs):
-        return tf.function(function, autograph=False).get_concrete_function(*specs)
-
     module = tf.Module()
     # The bare variables, not the model: Keras' own wrappers would be saved as second variables,
     # and a session, as in the C++ server, would restore those and not the ones in use.
     module.weights = [weight.value for weight in model.weights]
     return module, {
-        "serving_default": traced(one, frames, seed),
-        "samples": traced(several, frames, seed),
-        "mean": traced(mean, frames),
+        "serving_default": _traced(one, frames, seed),
+        "samples": _traced(several, frames, seed),
+        "mean": _traced(mean, frames),
+        **_stepwise(model, frames, temperature),
     }
+
+
+def _stepwise(model, frames_spec, temperature: float) -> dict[str, Callable]:
+    """`begin` and `step`: a future of any length, whose state the caller carries.
+
+    The state's tensors are float32 under every policy: any client knows it, and nothing is lost.
+    """
+    states, names = [], []
+
+    def begin(frames):
+        states.append(model.begin(_context(frames, frames_spec.shape[1:])))
+        named = _named(states[0])
+        names.extend(named)
+        return named
+
+    def step(seed, time, **named):
+        first = {name: named[name] for name in sorted(named)[:1]}
+        with tf.control_dependencies([_same_rows(seed=seed, time=time, **first)]):
+            seeds = tf.cast(seed, tf.int64)
+        given = [
+            tf.cast(named[name], x.dtype) for name, x in zip(names, tf.nest.flatten(states[0]))
+        ]
+        state = tf.nest.pack_sequence_as(states[0], given)
+        noise = [temperature * z for z in sampling.row_noise(model, seeds, time)]
+        state, frame = model.step(state, noise)
+        return {**_named(state), "frame": _to_uint8(frame)}
+
+    begun = _traced(begin, frames_spec)
+    specs = {name: tf.TensorSpec(begun.structured_outputs[name].shape, name=name) for name in names}
+    rows = {name: tf.TensorSpec((None,), tf.int32, name) for name in ("seed", "time")}
+    return {"begin": begun, "step": _traced(step, **rows, **specs)}
+
+
+def _named(state, name="state") -> dict[str, tf.Tensor]:
+    """A state's tensors by the names of their places, such as `state_prior_0_hidden`."""
+    if hasattr(state, "_asdict"):
+        parts = state._asdict().items()
+    elif isinstance(state, tuple):
+        parts = enumerate(state)
+    else:
+        return {name: tf.cast(state, tf.float32)}
+    named = (_named(part, f"{name}_{key}") for key, part in parts)
+    return {name: x for tensors in named for name, x in tensors.items()}
+
+
+def _traced(function, *specs, **named):
+    return tf.function(function, autograph=False).get_concrete_function(*specs, **named)
+
+
+def _to_uint8(frames):
+    return tf.cast(tf.round(frames * 255.0), tf.uint8)
+
+
+def _same_rows(**inputs):
+    """An assertion that all of the inputs have as many rows."""
+    names = " and ".join(f"`{name}`" for name in inputs)
+    counts = tf.stack([tf.shape(x)[0] for x in inputs.values()])
+    return tf.debugging.assert_equal(counts, counts[0], f"{names} differ in dimension 0")
 
 
 def _context(frames, shape):

@@ -163,7 +163,7 @@ def _refusals_of(call: Callable, server: str) -> Callable:
     return asked
 
 
-def _shapes(definitions) -> tuple[tuple[int, ...], int]:
+def _shapes(definitions) -> tuple[tuple[int, int, int, int], int]:
     """(context shape, horizon) of a sampler's signatures.
 
     Raises:
@@ -179,4 +179,5 @@ def _shapes(definitions) -> tuple[tuple[int, ...], int]:
     future = signature.outputs["frames"].tensor_shape.dim
     if (len(context), len(future)) != (5, 5):
         raise ValueError("its frames are not videos")
-    return tuple(dim.size for dim in context[1:]), future[1].size
+    frames, height, width, channels = (dim.size for dim in context[1:])
+    return (frames, height, width, channels), future[1].size

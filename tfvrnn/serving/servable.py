@@ -3,7 +3,7 @@
 import json
 import logging
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -99,7 +99,7 @@ class Servable:
             )
         return self.signature_defs[name]
 
-    def check_names(self, signature: str, names) -> None:
+    def check_names(self, signature: str, names: Iterable[str]) -> None:
         """Raise Refusal unless these are the signature's inputs."""
         wanted, sent = set(self.signature(signature).inputs), set(names)
         if wanted != sent:

@@ -46,8 +46,8 @@ class Table:
     def __init__(self, size: int):
         os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
         try:
-            import cv2
-            from gym_pusht.envs.pusht import PushTEnv
+            import cv2  # pyright: ignore[reportMissingImports]
+            from gym_pusht.envs.pusht import PushTEnv  # pyright: ignore[reportMissingImports]
         except ModuleNotFoundError as error:
             raise SimulatorError(f"the extra sim is not installed: {error}") from None
         except ImportError as error:  # a library of the system that OpenCV needs
@@ -161,4 +161,4 @@ def _passes(start, end, middle) -> bool:
     """Whether a straight way keeps clear of the T around `middle`."""
     way = end - start
     nearest = start + way * np.clip((middle - start) @ way / max(way @ way, 1.0), 0.0, 1.0)
-    return np.linalg.norm(nearest - middle) > REACH
+    return bool(np.linalg.norm(nearest - middle) > REACH)

@@ -5,11 +5,13 @@ shape, size and colour, and a random policy. Camera, light and table are random 
 in every episode.
 """
 
+import inspect
 import os
 import shutil
 import tempfile
 from functools import cache
 from pathlib import Path
+from typing import Any
 from xml.sax.saxutils import escape
 
 import numpy as np
@@ -53,18 +55,18 @@ class Scene:
     def __init__(self, size: int, fixed: bool = False):
         os.environ.setdefault("MUJOCO_GL", "egl")  # draws without a screen
         try:
-            import mujoco
-            from gymnasium_robotics.envs.fetch.fetch_env import MujocoFetchEnv
+            import mujoco  # pyright: ignore[reportMissingImports]
+            from gymnasium_robotics.envs.fetch import fetch_env  # pyright: ignore[reportMissingImports]
         except ImportError as error:
             raise SimulatorError(f"the extra sim is not installed: {error}") from None
         except RuntimeError as error:
             raise SimulatorError(str(error)) from None
         self.mujoco, self.size, self.fixed = mujoco, size, fixed
-        joints = {"robot0:slide0": 0.405, "robot0:slide1": 0.48, "robot0:slide2": 0.0}
+        start: dict[str, Any] = {f"robot0:slide{k}": x for k, x in enumerate((0.405, 0.48, 0.0))}
         for k in range(MOST_OBJECTS):
-            joints[f"object{k}:joint"] = [*ABSENT, 0.1 + 0.1 * k, 1.0, 0.0, 0.0, 0.0]
+            start[f"object{k}:joint"] = [*ABSENT, 0.1 + 0.1 * k, 1.0, 0.0, 0.0, 0.0]
         with tempfile.TemporaryDirectory() as folder:
-            self.env = MujocoFetchEnv(
+            self.env = fetch_env.MujocoFetchEnv(
                 model_path=str(_write_model(Path(folder))),
                 has_object=False,
                 block_gripper=True,
@@ -75,7 +77,7 @@ class Scene:
                 obj_range=0.15,
                 target_range=0.15,
                 distance_threshold=0.05,
-                initial_qpos=joints,
+                initial_qpos=start,
                 reward_type="sparse",
             )
         self.model, self.data = self.env.unwrapped.model, self.env.unwrapped.data
@@ -207,9 +209,9 @@ def _vivid(rng) -> np.ndarray:
 
 def _write_model(folder: Path) -> Path:
     """gymnasium-robotics' push.xml with more objects, its meshes and textures found from here."""
-    import gymnasium_robotics
+    import gymnasium_robotics  # pyright: ignore[reportMissingImports]
 
-    assets = Path(gymnasium_robotics.__file__).parent / "envs" / "assets"
+    assets = Path(inspect.getfile(gymnasium_robotics)).parent / "envs" / "assets"
     for name in ("shared.xml", "robot.xml"):
         shutil.copy(assets / "fetch" / name, folder / name)
     text = (assets / "fetch" / "push.xml").read_text()

@@ -7,6 +7,7 @@ import signal
 import statistics
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import keras
@@ -16,7 +17,7 @@ from tqdm import tqdm
 from tfvrnn import backend
 from tfvrnn.config import Config, UserError
 from tfvrnn.data import read
-from tfvrnn.models import build_model
+from tfvrnn.models import VideoPredictor, build_model
 from tfvrnn.runs import RunFolder, checkpoint_paths, load_run
 from tfvrnn.runs.checkpoints import Checkpoints
 from tfvrnn.training.optimizer import MovingAverages, make_optimizer
@@ -73,12 +74,18 @@ def train(config: Config) -> Outcome:
         return _train(config, folder, strategy, workers, stop)
 
 
-def _train(config: Config, folder: RunFolder, strategy, workers: Workers, stop) -> Outcome:
+def _train(
+    config: Config,
+    folder: RunFolder,
+    strategy: tf.distribute.Strategy,
+    workers: Workers,
+    stop: list[int],
+) -> Outcome:
     settings, chief = config.train, workers.is_chief
     distributed_dataset(strategy, config, 0)  # complains before anything is written
     with strategy.scope():
         model = build_model(config.model, settings.precision, settings.seed, settings.remat)
-        optimizer = make_optimizer(settings, config.data.batch_size, model.mean_over_pixels)
+        optimizer = make_optimizer(settings, config.data.batch_size, model.initial_loss_scale)
         optimizer.build(model.trainable_variables)
         decay = settings.average_decay
         averages = MovingAverages(model, decay) if decay else None
@@ -118,7 +125,14 @@ class Chores:
         model, checkpoints, averages: as the train step has them.
     """
 
-    def __init__(self, config: Config, folder: RunFolder, model, checkpoints, averages):
+    def __init__(
+        self,
+        config: Config,
+        folder: RunFolder,
+        model: VideoPredictor,
+        checkpoints: Checkpoints,
+        averages: MovingAverages | None,
+    ):
         self.settings, self.horizon, self.model = config.train, config.data.horizon, model
         self.folder, self.checkpoints = folder, checkpoints
         self.validation = Validation(model, config, averages)
@@ -126,7 +140,7 @@ class Chores:
             self.summaries = Summaries(folder, config)
         self.found: dict[str, float] = {}
 
-    def after(self, step: int, log, bar, stopping: bool) -> None:
+    def after(self, step: int, log: "Log", bar: tqdm, stopping: bool) -> None:
         """All that is due after step number `step`."""
         settings, last = self.settings, step == self.settings.steps
         if step == 1 or step % settings.log_every == 0 or last:
@@ -148,7 +162,13 @@ class Chores:
                 self.summaries.flush()
 
 
-def begin(config: Config, folder: RunFolder, model, checkpoints, chief: bool = True) -> None:
+def begin(
+    config: Config,
+    folder: RunFolder,
+    model: VideoPredictor,
+    checkpoints: Checkpoints,
+    chief: bool = True,
+) -> None:
     """Take the run's newest checkpoint, or another run's weights; the chief makes the folder."""
     path = checkpoints.restore()
     if path:
@@ -170,7 +190,7 @@ def begin(config: Config, folder: RunFolder, model, checkpoints, chief: bool = T
             folder.write_config(config)
 
 
-def check_finite(metrics: dict, step: int, folder: RunFolder) -> None:
+def check_finite(metrics: dict[str, float], step: int, folder: RunFolder) -> None:
     """Raise TrainingDiverged where the loss or the gradient is not finite.
 
     A gradient of a scaled loss may be: its step is skipped, and the scale halved.
@@ -185,7 +205,9 @@ def check_finite(metrics: dict, step: int, folder: RunFolder) -> None:
             )
 
 
-def record(findings: Findings, summaries: Summaries, step: int, model) -> dict[str, float]:
+def record(
+    findings: Findings, summaries: Summaries, step: int, model: VideoPredictor
+) -> dict[str, float]:
     """Write and print what a validation found; returns the scalars."""
     scalars, videos = findings
     summaries.write_scalars(summaries.validation, step, scalars)
@@ -196,7 +218,7 @@ def record(findings: Findings, summaries: Summaries, step: int, model) -> dict[s
     return scalars
 
 
-def describe(scalars: dict[str, float], model) -> str:
+def describe(scalars: dict[str, float], model: VideoPredictor) -> str:
     """A validation in one line: a sum of nats where the reconstruction term is in nats, too."""
     text, kl = f"reconstruction {scalars['reconstruction']:.4g}", f"KL {scalars['kl']:.2f} nats"
     if not model.mean_over_pixels:
@@ -218,7 +240,7 @@ class Log:
         """Measure frames/s from here on: what came before was no training."""
         self.started, self.steps = time.perf_counter(), 0
 
-    def add(self, metrics: dict) -> None:
+    def add(self, metrics: dict[str, float]) -> None:
         self.metrics.append(metrics)
         self.newest = metrics
         self.steps += 1
@@ -264,7 +286,7 @@ def progress_bar(step: int, steps: int, shown: bool = True) -> tqdm:
 
 
 @contextlib.contextmanager
-def writing(folder: RunFolder):
+def writing(folder: RunFolder) -> Iterator[None]:
     """Within, what cannot be written is the user's to mend, in one line."""
     try:
         yield
@@ -274,9 +296,9 @@ def writing(folder: RunFolder):
 
 
 @contextlib.contextmanager
-def stop_signals():
+def stop_signals() -> Iterator[list[int]]:
     """Within, SIGTERM and Ctrl-C fill the yielded list instead of ending the program."""
-    received = []
+    received: list[int] = []
 
     def note(number, frame):
         if received and number == signal.SIGINT:

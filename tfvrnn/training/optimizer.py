@@ -2,16 +2,13 @@
 
 import contextlib
 import math
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from tfvrnn.config import TrainConfig
-
-# A loss in nats is a sum over pixels and frames, and so are the gradients of the last biases: up to
-# 41,000 at 64x64 and 10 frames. Scaled further they overflow float16, whose largest number is
-# 65,504. From Keras' own 2^15 a dozen steps would be skipped. A mean over pixels needs that scale.
-INITIAL_LOSS_SCALE = {"sum": 1.0, "mean": 2.0**15}
 
 
 class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
@@ -24,21 +21,28 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
     tenth is PredNet's, Lotter et al. 2016.
 
     Args:
-        learning_rate: float, after the warm-up.
-        warmup_steps: int.
-        cosine_steps: int, steps of the whole run; 0: no cosine.
-        drop_step: int, from which on the rate is a tenth; 0: no drop.
-        warmup_from: float, the rate that the warm-up rises from.
+        learning_rate: after the warm-up.
+        warmup_steps: of the warm-up; 0: none.
+        cosine_steps: steps of the whole run; 0: no cosine.
+        drop_step: from which on the rate is a tenth; 0: no drop.
+        warmup_from: the rate that the warm-up rises from.
     """
 
-    def __init__(self, learning_rate, warmup_steps=0, cosine_steps=0, drop_step=0, warmup_from=0.0):
+    def __init__(
+        self,
+        learning_rate: float,
+        warmup_steps: int = 0,
+        cosine_steps: int = 0,
+        drop_step: int = 0,
+        warmup_from: float = 0.0,
+    ):
         self.learning_rate = learning_rate
         self.warmup_steps = warmup_steps
         self.cosine_steps = cosine_steps
         self.drop_step = drop_step
         self.warmup_from = warmup_from
 
-    def __call__(self, step):
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
         step = tf.cast(step, tf.float32)
         rate = tf.constant(self.learning_rate, tf.float32)
         if self.cosine_steps:
@@ -49,7 +53,7 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
             rate *= tf.where(step < self.drop_step, 1.0, 0.1)
         return self.warmup_from + (rate - self.warmup_from) * ramp(step, self.warmup_steps)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, float]:
         return {
             "learning_rate": self.learning_rate,
             "warmup_steps": self.warmup_steps,
@@ -59,7 +63,7 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
         }
 
 
-def ramp(step, steps: int):
+def ramp(step: tf.Tensor, steps: int) -> tf.Tensor:
     """Linear warm-up: (step + 1) / steps, at most 1; float32."""
     if not steps:
         return tf.constant(1.0)
@@ -77,7 +81,7 @@ class TakesReduced:
         return list(grads_and_vars)
 
 
-class _Update(TakesReduced):
+class _Update(TakesReduced, keras.optimizers.Optimizer):
     """What both optimizers have beside Keras' own.
 
     `coupled_decay` is L2: added to the gradient, where `weight_decay` shrinks the weights. Adam's
@@ -149,14 +153,14 @@ class Muon(_Update, keras.optimizers.Muon):
     def _adamw_update_step(self, gradient, variable, learning_rate, m, v):
         self._adam(gradient, variable, learning_rate, m, v)
 
-    def zeropower_via_newtonschulz5(self, x, steps):
+    def zeropower_via_newtonschulz5(self, x: tf.Tensor, steps: int) -> tf.Tensor:
         return tf.reshape(self._orthogonal(tf.reshape(x, (-1, x.shape[-1])), steps), x.shape)
 
     @tf.function(autograph=False)  # traced once for all kernels of a shape
     def _orthogonal(self, matrix, steps):
         return super().zeropower_via_newtonschulz5(matrix, steps)
 
-    def lr_adjust(self, x):
+    def lr_adjust(self, x: tf.Tensor) -> tf.Tensor:
         columns = x.shape[-1]
         return x * (self.rms_rate * math.sqrt(max(math.prod(x.shape[:-1]), columns)))
 
@@ -174,18 +178,18 @@ def make_schedule(config: TrainConfig, batch_size: int) -> WarmupSchedule:
 
 
 def make_optimizer(
-    config: TrainConfig, batch_size: int = 16, mean_over_pixels: bool = False
+    config: TrainConfig, batch_size: int = 16, initial_loss_scale: float = 1.0
 ) -> keras.optimizers.Optimizer:
     """Make the optimizer of a configuration, which scales the loss under mixed_float16.
 
     Args:
         config: of the training.
         batch_size: videos per step, over all replicas.
-        mean_over_pixels: whether the model's loss is a mean over pixels, see `VideoPredictor`.
+        initial_loss_scale: of mixed_float16, see `VideoPredictor`.
     """
     coupled = config.weight_decay_mode == "coupled"
     decay = None if coupled or not config.weight_decay else config.weight_decay
-    options = dict(
+    options: dict[str, Any] = dict(
         betas=(0.9, config.adam_beta_2),
         epsilon=config.adam_epsilon,
         weight_decay=decay,
@@ -197,8 +201,7 @@ def make_optimizer(
     else:
         optimizer = Adam(make_schedule(config, batch_size), **options)
     if config.precision == "mixed_float16":
-        scale = INITIAL_LOSS_SCALE["mean" if mean_over_pixels else "sum"]
-        return keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=scale)
+        return keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=initial_loss_scale)
     return optimizer
 
 
@@ -230,14 +233,14 @@ class MovingAverages:
         for average, weight in zip(self.averages, self.weights):
             self.strategy.extended.update(average, take_in, args=(weight,), group=False)
 
-    def restart(self, kept=()) -> None:
+    def restart(self, kept: Sequence[tf.Variable] = ()) -> None:
         """Set the averages, but for those in `kept`, to the weights as they are."""
         for average, weight in zip(self.averages, self.weights):
             if not any(average is one for one in kept):
                 average.assign(weight)
 
     @contextlib.contextmanager
-    def swapped_in(self):
+    def swapped_in(self) -> Iterator[None]:
         """Within, the model's weights are the averages."""
         kept = [weight.numpy() for weight in self.weights]
         for average, weight in zip(self.averages, self.weights):

@@ -9,44 +9,10 @@ import tensorflow as tf
 from tfvrnn import sampling
 from tfvrnn.config import Config
 from tfvrnn.models import VideoPredictor
+from tfvrnn.models.objective import loss_terms
 from tfvrnn.models.reconstruction import bits_per_dimension
+from tfvrnn.tensor_ops import to_float
 from tfvrnn.training.optimizer import MovingAverages, ramp
-
-
-def to_float(frames):
-    """uint8 frames as float32 in [0, 1]."""
-    return tf.cast(frames, tf.float32) / 255.0
-
-
-def loss_terms(terms: dict, beta, free_nats: float = 0.0) -> dict:
-    """The loss, reconstruction + beta * KL, and its parts: means over the batch.
-
-    Args:
-        terms: as `VideoPredictor.training_terms` returns them.
-        beta: weight of the KL.
-        free_nats: nats that the KL of each level has free in each video: the loss takes
-            max(KL, free_nats). After Kingma et al., "Improved Variational Inference with Inverse
-            Autoregressive Flow", 2016, section C.8, which takes the maximum of means over a batch:
-            those depend on how a batch is divided.
-
-    Returns:
-        dict of float32 scalars in nats a video: loss, negative_elbo, reconstruction, kl and
-        kl_<resolution>.
-    """
-    reconstruction = tf.reduce_mean(terms["reconstruction"])
-    levels = {name: term for name, term in terms.items() if name != "reconstruction"}
-    counted = sum(tf.reduce_mean(tf.maximum(term, free_nats)) for term in levels.values())
-    terms = {name: tf.reduce_mean(term) for name, term in levels.items()}
-    kl = tf.add_n(list(terms.values())) if terms else tf.constant(0.0)
-    if not free_nats:  # rounding may leave a KL just below 0
-        counted = kl
-    return {
-        "loss": reconstruction + beta * counted,
-        "negative_elbo": reconstruction + kl,
-        "reconstruction": reconstruction,
-        "kl": kl,
-        **terms,
-    }
 
 
 def is_compiled(config: Config) -> bool:

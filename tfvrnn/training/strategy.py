@@ -44,7 +44,7 @@ def _multi_worker():
     return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
 
 
-def slurm_resolver():
+def slurm_resolver() -> tf.distribute.cluster_resolver.ClusterResolver:
     """The cluster that Slurm's variables describe, with the GPUs of a node divided by its tasks."""
     resolver = tf.distribute.cluster_resolver.SlurmClusterResolver
     if tf.config.list_physical_devices("GPU"):
@@ -66,7 +66,9 @@ MAKERS = {
 }
 
 
-def distributed_dataset(strategy: tf.distribute.Strategy, config: Config, start: int):
+def distributed_dataset(
+    strategy: tf.distribute.Strategy, config: Config, start: int
+) -> tf.distribute.DistributedDataset:
     """The training batches from video `start` on, divided over the replicas in order.
 
     Replica r of n has rows `r B / n` to `(r + 1) B / n` of each batch of B.

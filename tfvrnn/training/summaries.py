@@ -38,7 +38,9 @@ class Summaries:
             )
             hparams.hparams(shown, trial_id=_text(folder.path))
 
-    def write_scalars(self, writer, step: int, scalars: dict[str, float]) -> None:
+    def write_scalars(
+        self, writer: tf.summary.SummaryWriter, step: int, scalars: dict[str, float]
+    ) -> None:
         """Write scalars, the parts of the ELBO and the rest in groups of their own."""
         with writer.as_default(step=step):
             for name, value in scalars.items():

@@ -10,8 +10,10 @@ from tfvrnn import media, sampling
 from tfvrnn.config import Config
 from tfvrnn.data import make_dataset, read
 from tfvrnn.models import ACTIVE_NATS, VideoPredictor
+from tfvrnn.models.objective import loss_terms
+from tfvrnn.tensor_ops import to_float
 from tfvrnn.training.optimizer import MovingAverages
-from tfvrnn.training.step import loss_terms, per_unit, to_float
+from tfvrnn.training.step import per_unit
 
 # Validation draws the same noise every time, from seeds far from those of training steps.
 FIRST_STEP = 2**62
@@ -58,13 +60,13 @@ class Validation:
             return self._validate()
 
     def _validate(self):
-        sums, seen, pictured = {}, 0, None
+        sums, seen, pictured = {}, 0, []
         for number, frames in enumerate(read(self._batches, self.config.data)):
             terms, predictions = self._terms(frames, tf.constant(number, tf.int64))
             for name, value in terms.items():
                 sums[name] = sums.get(name, 0.0) + float(value) * len(frames)
             seen += len(frames)
-            pictured = pictured or (frames, predictions)
+            pictured = pictured or [frames, predictions]
         scalars = {name: value / seen for name, value in sums.items()}
         scalars |= per_unit(scalars, self.model, self.config.data.horizon)
         scalars |= self._active_channels(pictured[0])

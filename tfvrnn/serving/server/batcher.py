@@ -43,7 +43,9 @@ class Batcher:
         self._thread = ThreadPoolExecutor(1, "compute")
         self._worker = asyncio.create_task(self._work())
 
-    async def predict(self, servable: Servable, signature: str, inputs, rows: int):
+    async def predict(
+        self, servable: Servable, signature: str, inputs: dict[str, np.ndarray], rows: int
+    ) -> dict[str, np.ndarray]:
         """Outputs of a checked request.
 
         Raises:

@@ -3,10 +3,17 @@
 import traceback
 
 import grpc
+import numpy as np
 import tensorflow as tf
 from google.protobuf import any_pb2
-from google.protobuf.message import DecodeError
-from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, predict_pb2
+from google.protobuf.message import DecodeError, Message
+from tensorflow.core.framework import tensor_pb2
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_pb2,
+    predict_pb2,
+)
 
 from tfvrnn.serving.errors import Code, Refusal
 from tfvrnn.serving.servable import DEFAULT_SIGNATURE, Servable
@@ -66,12 +73,15 @@ def _handler(function, request_class) -> grpc.RpcMethodHandler:
             found = Refusal(Code.INTERNAL, f"{type(error).__name__}: {error}")
         await context.abort(grpc.StatusCode[found.code.name], str(found))
 
-    return grpc.unary_unary_rpc_method_handler(
-        handle, response_serializer=lambda response: response.SerializeToString()
-    )
+    def serialize(response: Message) -> bytes:
+        return response.SerializeToString()
+
+    return grpc.unary_unary_rpc_method_handler(handle, response_serializer=serialize)
 
 
-async def answer(manager: VersionManager, batcher: Batcher, request) -> predict_pb2.PredictResponse:
+async def answer(
+    manager: VersionManager, batcher: Batcher, request: predict_pb2.PredictRequest
+) -> predict_pb2.PredictResponse:
     """The answer to a PredictRequest."""
     servable = find(manager, request.model_spec)
     name = request.model_spec.signature_name or DEFAULT_SIGNATURE
@@ -87,17 +97,17 @@ async def answer(manager: VersionManager, batcher: Batcher, request) -> predict_
     return response
 
 
-def find(manager: VersionManager, spec) -> Servable:
+def find(manager: VersionManager, spec: model_pb2.ModelSpec) -> Servable:
     version = spec.version.value if spec.HasField("version") else None
     return manager.find(spec.name, version, spec.version_label)
 
 
-def fill_spec(spec, name: str, version: int) -> None:
+def fill_spec(spec: model_pb2.ModelSpec, name: str, version: int) -> None:
     spec.name = name
     spec.version.value = version
 
 
-def describe(tensor) -> tuple[tf.DType, tuple[int, ...]]:
+def describe(tensor: tensor_pb2.TensorProto) -> tuple[tf.DType, tuple[int, ...]]:
     """(dtype, shape) of a TensorProto, before its values are unpacked.
 
     A proto of few bytes may claim any shape, and unpacking it would fill that much memory.
@@ -111,7 +121,7 @@ def describe(tensor) -> tuple[tf.DType, tuple[int, ...]]:
     return dtype, tuple(dim.size for dim in tensor.tensor_shape.dim)
 
 
-def unpack(name: str, tensor):
+def unpack(name: str, tensor: tensor_pb2.TensorProto) -> np.ndarray:
     """A TensorProto, described and found in order, as an array."""
     try:
         return tf.make_ndarray(tensor)
@@ -135,7 +145,7 @@ def check_filter(servable: Servable, signature: str, wanted: list[str]) -> list[
 
 
 def model_metadata(
-    manager: VersionManager, request
+    manager: VersionManager, request: get_model_metadata_pb2.GetModelMetadataRequest
 ) -> get_model_metadata_pb2.GetModelMetadataResponse:
     servable = find(manager, request.model_spec)
     fields = list(request.metadata_field)
@@ -150,7 +160,9 @@ def model_metadata(
     return response
 
 
-def model_status(manager: VersionManager, spec) -> get_model_status_pb2.GetModelStatusResponse:
+def model_status(
+    manager: VersionManager, spec: model_pb2.ModelSpec
+) -> get_model_status_pb2.GetModelStatusResponse:
     if spec.name != manager.name:
         raise Refusal(Code.NOT_FOUND, f"Could not find any versions of model {spec.name}")
     if spec.version_label:

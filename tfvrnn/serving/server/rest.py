@@ -4,12 +4,16 @@ import asyncio
 import json
 import logging
 import traceback
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
+from aiohttp.typedefs import Handler
 from google.protobuf import json_format
+from google.protobuf.message import Message
+from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import get_model_metadata_pb2, model_pb2
 
 from tfvrnn.serving.errors import Code, Refusal
@@ -92,7 +96,7 @@ class RestApi:
 
 
 @web.middleware
-async def answer_in_json(request: web.Request, handler) -> web.StreamResponse:
+async def answer_in_json(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Every refusal is {"error": reason} with its HTTP status."""
     try:
         return await handler(request)
@@ -116,7 +120,7 @@ def refuse(status: int, reason: str) -> web.Response:
     return web.json_response({"error": reason}, status=status)
 
 
-def to_dict(message) -> dict:
+def to_dict(message: Message) -> dict[str, Any]:
     """A message with its fields' own names, those at their defaults too."""
     return json_format.MessageToDict(
         message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
@@ -176,7 +180,7 @@ def _columns(instances, wanted) -> dict:
     return {key: [row[key] for row in instances] for key in instances[0]}
 
 
-def to_array(name: str, value, info, most_rows: int) -> np.ndarray:
+def to_array(name: str, value: Any, info: meta_graph_pb2.TensorInfo, most_rows: int) -> np.ndarray:
     """Nested lists of JSON as an array of an input's dtype, where nothing is lost.
 
     Walked through first: NumPy would make an array of many times the text's size of whatever

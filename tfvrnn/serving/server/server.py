@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 from pathlib import Path
+from typing import Any
 
 import grpc
 from aiohttp import web
@@ -140,7 +141,7 @@ def address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def serve(**options) -> None:
+def serve(**options: Any) -> None:
     """Serve until SIGTERM or Ctrl-C; options as of `Server`."""
     asyncio.run(_serve(Server(**options)))
 

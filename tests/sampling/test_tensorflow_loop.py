@@ -5,6 +5,7 @@ import tensorflow as tf
 from tfvrnn import sampling
 from tfvrnn.config import ModelConfig
 from tfvrnn.models import build_model
+from tfvrnn.sampling import tensorflow_loop
 
 
 @pytest.fixture(scope="module")
@@ -107,38 +108,19 @@ def test_the_mean_needs_no_seed_and_is_the_same_every_time(model, context):
 
 def test_a_new_horizon_does_not_trace_again_and_goes_on_the_same(model, context):
     short = sample(model, context, 2, [1, 2, 3])
-    traces = sampling._rollout(model).experimental_get_tracing_count()
+    traces = tensorflow_loop.compiled(model).experimental_get_tracing_count()
     long = sample(model, context, 30, [1, 2, 3])
-    assert sampling._rollout(model).experimental_get_tracing_count() == traces
+    assert tensorflow_loop.compiled(model).experimental_get_tracing_count() == traces
     np.testing.assert_allclose(long[:, :2], short, atol=1e-5)
     assert np.all(np.isfinite(long)) and long.min() >= 0 and long.max() <= 1
 
 
-@pytest.mark.parametrize(
-    "change,message",
-    [
-        (dict(context=np.zeros((3, 3, 8, 8, 1))), r"\[B, 2, 8, 8, 1\]. Received: shape \(3, 3"),
-        (dict(context=np.zeros((2, 8, 8, 1))), r"`context` must be \[B, 2, 8, 8, 1\]"),
-        (dict(seeds=[1, 2, 3, 4, 5, 6]), r"B = 3. Received: shape \(6,\)"),
-        (dict(seeds=[[1, 2, 3], [4, 5, 6]]), r"B = 3. Received: shape \(2, 3\)"),
-        (dict(seeds=None), "`seeds` must be given"),
-        (dict(context=np.zeros((0, 2, 8, 8, 1), np.float32)), "`context` must have a row"),
-        (dict(context=np.zeros((3, 2, 8, 8, 1), np.int32)), "must be float or uint8"),
-        (dict(seeds=np.zeros((3, 0), int)), r"must not be empty. Received: shape \(3, 0\)"),
-        (dict(seeds=[1.0, 2.5, 3.0]), "`seeds` must be integers. Received: float32"),
-        (dict(horizon=0), "`horizon` must be an integer, at least 1. Received: 0"),
-        (dict(horizon=2.5), "`horizon` must be an integer, at least 1. Received: 2.5"),
-    ],
-)
-def test_wrong_arguments_are_refused(model, context, change, message):
-    arguments = dict(context=context.astype(np.float32), horizon=2, seeds=[1, 2, 3]) | change
-    with pytest.raises(ValueError, match=message):
-        sampling.sample_videos(model, **arguments)
-
-
-def test_a_horizon_of_any_type_of_integers(model, context):
-    expected = sample(model, context, 2, [1, 2, 3])
-    np.testing.assert_array_equal(sample(model, context, np.int64(2), [1, 2, 3]), expected)
+def test_every_row_has_a_time_of_its_own(model):
+    """As of a server whose requests, computed together, are at different frames."""
+    together = sampling.row_noise(model, tf.constant([4, 9]), tf.constant([3, 0]))
+    for row, (seed, time) in enumerate([(4, 3), (9, 0)]):
+        for level, alone in enumerate(sampling.row_noise(model, tf.constant([seed]), time)):
+            np.testing.assert_array_equal(together[level][row], alone[0])
 
 
 def test_training_noise_is_a_function_of_seed_step_level_and_place(model):

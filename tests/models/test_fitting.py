@@ -1,0 +1,173 @@
+"""`compile`, `fit` and `evaluate`."""
+
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfvrnn import sampling
+from tfvrnn.config import Config, DataConfig, ModelConfig, TrainConfig
+from tfvrnn.models import build_model
+from tfvrnn.training.step import make_train_step
+
+SMALL = dict(
+    image_size=8, channels=1, width=8, groups=2, latent_resolutions=(1,), reconstruction="gaussian"
+)
+COPY = dict(family="copy_last", image_size=8, channels=1)
+NAMES = {"loss", "negative_elbo", "reconstruction", "kl", "kl_1"}
+
+
+@pytest.fixture
+def frames(rng):
+    return rng.integers(0, 256, size=(5, 4, 8, 8, 1)).astype(np.uint8)
+
+
+def make(optimizer=None, policy="float32", **options):
+    model = build_model(ModelConfig(**SMALL), policy)
+    model.compile(optimizer or keras.optimizers.SGD(1e-4), **options)
+    return model
+
+
+def test_a_step_of_fit_is_a_step_of_the_train_step(frames, monkeypatch):
+    """Equal losses, weights and scale, of equal noise; SGD, as Adam enlarges rounding."""
+    config = Config(
+        model=ModelConfig(**SMALL),
+        data=DataConfig(horizon=2, batch_size=2),
+        train=TrainConfig(beta=0.5, free_nats=1e-5),
+    )
+    model, reference = make(beta=0.5, free_nats=1e-5), build_model(config.model)
+    optimizer = keras.optimizers.SGD(1e-4)
+    optimizer.build(reference.trainable_variables)
+    step = make_train_step(reference, optimizer, config)
+    noise = sampling.training_noise(model, tf.range(2), 2, config.train.seed, 0)
+    monkeypatch.setattr(model, "draw_noise", lambda batch, steps: noise)
+    for _ in range(2):
+        expected = step(frames[:2], tf.constant(0, tf.int64))
+        found = model.train_on_batch(frames[:2], return_dict=True)
+        assert set(found) == NAMES
+        for name in NAMES:
+            np.testing.assert_allclose(found[name], expected[name], rtol=1e-5, err_msg=name)
+    for a, b in zip(model.weights, reference.weights):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+    assert float(model.likelihood.error[0]) != 0.0625
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    """(model, history, folder): two epochs with all callbacks, and validation."""
+    folder, rng = tmp_path_factory.mktemp("fitted"), np.random.default_rng(0)
+    frames = rng.integers(0, 256, size=(5, 4, 8, 8, 1)).astype(np.uint8)
+    model = make(keras.optimizers.Adam(1e-3))
+    callbacks = [
+        keras.callbacks.ModelCheckpoint(folder / "best.keras", "val_loss", save_best_only=True),
+        keras.callbacks.BackupAndRestore(folder / "backup", delete_checkpoint=False),
+        keras.callbacks.TensorBoard(folder / "board"),
+        keras.callbacks.EarlyStopping("val_loss", min_delta=1e9, patience=1),
+    ]
+    history = model.fit(
+        frames, batch_size=2, epochs=5, validation_data=frames[:3], callbacks=callbacks, verbose=0
+    )
+    return model, history.history, folder
+
+
+def test_fit_lowers_the_loss_and_logs_every_term(fitted):
+    model, history, _ = fitted
+    assert set(history) == NAMES | {f"val_{name}" for name in NAMES}
+    assert len(history["loss"]) == 2  # stopped early: nothing improves by 1e9
+    assert history["loss"][1] < history["loss"][0]
+    assert history["val_kl"] == history["val_kl_1"]
+    assert 0 < float(model.likelihood.error[0]) < 0.1 and float(model.likelihood.error[0]) != 0.0625
+
+
+def test_callbacks_leave_a_compiled_file_a_backup_and_events(fitted, frames):
+    model, history, folder = fitted
+    loaded = keras.saving.load_model(folder / "best.keras")
+    assert loaded.compiled and loaded.optimizer.iterations == 6
+    assert (loaded.objective.beta, loaded.objective.free_nats) == (1.0, 0.0)
+    loaded.seed_generator.state.assign(model.seed_generator.state)
+    found, expected = (one.evaluate(frames, verbose=0, return_dict=True) for one in (loaded, model))
+    assert found == pytest.approx(expected, rel=1e-5)
+    resumed = make(keras.optimizers.Adam(1e-3), run_eagerly=True)
+    backup = keras.callbacks.BackupAndRestore(folder / "backup", delete_checkpoint=False)
+    resumed.fit(frames, epochs=len(history["loss"]), callbacks=[backup], verbose=0)
+    assert resumed.optimizer.iterations == 6  # nothing is left to do
+    for a, b in zip(resumed.weights, model.weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+    events = list((folder / "board" / "train").iterdir())
+    tags = {
+        value.tag
+        for event in tf.compat.v1.train.summary_iterator(str(events[0]))
+        for value in event.summary.value
+    }
+    assert {f"epoch_{name}" for name in NAMES} <= tags
+
+
+def test_a_compiled_file_keeps_what_it_was_compiled_with(tmp_path):
+    model = make(keras.optimizers.Adam(3e-4), beta=0.25, free_nats=0.1)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert float(loaded.optimizer.learning_rate) == pytest.approx(3e-4)
+    assert (loaded.objective.beta, loaded.objective.free_nats) == (0.25, 0.1)
+    assert loaded.get_compile_config()["jit_compile"] == "auto" and not loaded.jit_compile
+    assert loaded.optimizer.built
+    assert not keras.saving.load_model(tmp_path / "model.keras", compile=False).compiled
+
+
+def test_the_default_optimizer_is_that_of_the_training_program():
+    model = build_model(ModelConfig(**SMALL))
+    model.compile()
+    defaults, optimizer = TrainConfig(), model.optimizer
+    assert isinstance(optimizer, keras.optimizers.Adam)
+    assert float(optimizer.learning_rate) == pytest.approx(defaults.learning_rate)
+    assert (optimizer.epsilon, optimizer.beta_2) == (defaults.adam_epsilon, defaults.adam_beta_2)
+
+
+@pytest.mark.parametrize("options,scale", [(SMALL, 1.0), (dict(family="svg"), 2.0**15)])
+def test_the_loss_scale_starts_by_the_unit_of_the_loss(options, scale, tmp_path):
+    model = build_model(ModelConfig(**options), "mixed_float16")
+    model.compile("sgd")
+    assert model.optimizer.initial_scale == model.initial_loss_scale == scale
+    config = model.get_compile_config()
+    again = build_model(ModelConfig(**options), "mixed_float16")
+    again.compile_from_config(config)
+    assert again.optimizer.initial_scale == scale
+    assert isinstance(again.optimizer.inner_optimizer, keras.optimizers.SGD)
+
+
+@pytest.fixture
+def copy():
+    model = build_model(ModelConfig(**COPY))
+    model.compile()
+    return model
+
+
+def test_evaluate_is_a_mean_over_videos_of_any_batches_and_types(copy, frames):
+    future, last = frames[:, 2:] / 255.0, frames[:, 1:2] / 255.0
+    expected = np.abs(future - last).sum(axis=(1, 2, 3, 4)).mean()
+    for given in (frames, (frames / 255).astype(np.float32), frames / 255):
+        found = copy.evaluate(given, batch_size=2, verbose=0, return_dict=True)
+        assert found["negative_elbo"] == pytest.approx(expected, rel=1e-5)
+        assert found["loss"] == found["reconstruction"] == pytest.approx(expected, rel=1e-5)
+        assert found["kl"] == 0
+    data = tf.data.Dataset.from_tensor_slices(frames).batch(2)
+    assert copy.evaluate(data, verbose=0)[0] == pytest.approx(expected, rel=1e-5)
+
+
+def test_what_cannot_be_is_refused_in_one_line(copy, frames):
+    with pytest.raises(ValueError, match="CopyLast has nothing to learn: only evaluate it"):
+        copy.fit(frames, verbose=0)
+    with pytest.raises(ValueError, match=r"take frames only\. Received: labels"):
+        copy.evaluate(frames, np.zeros(5), verbose=0)
+    with pytest.raises(ValueError, match=r"the model's own\. Received: loss"):
+        copy.compile(loss="mse")
+    with pytest.raises(ValueError, match=r"the model's own\. Received: metrics"):
+        copy.compile("adam", metrics=["mae"])
+
+
+def test_several_replicas_are_refused(copy, monkeypatch):
+    replicas = SimpleNamespace(num_replicas_in_sync=2)
+    monkeypatch.setattr(type(copy), "distribute_strategy", replicas)
+    with pytest.raises(ValueError, match=r"use one device; .*\. Received: 2 replicas"):
+        copy.make_test_function()

@@ -1,0 +1,31 @@
+import numpy as np
+import tensorflow as tf
+
+from tfvrnn.models.objective import loss_terms
+
+
+def test_loss_is_reconstruction_plus_beta_kl():
+    terms = {
+        "reconstruction": tf.constant([1.0, 3.0]),
+        "kl_1": tf.constant([2.0, 4.0]),
+        "kl_4": tf.constant([1.0, 0.0]),
+    }
+    found = {k: float(v) for k, v in loss_terms(terms, 0.5).items()}
+    assert found == {
+        "loss": 3.75, "negative_elbo": 5.5, "reconstruction": 2.0,
+        "kl": 3.5, "kl_1": 3.0, "kl_4": 0.5,
+    }  # fmt: skip
+
+
+def test_free_nats_cost_nothing_and_have_no_gradient():
+    terms = {"reconstruction": tf.constant([1.0, 3.0]), "kl_1": tf.constant([2.0, 4.0])}
+    assert float(loss_terms(terms, 1.0, free_nats=5.0)["loss"]) == 2.0 + 5.0
+    assert float(loss_terms(terms, 1.0, free_nats=3.0)["loss"]) == 2.0 + 3.5  # per video
+    assert float(loss_terms(terms, 1.0, free_nats=1.0)["loss"]) == 2.0 + 3.0
+    only = {"reconstruction": tf.constant([1.0])}
+    assert float(loss_terms(only, 1.0, free_nats=5.0)["loss"]) == 1.0
+    assert float(loss_terms(terms, 1.0, free_nats=5.0)["negative_elbo"]) == 2.0 + 3.0
+    kl = tf.Variable([2.0, 4.0])
+    with tf.GradientTape() as tape:
+        loss = loss_terms({"reconstruction": tf.constant([0.0]), "kl_1": kl}, 1.0, 5.0)["loss"]
+    assert not np.any(tape.gradient(loss, kl))

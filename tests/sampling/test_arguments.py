@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfvrnn import sampling
+from tfvrnn.config import ModelConfig
+from tfvrnn.models import build_model
+
+
+@pytest.fixture(scope="module")
+def model():
+    return build_model(ModelConfig(family="copy_last", image_size=8, channels=1))
+
+
+@pytest.fixture
+def context(rng):
+    return rng.integers(0, 256, size=(3, 2, 8, 8, 1)).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    "change,message",
+    [
+        (dict(context=np.zeros((3, 3, 8, 8, 1))), r"\[B, 2, 8, 8, 1\]. Received: shape \(3, 3"),
+        (dict(context=np.zeros((2, 8, 8, 1))), r"`context` must be \[B, 2, 8, 8, 1\]"),
+        (dict(seeds=[1, 2, 3, 4, 5, 6]), r"B = 3. Received: shape \(6,\)"),
+        (dict(seeds=[[1, 2, 3], [4, 5, 6]]), r"B = 3. Received: shape \(2, 3\)"),
+        (dict(seeds=None), "`seeds` must be given"),
+        (dict(context=np.zeros((0, 2, 8, 8, 1), np.float32)), "`context` must have a row"),
+        (dict(context=np.zeros((3, 2, 8, 8, 1), np.int32)), "must be float or uint8"),
+        (dict(seeds=np.zeros((3, 0), int)), r"must not be empty. Received: shape \(3, 0\)"),
+        (dict(seeds=[1.0, 2.5, 3.0]), "`seeds` must be integers. Received: float32"),
+        (dict(horizon=0), "`horizon` must be an integer, at least 1. Received: 0"),
+        (dict(horizon=2.5), "`horizon` must be an integer, at least 1. Received: 2.5"),
+    ],
+)
+def test_wrong_arguments_are_refused(model, context, change, message):
+    arguments = dict(context=context.astype(np.float32), horizon=2, seeds=[1, 2, 3]) | change
+    with pytest.raises(ValueError, match=message):
+        sampling.sample_videos(model, **arguments)
+
+
+def test_a_horizon_of_any_type_of_integers(model, context):
+    expected = sampling.sample_videos(model, context, 2, [1, 2, 3])
+    for horizon in (np.int64(2), np.array(2), tf.constant(2)):
+        found = sampling.sample_videos(model, context, horizon, [1, 2, 3])
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_a_temperature_must_be_a_number_that_is_not_negative(model, context):
+    for temperature in (-1.0, np.inf, np.nan):
+        with pytest.raises(ValueError, match="`temperature` must be at least 0"):
+            sampling.sample_videos(model, context, 2, [1, 2, 3], temperature=temperature)
+
+
+def test_the_package_names_what_it_has():
+    with pytest.raises(AttributeError, match="has no attribute 'rollout'"):
+        sampling.rollout  # noqa: B018

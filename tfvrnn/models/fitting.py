@@ -1,0 +1,172 @@
+"""`compile`, `fit` and `evaluate` of every model, on any backend of Keras."""
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import keras
+from keras import ops
+
+from tfvrnn.config import TrainConfig
+from tfvrnn.models.objective import loss_terms
+from tfvrnn.models.reconstruction import Likelihood
+from tfvrnn.tensor_ops import to_float
+
+ITS_OWN = ("loss", "loss_weights", "metrics", "weighted_metrics")
+
+
+class Fitting(keras.Model):
+    """A model that brings its objective: `fit` and `evaluate` take frames, without labels.
+
+    Frames are `[B, T, H, W, C]`, uint8 or float in [0, 1]: an array, a `tf.data.Dataset`, a PyTorch
+    `DataLoader`. The logs are means over the videos: loss, negative_elbo, reconstruction, kl and
+    kl_<resolution>. The scale of a calibrated likelihood follows each batch of `fit`.
+
+    Attributes:
+        mean_over_pixels: bool, whether the reconstruction term is a mean error of a pixel; else it
+            is in nats, summed over the pixels.
+        likelihood: None, or a `Likelihood` whose scale may follow the data, see `calibrated`.
+    """
+
+    context_frames: int
+    latent_resolutions: tuple[int, ...] = ()
+    mean_over_pixels: bool = False
+
+    def __init__(self, **kwargs):
+        # Without autocast: under every policy the terms are computed of frames in float32.
+        super().__init__(autocast=False, **kwargs)
+        self.likelihood: Likelihood | None = None
+        # A plain holder, in which Keras tracks and saves nothing.
+        self.objective = SimpleNamespace(beta=1.0, free_nats=0.0, jit_compile="auto", means={})
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether the reconstruction term is a log density, whose scale follows the data."""
+        return self.likelihood is not None and self.likelihood.calibrated
+
+    @property
+    def initial_loss_scale(self) -> float:
+        """Where the loss scale of mixed_float16 starts.
+
+        A loss in nats is a sum over pixels and frames, and so are the gradients of the last biases:
+        up to 41,000 at 64x64 and 10 frames. Scaled further they overflow float16, whose largest
+        number is 65,504. From Keras' own 2^15 a dozen steps would be skipped. A mean over pixels
+        needs that scale.
+        """
+        return 2.0**15 if self.mean_over_pixels else 1.0
+
+    def compile(
+        self,
+        optimizer: Any = None,
+        beta: float = 1.0,
+        free_nats: float = 0.0,
+        jit_compile: bool | str = "auto",
+        **kwargs,
+    ) -> None:
+        """Prepare for `fit` and `evaluate`.
+
+        Args:
+            optimizer: as of `keras.Model.compile`. None: Adam as `bin/train.py` has it by default.
+            beta: weight of the KL.
+            free_nats: nats per frame that the KL of each level has free, see `loss_terms`.
+            jit_compile: 'auto' compiles with XLA on JAX, and on TensorFlow where it has a GPU.
+            **kwargs: further ones of `keras.Model.compile`; loss and metrics are the model's own.
+
+        Raises:
+            ValueError: a loss or metrics.
+        """
+        given = [name for name in ITS_OWN if kwargs.get(name) is not None]
+        if given:
+            raise ValueError(f"The loss and the metrics are the model's own. Received: {given[0]}")
+        optimizer = keras.optimizers.get(optimizer or _default_optimizer())
+        scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+        wanted = kwargs.pop("auto_scale_loss", True)
+        if self.dtype_policy.name == "mixed_float16" and wanted and not scaled:
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer, self.initial_loss_scale)
+        kwargs["auto_scale_loss"] = False
+        super().compile(optimizer, jit_compile=jit_compile, **kwargs)
+        # Now, as the weights are there: a file written before `fit` loads without a warning.
+        optimizer.build(self.trainable_variables)
+        names = ["negative_elbo", "reconstruction", "kl"]
+        names += [f"kl_{resolution}" for resolution in self.latent_resolutions]
+        means = {name: keras.metrics.Mean(name, dtype="float32") for name in names}
+        self.objective = SimpleNamespace(
+            beta=beta, free_nats=free_nats, jit_compile=jit_compile, means=means
+        )
+
+    def get_compile_config(self) -> dict[str, Any]:
+        config = super().get_compile_config()
+        if not config:
+            return config
+        # As it was asked for: what 'auto' means depends on the backend that loads the file.
+        own = {name: getattr(self.objective, name) for name in ("beta", "free_nats", "jit_compile")}
+        return {**_portable(config), **own}
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        self.compile(**keras.saving.deserialize_keras_object(config))
+
+    @property
+    def metrics(self) -> Sequence[keras.Metric]:
+        return [*super().metrics, *self.objective.means.values()]
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        if y is not None or sample_weight is not None:
+            raise ValueError("`fit` and `evaluate` take frames only. Received: labels or weights")
+        terms, predictions = y_pred
+        free_nats = self.objective.free_nats * self.counted_frames(predictions.shape[1])
+        found = loss_terms(terms, self.objective.beta, free_nats)
+        rows = ops.shape(terms["reconstruction"])[0]
+        for name, mean in self.objective.means.items():
+            mean.update_state(ops.stop_gradient(found[name]), sample_weight=rows)
+        if training and self.calibrated:
+            future = to_float(x)[:, self.context_frames :]
+            error = self.likelihood.mean_error(future, ops.stop_gradient(predictions))
+            self.likelihood.error.assign(self.likelihood.followed(error))
+        return found["loss"]
+
+    def counted_frames(self, steps: int) -> int:
+        """How many frames the terms are summed over, of a video with `steps` predicted ones.
+
+        More than those where context steps count as well; one where the sum is a mean over time.
+        """
+        return steps
+
+    def make_train_function(self, force: bool = False):
+        if not self.trainable_variables:
+            raise ValueError(f"{type(self).__name__} has nothing to learn: only evaluate it.")
+        self._check_strategy()
+        return super().make_train_function(force)
+
+    def make_test_function(self, force: bool = False):
+        self._check_strategy()
+        return super().make_test_function(force)
+
+    def _check_strategy(self):
+        """Raise ValueError on several replicas of TensorFlow, which would draw the same noise."""
+        strategy = getattr(self, "distribute_strategy", None)  # TensorFlow's trainer has one
+        if strategy is not None and strategy.num_replicas_in_sync > 1:
+            raise ValueError(
+                "On TensorFlow, `fit` and `evaluate` use one device; bin/train.py uses several. "
+                f"Received: {strategy.num_replicas_in_sync} replicas"
+            )
+
+
+def _default_optimizer() -> keras.optimizers.Optimizer:
+    defaults = TrainConfig()
+    return keras.optimizers.Adam(
+        defaults.learning_rate, beta_2=defaults.adam_beta_2, epsilon=defaults.adam_epsilon
+    )
+
+
+def _portable(config):
+    """A serialised optimizer by its public name.
+
+    On PyTorch, Keras makes optimizers of classes of its own, which a file would name: no backend
+    without PyTorch could load it.
+    """
+    if not isinstance(config, dict):
+        return config
+    config = {key: _portable(value) for key, value in config.items()}
+    if str(config.get("module")).startswith("keras.src.backend.torch.optimizers"):
+        config |= {"module": "keras.optimizers", "registered_name": None}
+    return config

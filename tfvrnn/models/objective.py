@@ -1,0 +1,36 @@
+"""The objective: the loss that training lowers, of a model's terms."""
+
+from typing import Any
+
+from keras import ops
+
+
+def loss_terms(terms: dict[str, Any], beta, free_nats: float = 0.0) -> dict[str, Any]:
+    """The loss, reconstruction + beta * KL, and its parts: means over the batch.
+
+    Args:
+        terms: as `VideoPredictor.training_terms` returns them.
+        beta: weight of the KL.
+        free_nats: nats that the KL of each level has free in each video: the loss takes
+            max(KL, free_nats). After Kingma et al., "Improved Variational Inference with Inverse
+            Autoregressive Flow", 2016, section C.8, which takes the maximum of means over a batch:
+            those depend on how a batch is divided.
+
+    Returns:
+        dict of float32 scalars in nats a video: loss, negative_elbo, reconstruction, kl and
+        kl_<resolution>.
+    """
+    reconstruction = ops.mean(terms["reconstruction"])
+    levels = {name: term for name, term in terms.items() if name != "reconstruction"}
+    means = {name: ops.mean(term) for name, term in levels.items()}
+    kl = sum(means.values()) if means else ops.zeros((), "float32")
+    counted = kl  # rounding may leave a KL just below 0
+    if free_nats:
+        counted = sum(ops.mean(ops.maximum(term, free_nats)) for term in levels.values())
+    return {
+        "loss": reconstruction + beta * counted,
+        "negative_elbo": reconstruction + kl,
+        "reconstruction": reconstruction,
+        "kl": kl,
+        **means,
+    }

@@ -1,0 +1,89 @@
+"""Futures of contexts: the one entrance for every backend."""
+
+import itertools
+from collections.abc import Iterable, Iterator
+from types import ModuleType
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfvrnn.sampling import arguments
+from tfvrnn.sampling.arguments import Predictor
+
+
+def sample_videos(
+    model: Predictor,
+    context,
+    horizon: int,
+    seeds=None,
+    mean: bool = False,
+    temperature: float = 1.0,
+):
+    """Draw futures of contexts: ancestral and stateful, every frame computed once.
+
+    A future is a function of weights, context and seed. On TensorFlow the noise is that of its
+    stateless generators. JAX and PyTorch share that of NumPy's Philox: the same seed has another
+    future than on TensorFlow.
+
+    Args:
+        model: any `VideoPredictor`.
+        context: `[B, n_ctx, H, W, C]`, float in [0, 1], or uint8.
+        horizon: frames to predict, any number.
+        seeds: int `[B]`, or `[B, S]` for S futures of each context, which is encoded once.
+        mean: take every latent at its mean: one future of each context, whatever the seeds.
+        temperature: deviation of the prior's noise. 1 samples the model; less draws futures
+            nearer to the mean, 0 the mean itself.
+
+    Returns:
+        float32 `[B, horizon, H, W, C]`, or `[B, S, horizon, H, W, C]`, pixels in [0, 1].
+
+    Raises:
+        ValueError: a context of another shape than the model's, seeds that are missing, empty, not
+            integers or without a row for every context, a horizon that is no number of frames, a
+            temperature that is negative or not finite.
+    """
+    loop = _loop()
+    context, seeds = loop.as_arrays(context, seeds)
+    horizon = arguments.frame_count(horizon)
+    arguments.check(model, context, seeds, mean, temperature)
+    return loop.futures(model, context, horizon, None if mean else seeds, temperature)
+
+
+def predict_videos(
+    model: Predictor,
+    context,
+    horizon: int,
+    seed: int = 0,
+    batch_size: int = 32,
+    verbose: int | str = "auto",
+    steps: int | None = None,
+) -> np.ndarray:
+    """One future of every context, batch by batch; see `VideoPredictor.predict`."""
+    futures, rows = [], 0
+    total = -(-len(context) // batch_size) if hasattr(context, "shape") else steps
+    bar = keras.utils.Progbar(total, verbose=1 if verbose == "auto" else verbose)
+    for batch in itertools.islice(_batches(context, batch_size), steps):
+        seeds = np.arange(seed + rows, seed + rows + len(batch), dtype=np.int64)
+        futures.append(ops.convert_to_numpy(sample_videos(model, batch, horizon, seeds)))
+        rows += len(batch)
+        bar.add(1)
+    return np.concatenate(futures)
+
+
+def _batches(context, size: int) -> Iterator[np.ndarray]:
+    """Batches as arrays: of an array, or of what yields them, by themselves or in a tuple."""
+    if hasattr(context, "shape"):
+        batches: Iterable = (context[k : k + size] for k in range(0, len(context), size))
+    else:
+        batches = (b[0] if isinstance(b, (tuple, list)) else b for b in context)
+    for batch in batches:
+        yield ops.convert_to_numpy(batch) if ops.is_tensor(batch) else np.asarray(batch)
+
+
+def _loop() -> ModuleType:
+    if keras.backend.backend() == "tensorflow":
+        from tfvrnn.sampling import tensorflow_loop as loop
+    else:
+        from tfvrnn.sampling import host_loop as loop
+    return loop

@@ -1,0 +1,134 @@
+"""Seeded noise and futures on TensorFlow: one graph, whatever the horizon."""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from tfvrnn import backend
+from tfvrnn.sampling.arguments import Predictor
+
+backend.require_tensorflow()
+
+ALGORITHM = "philox"  # named, as the automatic choice differs by device
+
+
+def training_noise(model: Predictor, examples, steps: int, seed: int, step) -> list[tf.Tensor]:
+    """The noise of a training or validation step: row b depends on (seed, step, level,
+    examples[b]) alone, so that it does not matter how a batch is divided over devices.
+
+    Args:
+        model: any `VideoPredictor`.
+        examples: int `[B]`, places in the whole batch.
+        steps: predicted frames.
+        seed: int. step: int scalar, may be a tensor.
+
+    Returns:
+        List of float32 tensors, shaped as `model.noise_shapes(B, steps)`.
+    """
+    shapes = [shape[1:] for shape in model.noise_shapes(1, steps)]
+
+    def key(example, level):
+        return _fold(_key(seed, step, level), example)
+
+    return _normals(shapes, key, examples)
+
+
+def row_noise(model: Predictor, seeds, time) -> list[tf.Tensor]:
+    """The noise of one predicted frame: row b is a function of (seeds[b], time, level) alone.
+
+    Args:
+        model: any `VideoPredictor`.
+        seeds: int `[B]`.
+        time: number of the predicted frame, from 0; int scalar or `[B]`, may be a tensor.
+
+    Returns:
+        List of float32 `[B, r, r, Z]`, one per latent level.
+    """
+    shapes = [shape[2:] for shape in model.noise_shapes(1, 1)]
+    seeds = tf.cast(seeds, tf.int64)
+    times = tf.broadcast_to(tf.cast(time, tf.int64), tf.shape(seeds))
+    rows = tf.stack([seeds, times], axis=1)
+    return _normals(shapes, lambda row, level: _key(row[0], row[1], level), rows)
+
+
+def _normals(shapes, key, rows) -> list:
+    """For each shape number `level`, a row for every one of `rows`, drawn by key(row, level)."""
+    if not shapes:
+        return []
+
+    def draw(row):
+        return [
+            tf.random.stateless_normal(shape, key(row, level), alg=ALGORITHM)
+            for level, shape in enumerate(shapes)
+        ]
+
+    specs = [tf.TensorSpec(shape, tf.float32) for shape in shapes]
+    return tf.map_fn(draw, tf.convert_to_tensor(rows), fn_output_signature=specs)
+
+
+def _key(seed, time, level: int):
+    """A key of 128 bits: folding in an int32 would leave 32 of each half."""
+    return _fold(tf.stack([tf.cast(seed, tf.int64), tf.cast(time, tf.int64)]), level)
+
+
+def _fold(key, number):
+    return tf.random.experimental.stateless_fold_in(key, tf.cast(number, tf.int64), ALGORITHM)
+
+
+def as_arrays(context, seeds):
+    """Context and seeds as tensors; seeds may be None."""
+    return tf.convert_to_tensor(context), None if seeds is None else tf.convert_to_tensor(seeds)
+
+
+def futures(model: Predictor, context, horizon: int, seeds, temperature: float) -> tf.Tensor:
+    """As `sample_videos`, of tensors that were checked; None as seeds takes latents at their means.
+
+    Returns:
+        float32 `[*seeds.shape, horizon, H, W, C]`.
+    """
+    if context.dtype == tf.uint8:
+        context = tf.cast(context, tf.float32) / 255.0
+    count = tf.constant(horizon, tf.int32)
+    if seeds is None:
+        return compiled(model)(context, None, count)
+    seeds = tf.cast(seeds, tf.int64)
+    flat = compiled(model)(context, seeds, count, tf.constant(temperature, tf.float32))
+    return tf.reshape(flat, (*seeds.shape, horizon, *flat.shape[2:]))
+
+
+def compiled(model: Predictor) -> Callable:
+    """The compiled rollout of a model, made once for each."""
+    if not hasattr(model.rollouts, "tensorflow"):
+        model.rollouts.tensorflow = tf.function(
+            lambda *inputs: rollout_frames(model, *inputs), autograph=False
+        )
+    return model.rollouts.tensorflow
+
+
+def rollout_frames(model: Predictor, context, seeds, horizon, temperature=1.0) -> tf.Tensor:
+    """Frames `[B * S, horizon, H, W, C]` of contexts `[B, ...]` and seeds `[B]` or `[B, S]`.
+
+    A loop of `horizon` steps, a scalar tensor. Without seeds every latent is at its mean. With
+    seeds the noise has the deviation `temperature`.
+    """
+    mean = seeds is None
+    state = model.begin(context)
+    if not mean:
+        samples = tf.size(seeds) // tf.maximum(tf.shape(context)[0], 1)
+        state = tf.nest.map_structure(lambda x: tf.repeat(x, samples, axis=0), state)
+        seeds = tf.reshape(seeds, [-1])
+    frames = tf.TensorArray(
+        tf.float32, horizon, element_shape=(None, *model.image_shape), infer_shape=False
+    )
+
+    def advance(time, state, frames):
+        noise = None if mean else [temperature * z for z in row_noise(model, seeds, time)]
+        state, frame = model.step(state, noise, mean)
+        return time + 1, state, frames.write(time, frame)
+
+    # Two steps in flight: what a step needs of the states alone starts while the frame before it
+    # is finished (a fifth less time on two cores). Memory stays that of two steps.
+    _, _, frames = tf.while_loop(
+        lambda time, *_: time < horizon, advance, (0, state, frames), parallel_iterations=2
+    )
+    return tf.transpose(frames.stack(), (1, 0, 2, 3, 4))
