@@ -11,6 +11,7 @@ from tfvrnn.config import (
     Config,
     DataConfig,
     EvalConfig,
+    MeasureConfig,
     ModelConfig,
     TrainConfig,
     UserError,
@@ -112,6 +113,7 @@ OWNERS = {
     DataConfig: ("data",),
     TrainConfig: ("train", "settings", "config"),
     EvalConfig: ("eval", "settings"),
+    MeasureConfig: ("settings", "self"),
 }
 
 
@@ -134,7 +136,7 @@ def test_every_option_is_read(part):
     assert not [f.name for f in dataclasses.fields(part) if f.name not in read]
 
 
-@pytest.mark.parametrize("part", [ModelConfig, DataConfig, TrainConfig, EvalConfig])
+@pytest.mark.parametrize("part", [ModelConfig, DataConfig, TrainConfig, EvalConfig, MeasureConfig])
 def test_every_option_has_a_help(part):
     assert all(f.metadata["help"].endswith(".") for f in dataclasses.fields(part))
 

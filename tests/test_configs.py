@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tfvrnn import config_flags
+from tfvrnn.cli import measure
 from tfvrnn.cli.evaluate import Options
 from tfvrnn.config import Config, EvalConfig
 from tfvrnn.metrics.i3d import LEAST_FRAMES
@@ -17,6 +18,7 @@ from tfvrnn.training.step import make_train_step
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "configs").glob("*.flags"))
 EVAL_FILES = sorted((ROOT / "configs" / "eval").glob("*.flags"))
+MEASURE_FILES = sorted((ROOT / "configs" / "measure").glob("*.flags"))
 PAPER_SIZE = ("smmnist", "bair", "cityscapes64", "cityscapes128")
 
 
@@ -25,7 +27,7 @@ def load(path, monkeypatch, **changes):
     return config_flags.replace(config_flags.from_flagfile(path, Config()), changes)
 
 
-@pytest.mark.parametrize("path", FILES + EVAL_FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", FILES + EVAL_FILES + MEASURE_FILES, ids=lambda path: path.stem)
 def test_it_is_headed_with_what_it_reproduces_and_what_it_costs(path):
     head = "".join(line for line in path.read_text().splitlines(True) if line.startswith("#"))
     assert "Reproduces" in head and "Cost:" in head
@@ -63,3 +65,11 @@ def test_an_evaluation_sets_options_of_evaluations_alone(path):
     assert changes and all(name.startswith("eval.") for name in changes)
     settings = config_flags.replace(EvalConfig(), {k[5:]: v for k, v in changes.items()})
     assert settings.horizon >= LEAST_FRAMES and settings.lpips == "alex"
+
+
+@pytest.mark.parametrize("path", MEASURE_FILES, ids=lambda path: path.stem)
+def test_a_protocol_of_measurements_names_no_videos_and_measures_what_it_says(path):
+    changes = config_flags.parse_changes([f"--flagfile=measure/{path.name}"], measure.Options)
+    assert changes and not {"real", "generated", "out"} & set(changes)
+    settings = config_flags.build(measure.Options, {**changes, "real": "a", "generated": "b"})
+    assert settings.paired or settings.frames >= LEAST_FRAMES

@@ -77,7 +77,7 @@ def checkout(tmp_path_factory):
     names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in filter(None, names.split("\0")):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, root / name)
+        shutil.copy(ROOT / name, root / name, follow_symlinks=False)  # one is a link to a folder
     return root
 
 
@@ -95,6 +95,11 @@ def inputs(checkout):
         (checkout / folder).mkdir(parents=True)
         recording = rng.integers(0, 256, (90, 144, 192, 3), np.uint8)
         media.write_video(checkout / folder / "vtest.mp4", recording, 10.0)
+    for folder in ("real_videos", "generated_videos"):
+        (checkout / folder).mkdir()
+        for number in range(4):
+            video = rng.integers(0, 256, (30, 64, 64, 3), np.uint8)
+            media.write_video(checkout / folder / f"{number}.mp4", video, 10.0)
     for split in ("train", "test"):
         folder = checkout / "original" / "softmotion30_44k" / split
         test_bair.original_records(folder / "a.tfrecords", range(4))

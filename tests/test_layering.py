@@ -11,11 +11,11 @@ PACKAGE = Path(__file__).parents[1] / "tfvrnn"
 # Rows import downward only; modules of one row do not import each other.
 ROWS = [
     {"config", "config_flags", "commands", "tensor_ops", "distributions", "media", "simulators"},
-    {"backend", "files", "dataset_paths"},
+    {"backend", "files", "dataset_paths", "reporting"},
     {"layers", "data", "metrics", "presets", "sampling"},
     {"models"},
     {"runs"},
-    {"training", "evaluation", "serving"},
+    {"training", "evaluation", "measurement", "serving"},
     {"cli"},
     {"__main__"},
 ]

@@ -8,7 +8,17 @@ from typing import NoReturn
 import tfvrnn
 from tfvrnn.cli import runtime
 
-PROGRAMS = ("train", "sample", "predict", "evaluate", "export", "serve", "prepare", "fetch")
+PROGRAMS = (
+    "train",
+    "sample",
+    "predict",
+    "evaluate",
+    "measure",
+    "export",
+    "serve",
+    "prepare",
+    "fetch",
+)
 
 
 def main() -> NoReturn:

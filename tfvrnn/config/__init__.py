@@ -5,6 +5,7 @@ them (see config_flags.py). A field's `help` in its metadata is the flag's help,
 values that it may have.
 """
 
+from tfvrnn.config.measure import MeasureConfig
 from tfvrnn.config.model import MINIMUM_GROUP, ModelConfig
 from tfvrnn.config.options import (
     UserError,
@@ -32,6 +33,7 @@ __all__ = [
     "Config",
     "DataConfig",
     "EvalConfig",
+    "MeasureConfig",
     "ModelConfig",
     "TrainConfig",
     "UserError",

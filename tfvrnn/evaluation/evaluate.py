@@ -22,6 +22,7 @@ from tfvrnn.evaluation.figures import summarize
 from tfvrnn.evaluation.grid import choose_times
 from tfvrnn.evaluation.measures import Measures
 from tfvrnn.models import VideoPredictor
+from tfvrnn.reporting.protocols import differences, protocol_hash, read_json
 from tfvrnn.runs import RunFolder, load_run
 
 
@@ -119,9 +120,9 @@ def _plan(run_dir, label, settings, protocol_file) -> Plan:
         _check_same(protocol_file, protocol, notes)
         name = f"{Path(protocol_file).stem}_again"
     path = RunFolder(run_dir).evaluation / f"{name}.json"
-    if path.is_file() and protocols.read_json(path).get("protocol") != protocol:
+    if path.is_file() and read_json(path).get("protocol") != protocol:
         # What was measured otherwise stays.
-        path = path.with_stem(f"{name}-{protocols.protocol_hash(protocol)}")
+        path = path.with_stem(f"{name}-{protocol_hash(protocol)}")
     return Plan(label, config, model, lpips, network, notes, protocol, path)
 
 
@@ -159,7 +160,7 @@ def read_result(path: str | Path, name: str | None = None) -> Result:
         UserError: none there.
     """
     path = Path(path)
-    content = protocols.read_json(path)
+    content = read_json(path)
     try:
         arrays = files.read_arrays(path.with_suffix(".npz"))
         shown = arrays.get("shown", np.zeros((0, 2, 1, 1, 1, 1), np.uint8))
@@ -213,8 +214,8 @@ def _networks(config: Config, model):
 
 
 def _check_same(path, protocol, notes):
-    theirs = protocols.read_json(path)["protocol"]
-    found = protocols.differences(protocol, theirs, ("model", "data", "settings"))
+    theirs = read_json(path)["protocol"]
+    found = differences(protocol, theirs, ("model", "data", "settings"))
     if found:
         raise UserError(f"not the evaluation of {path} (here, there): {'; '.join(found)}")
     if protocol["code_version"] != theirs["code_version"]:
@@ -264,7 +265,7 @@ def _batches(config, missing) -> Iterator[tuple[int, np.ndarray]]:
 @contextlib.contextmanager
 def _parts(path: Path, protocol: dict) -> Iterator[Path]:
     """Where the batches of an evaluation that is not finished lie, for one process at a time."""
-    folder = path.with_name(f".{path.stem}-{protocols.protocol_hash(protocol)}")
+    folder = path.with_name(f".{path.stem}-{protocol_hash(protocol)}")
     folder.mkdir(parents=True, exist_ok=True)
     with files.locked(folder / "lock", f"measuring into {folder}"):
         yield folder

@@ -8,7 +8,6 @@ from tfvrnn import metrics
 from tfvrnn.models import ACTIVE_NATS
 from tfvrnn.models.reconstruction import bits_per_dimension
 
-LOWER_IS_BETTER = {"lpips"}
 FRAME_MEASURES = ("ssim", "psnr", "lpips")
 
 
@@ -37,7 +36,9 @@ def summarize(
         None for what was not measured.
     """
     figures: dict[str, Any] = {
-        name: _of_samples(measured[name], name in LOWER_IS_BETTER) if name in measured else None
+        name: _of_samples(measured[name], name in metrics.LOWER_IS_BETTER)
+        if name in measured
+        else None
         for name in FRAME_MEASURES
     }
     figures |= _distances(measured, seed)
@@ -55,21 +56,14 @@ def summarize(
 
 
 def _of_samples(values_VST, lower_is_better):
-    means_VS = values_VST.mean(axis=2)
-    order = means_VS.argsort(axis=1)
-    chosen = {"best": order[:, -1], "worst": order[:, 0]}
-    if lower_is_better:
-        chosen = {"best": chosen["worst"], "worst": chosen["best"]}
-    videos = np.arange(len(order))
-    curves = {name: values_VST[videos, sample] for name, sample in chosen.items()}
-    curves["mean"] = values_VST.mean(axis=1)
+    curves = metrics.chosen_samples(values_VST, lower_is_better)
     return {
         name: {
             "mean": float(curves[name].mean()),
             "deviation": float(curves[name].mean(axis=1).std()),
             "curve": _list(curves[name].mean(axis=0)),
         }
-        for name in ("best", "mean", "worst")
+        for name in curves
     }
 
 

@@ -5,8 +5,8 @@ import tensorflow as tf
 
 from tfvrnn import media, metrics
 from tfvrnn.config import Config, UserError
-from tfvrnn.evaluation.protocol import PSNR_OF_EQUAL_FRAMES
 from tfvrnn.metrics import LPIPS, FeatureNetwork
+from tfvrnn.metrics.frame import PSNR_OF_EQUAL_FRAMES
 from tfvrnn.models import VideoPredictor
 from tfvrnn.sampling import sample_videos, training_noise
 

@@ -1,6 +1,5 @@
 """The protocol: everything that the figures of an evaluation depend on."""
 
-import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,14 +7,14 @@ from typing import Any
 
 import tfvrnn
 from tfvrnn import config_flags
-from tfvrnn.config import Config, EvalConfig, UserError, expanded
+from tfvrnn.config import Config, EvalConfig, UserError
 from tfvrnn.metrics import LPIPS, FeatureNetwork
+from tfvrnn.metrics.frame import PSNR_OF_EQUAL_FRAMES
 from tfvrnn.metrics.i3d import LEAST_FRAMES
 from tfvrnn.metrics.weights import digest
 from tfvrnn.models import VideoPredictor
+from tfvrnn.reporting.protocols import code_digest, differences, read_json, section
 
-# Frames equal to the truth have an infinite PSNR; one grey level in one pixel of 64x64x3 has 89.
-PSNR_OF_EQUAL_FRAMES = 100.0
 # Options that no figure depends on.
 SETTINGS_ASIDE = ("name", "cache_dir", "lpips_trunk")
 DATA_ASIDE = ("horizon", "batch_size", "workers")
@@ -101,20 +100,16 @@ def protocol_name(config: Config) -> str:
     return settings.name or plain
 
 
-def protocol_hash(protocol: dict) -> str:
-    return hashlib.sha256(json.dumps(protocol, sort_keys=True).encode()).hexdigest()[:16]
-
-
 def read_settings(path: str | Path, config: Config) -> Config:
     """The configuration with the settings and the data of an earlier result's protocol.
 
     Raises:
         UserError: no such file, or no result in it.
     """
-    protocol = _section(read_json(path), "protocol")
+    protocol = section(read_json(path), "protocol")
     known = {f"eval.{name}" for name in config_flags.values(config.eval)}
     known |= {f"data.{name}" for name in config_flags.values(config.data)}
-    sections = {"eval": _section(protocol, "settings"), "data": _section(protocol, "data")}
+    sections = {"eval": section(protocol, "settings"), "data": section(protocol, "data")}
     changes = {
         f"{section}.{name}": value
         for section, values in sections.items()
@@ -129,20 +124,6 @@ def read_settings(path: str | Path, config: Config) -> Config:
         raise UserError(f"{path} holds no protocol: {error}") from None
 
 
-def _section(values: dict, name: str) -> dict:
-    section = values.get(name)
-    return section if isinstance(section, dict) else {}
-
-
-def code_digest() -> str:
-    """sha256 of the package's source files."""
-    whole, root = hashlib.sha256(), Path(tfvrnn.__file__).parent
-    for path in sorted(root.rglob("*.py")):
-        whole.update(path.relative_to(root).as_posix().encode())
-        whole.update(path.read_bytes())
-    return whole.hexdigest()
-
-
 def check_alike(protocols: Sequence[tuple[str, dict]]) -> None:
     """Raise UserError where models (name, protocol) would be measured by unlike rules."""
     (first, ours), *others = protocols
@@ -150,28 +131,6 @@ def check_alike(protocols: Sequence[tuple[str, dict]]) -> None:
         found = differences(ours, theirs)
         if found:
             raise UserError(f"{first} and {name} are measured unlike: {'; '.join(found)}")
-
-
-def read_json(path: str | Path) -> dict:
-    try:
-        found = json.loads(expanded(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from None
-    if not isinstance(found, dict):
-        raise UserError(f"{path} holds no result")
-    return found
-
-
-def differences(ours: dict, theirs: dict, sections=("data", "settings")) -> list[str]:
-    """'settings.samples: 8, 100', … of the entries in which two protocols differ."""
-    found = []
-    for section in sections:
-        parts = [_section(protocol, section) for protocol in (ours, theirs)]
-        for name in sorted(parts[0].keys() | parts[1].keys()):
-            pair = [part.get(name) for part in parts]
-            if pair[0] != pair[1]:
-                found.append(f"{section}.{name}: {pair[0]}, {pair[1]}")
-    return found
 
 
 def _without(values: dict, names) -> dict:

@@ -1,22 +1,19 @@
 """Results as a table of text, and as one HTML file that opens offline."""
 
-import base64
 import html
-import io
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 import tfvrnn
 from tfvrnn import media
 from tfvrnn.config import UserError
-from tfvrnn.evaluation.charts import curves_chart
 from tfvrnn.evaluation.evaluate import Result
 from tfvrnn.evaluation.grid import caption, choose_times, draw_grid, magnification
 from tfvrnn.evaluation.protocol import check_alike
+from tfvrnn.reporting import page
+from tfvrnn.reporting.charts import curves_chart
 
 FRAMES_IN_STRIP = 10
 FIRST_SAMPLE = 2  # in `Result.shown`
@@ -40,20 +37,6 @@ CURVES = (
     ("lpips", "LPIPS"),
     ("spread", "spread between samples"),
 )
-STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 1150px; margin: 2em auto; padding: 0 1em;
-       color: #222; background: #fff; }
-table { border-collapse: collapse; display: block; overflow-x: auto; }
-td, th { padding: .3em .5em; font-size: .8em; text-align: right; border-bottom: 1px solid #ddd; }
-td, th { white-space: nowrap; }
-td:first-child, th:first-child { text-align: left; }
-figure { margin: 1em 0; } figcaption, .small { color: #555; font-size: .85em; }
-.charts { display: flex; flex-wrap: wrap; }
-.charts svg { width: 540px; max-width: 100%; height: auto; }
-.strip td { padding: 2px 8px; border: 0; } img { max-width: 100%; image-rendering: pixelated; }
-.grid img { image-rendering: auto; }
-pre { overflow-x: auto; background: #f4f4f4; padding: 1em; }
-"""
 
 
 def table(results: Sequence[Result]) -> str:
@@ -63,10 +46,8 @@ def table(results: Sequence[Result]) -> str:
     rows += [
         [r.name, *(_figure(r.figures, key, form) for _, key, form in columns)] for r in results
     ]
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)) for row in rows]
     notes = [f"{r.name}: {note}" for r in results for note in r.notes]
-    lines = [_meaning(results[0].protocol), *notes, *(line.rstrip() for line in lines)]
+    lines = [_meaning(results[0].protocol), *notes, *page.text_table(rows)]
     return "\n".join(lines)
 
 
@@ -100,16 +81,11 @@ def write_report(
         _levels(results),
         _grid_section(results, grid),
         *(_examples(result) for result in results),
-        *(_protocol(result) for result in results),
+        *(page.details(f"Protocol of {r.name}", r.protocol) for r in results),
     ]
-    page = (
-        "<!DOCTYPE html>\n<html lang='en'><head><meta charset='utf-8'>"
-        "<meta name='viewport' content='width=device-width'>"
-        f"<title>{_title(results[0].protocol)}</title><style>{STYLE}</style></head>"
-        f"<body>{''.join(parts)}</body></html>\n"
-    )
+    text = page.page(_title(results[0].protocol), parts)
     # Names of runs need not be UTF-8.
-    path.write_text(page, encoding="utf-8", errors="replace")
+    path.write_text(text, encoding="utf-8", errors="replace")
     if grid is None:
         return [path]
     picture = grid_path(path)
@@ -177,7 +153,7 @@ def _table(results):
         model = result.protocol["model"]
         cells = [result.name, model["family"], f"{model['parameters']:,}", f"{model['step']:,}"]
         rows.append(cells + [_figure(result.figures, key, form) for _, key, form in columns])
-    return _html_table(names, rows)
+    return page.html_table(names, rows)
 
 
 def _columns(results):
@@ -196,15 +172,6 @@ def _figure(figures, key, form) -> str:
             return f"{value['mean']:{form}} ± {value['deviation']:{form}}"
         value = value["mean"]
     return f"{value:{form}}"
-
-
-def _html_table(names, rows):
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) + "</tr>"
-        for row in rows
-    )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _curves(results):
@@ -234,7 +201,7 @@ def _levels(results):
     if not rows:
         return ""
     names = ["run", "level", "KL, nats a frame", "active channels"]
-    return f"<h2>Latent levels</h2>{_html_table(names, rows)}"
+    return f"<h2>Latent levels</h2>{page.html_table(names, rows)}"
 
 
 def _grid(results, wanted) -> bytes | None:
@@ -245,14 +212,14 @@ def _grid(results, wanted) -> bytes | None:
     context, horizon = protocol["data"]["context_frames"], protocol["settings"]["horizon"]
     systems = [(result.name, result.shown[:, FIRST_SAMPLE]) for result in results]
     times = choose_times(context, horizon, wanted)
-    return _png(draw_grid(truth, systems, context, times))
+    return page.png(draw_grid(truth, systems, context, times))
 
 
 def _grid_section(results, grid):
     if grid is None:
         return ""
     text = html.escape(caption(results[0].protocol["settings"]))
-    picture = _image(grid, "png", "truth and futures of every system")
+    picture = page.embedded(grid, "png", "truth and futures of every system")
     return (
         "<h2>Futures of the same contexts</h2>"
         f"<figure class='grid'>{picture}<figcaption>{text}</figcaption></figure>"
@@ -273,10 +240,10 @@ def _examples(result):
         caption = f"Video {number}. Green: frames 1 to {context}, given; red: to be predicted. "
         caption += f"Shown: {_numbers(times + 1)}."
         rows = "".join(
-            f"<tr><td>{label}</td><td>{_picture(media.strip([video[times]]))}</td></tr>"
+            f"<tr><td>{label}</td><td>{page.picture(media.strip([video[times]]))}</td></tr>"
             for label, video in zip(labels, scaled)
         )
-        moving = _image(media.to_gif(media.grid([scaled])), "gif", ", ".join(labels))
+        moving = page.embedded(media.to_gif(media.grid([scaled])), "gif", ", ".join(labels))
         pieces.append(
             f"<figure><table class='strip'>{rows}</table>{moving}"
             f"<figcaption>{caption} Moving: {', '.join(labels)}.</figcaption></figure>"
@@ -286,24 +253,3 @@ def _examples(result):
 
 def _numbers(values) -> str:
     return ", ".join(map(str, values))
-
-
-def _picture(picture: np.ndarray) -> str:
-    image = Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)
-    return _image(_png(image), "png", "")
-
-
-def _png(image: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def _image(content: bytes, kind: str, label: str) -> str:
-    coded = base64.b64encode(content).decode()
-    return f"<img alt='{label}' src='data:image/{kind};base64,{coded}'>"
-
-
-def _protocol(result):
-    text, name = html.escape(json.dumps(result.protocol, indent=2)), html.escape(result.name)
-    return f"<details><summary>Protocol of {name}</summary><pre>{text}</pre></details>"

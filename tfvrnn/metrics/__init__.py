@@ -15,28 +15,41 @@ from tfvrnn.metrics.fvd import (
     kernel_video_distance,
 )
 from tfvrnn.metrics.i3d import I3D, FeatureNetwork
+from tfvrnn.metrics.intervals import (
+    bootstrap_interval,
+    interquartile_mean,
+    stratified_bootstrap,
+)
+from tfvrnn.metrics.kernel import blockwise_kernel_distance
 from tfvrnn.metrics.lpips import LPIPS, TooSmall, check_frame_size, lpips, perceptual_network
 from tfvrnn.metrics.packages import WeightsUnavailable
+from tfvrnn.metrics.samples import LOWER_IS_BETTER, chosen_samples
 
 __all__ = [
     "I3D",
     "LEAST_FOR_INFINITY",
+    "LOWER_IS_BETTER",
     "LPIPS",
     "SSIM_WINDOWS",
     "FeatureNetwork",
     "FeatureStatistics",
     "TooSmall",
     "WeightsUnavailable",
+    "blockwise_kernel_distance",
+    "bootstrap_interval",
     "cached_features",
     "check_frame_size",
+    "chosen_samples",
     "feature_network",
     "frechet_distance",
     "frechet_infinity",
     "frechet_video_distance",
+    "interquartile_mean",
     "kernel_distance",
     "kernel_video_distance",
     "lpips",
     "perceptual_network",
     "psnr",
     "ssim",
+    "stratified_bootstrap",
 ]

@@ -73,7 +73,7 @@ def frechet_distance(real, generated) -> float:
     Raises:
         ValueError: fewer than two features, unlike lengths, values that are not finite.
     """
-    real, generated = _checked_pair(real, generated)
+    real, generated = check_pair(real, generated)
     distance = classifier_metrics().frechet_classifier_distance_from_activations
     return float(distance(tf.constant(real), tf.constant(generated)))
 
@@ -87,7 +87,7 @@ def kernel_distance(real, generated) -> float:
 
     Args, Raises: as `frechet_distance`.
     """
-    real, generated = _checked_pair(real, generated)
+    real, generated = check_pair(real, generated)
     distance = classifier_metrics().kernel_classifier_distance_from_activations
     block = max(len(real), len(generated))
     return float(distance(tf.constant(real), tf.constant(generated), max_block_size=block))
@@ -171,7 +171,7 @@ class FeatureStatistics:
         return float(np.trace(ours + theirs) - 2.0 * float(root) + means)
 
 
-def _checked_pair(real, generated) -> tuple[np.ndarray, np.ndarray]:
+def check_pair(real, generated) -> tuple[np.ndarray, np.ndarray]:
     real = _checked(real, "real")
     return real, _checked(generated, "generated", dimensions=real.shape[-1])
 

@@ -9,12 +9,15 @@ from matplotlib.figure import Figure
 STYLES = {"best": "-", "mean": "--", "worst": ":"}
 
 
-def curves_chart(title: str, figures: Sequence[tuple[str, dict | None]]) -> str:
-    """Curves over the predicted frames: a colour for each run, a line style for each choice.
+def curves_chart(
+    title: str, figures: Sequence[tuple[str, dict | None]], time: str = "predicted frame"
+) -> str:
+    """Curves over the frames: a colour for each run, a line style for each choice.
 
     Args:
         title: of the vertical axis.
         figures: (run, {best, mean, worst: {curve}}, or {curve}, or None).
+        time: name of the horizontal axis.
     """
     figure = Figure(figsize=(6, 3.6), layout="constrained")
     axes, lines, names = figure.add_subplot(), [], []
@@ -30,7 +33,7 @@ def curves_chart(title: str, figures: Sequence[tuple[str, dict | None]]) -> str:
                 if style == "-":
                     lines.append(line)
                     names.append(run.encode("utf-8", "replace").decode())  # a folder's name
-    axes.set_xlabel("predicted frame")
+    axes.set_xlabel(time)
     axes.set_ylabel(title)
     axes.grid(alpha=0.3)
     for text in axes.legend(lines, names, frameon=False).get_texts():

@@ -1,0 +1,108 @@
+"""Intervals of figures by the bootstrap, over videos and over seeds of training."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from tfvrnn.config import require
+
+AT_ONCE = 10_000_000  # values that are drawn at once
+
+Statistic = Callable[..., np.ndarray]
+
+
+def bootstrap_interval(
+    values,
+    statistic: Statistic = np.mean,
+    level: float = 0.95,
+    resamples: int = 2_000,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """The percentile bootstrap's interval of a statistic of independent values.
+
+    Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
+
+    Args:
+        values: `[N]`, one for each video.
+        statistic: called with values `[R, N]` and `axis=-1`, gives `[R]`.
+        level: share of resamples within the interval.
+        resamples: draws of N values with replacement.
+        seed: of the draws.
+
+    Returns:
+        (lower end, upper end); both are the value itself where N is 1.
+
+    Raises:
+        UserError: no values, more than one dimension, a level outside 0 to 1.
+    """
+    values = np.asarray(values, np.float64)
+    require(values.ndim == 1 and len(values) > 0, "`values` must be [N].", values.shape)
+    rng, rows = np.random.default_rng(seed), max(1, AT_ONCE // len(values))
+    found = [
+        statistic(values[rng.integers(0, len(values), (size, len(values)))], axis=-1)
+        for begin in range(0, resamples, rows)
+        for size in [min(rows, resamples - begin)]
+    ]
+    return _percentiles(np.concatenate(found), level)
+
+
+def interquartile_mean(values, axis: int | None = None):
+    """The mean of the middle half of the values, without the lowest and the highest quarter.
+
+    Of N values `int(N / 4)` are cut off at each end, as `scipy.stats.trim_mean(values, 0.25)`
+    does.
+
+    Source: Agarwal et al., "Deep Reinforcement Learning at the Edge of the Statistical
+    Precipice", 2021.
+
+    Args:
+        values: of any shape.
+        axis: the axis to average over; None: all.
+    """
+    values = np.asarray(values, np.float64)
+    if axis is None:
+        values, axis = values.reshape(-1), 0
+    values = np.moveaxis(np.sort(values, axis=axis), axis, -1)
+    cut = values.shape[-1] // 4
+    return values[..., cut : values.shape[-1] - cut].mean(axis=-1)
+
+
+def stratified_bootstrap(
+    scores,
+    statistic: Statistic = interquartile_mean,
+    level: float = 0.95,
+    resamples: int = 2_000,
+    seed: int = 0,
+) -> tuple[float, float, float]:
+    """A statistic over seeds of training, with its interval.
+
+    Runs are drawn with replacement within each task, each task for itself, as rliable does. So
+    three seeds of two datasets are six scores of two strata.
+
+    Source: as `interquartile_mean`; the percentile interval.
+
+    Args:
+        scores: `[runs]`, or `[runs, tasks]`.
+        statistic: called with scores `[R, runs * tasks]` and `axis=-1`, gives `[R]`.
+        level, resamples, seed: as of `bootstrap_interval`.
+
+    Returns:
+        (statistic of the scores, lower end, upper end).
+
+    Raises:
+        UserError: no scores, or another shape.
+    """
+    scores = np.asarray(scores, np.float64)
+    scores = scores[:, None] if scores.ndim == 1 else scores
+    rule = "`scores` must be [runs] or [runs, tasks]."
+    require(scores.ndim == 2 and scores.size > 0, rule, scores.shape)
+    rng, runs = np.random.default_rng(seed), len(scores)
+    drawn = [task[rng.integers(0, runs, (resamples, runs))] for task in scores.T]
+    low, high = _percentiles(statistic(np.concatenate(drawn, axis=1), axis=-1), level)
+    return float(statistic(scores.reshape(-1), axis=-1)), low, high
+
+
+def _percentiles(found: np.ndarray, level: float) -> tuple[float, float]:
+    require(0 < level < 1, "`level` must lie between 0 and 1.", level)
+    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

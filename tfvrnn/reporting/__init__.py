@@ -1,0 +1,1 @@
+"""Share what every report needs: pages of HTML, charts, and protocols as JSON."""
