@@ -2,6 +2,7 @@
 
 import builtins
 import json
+from pathlib import Path
 
 import huggingface_hub.constants
 import numpy as np
@@ -42,16 +43,28 @@ def test_what_is_written_is_read(preset):
 
 
 def test_half_precision_rounds_and_is_read_as_float32(tmp_path):
-    presets.write(tmp_path, CONFIG, WEIGHTS, "", dtype="float16")
+    presets.write(tmp_path, CONFIG, WEIGHTS, dtype="float16")
     weight = presets.read(tmp_path).weights[0]
     np.testing.assert_array_equal(weight, np.float16(WEIGHTS[0]))
     assert weight.dtype == np.float32
 
 
-def test_a_card_that_is_there_stays(preset):
-    (preset / "README.md").write_text("mine")
-    presets.write(preset, CONFIG, WEIGHTS, "theirs")
+def test_a_card_that_is_there_gives_way_only_to_a_given_one(preset):
+    presets.write(preset, CONFIG, WEIGHTS, default_card="short")
+    assert (preset / "README.md").read_text() == "# A card\n"
+    presets.write(preset, CONFIG, WEIGHTS, "mine", default_card="short")
     assert (preset / "README.md").read_text() == "mine"
+
+
+def test_the_configuration_of_another_run_does_not_stay(preset):
+    (preset / "config.flags").write_text("--model.width=4")
+    presets.write(preset, CONFIG, WEIGHTS)
+    assert not (preset / "config.flags").exists()
+
+
+def test_other_dtypes_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"must be float32 or float16. Received: 'int8'"):
+        presets.write(tmp_path, CONFIG, WEIGHTS, dtype="int8")
 
 
 @pytest.mark.parametrize("name", presets.NAMES)
@@ -62,6 +75,10 @@ def test_shipped_presets_are_found_by_name(name):
 
 def test_a_preset_of_the_hub_is_found_in_its_cache(hub):
     assert presets.read(presets.find("hf://someone/pusht")).step == 7
+
+
+def test_an_address_may_be_a_path(hub):
+    assert presets.find(Path("hf://someone/pusht")) == presets.find("hf://someone/pusht")
 
 
 @pytest.mark.parametrize("address", ["hf://someone/else", "hf://", "hf://no/such/name"])
@@ -86,7 +103,7 @@ def test_without_the_hub_package_the_line_says_how_to_get_it(monkeypatch):
 
 def test_an_unknown_name_lists_the_shipped_ones():
     with pytest.raises(
-        UserError, match="no preset 'mnist': it is neither a folder, nor hf://owner"
+        UserError, match=r"no preset 'mnist': it is neither a folder, nor .* one of smmnist"
     ):
         presets.find("mnist")
 

@@ -2,4 +2,5 @@
 
 from tfvrnn.cli import main
 
-main.main()
+if __name__ == "__main__":
+    main.main()

@@ -20,6 +20,7 @@ FOLDER = Path(__file__).parent / "pretrained"
 SHIPPED = {"smmnist": "One moving digit, 32x32x1; 3 frames given, trained to predict 7."}
 NAMES = tuple(SHIPPED)
 HUB = "hf://"
+PARTS = ["config.json", "config.flags", "weights.npz", "README.md"]
 CARD = """---
 library_name: tfvrnn
 tags: [video-prediction, keras]
@@ -60,10 +61,10 @@ def find(name: str | Path) -> Path:
     """
     if name in SHIPPED:
         return FOLDER / str(name)
-    if str(name).startswith(HUB):
-        return _download(str(name).removeprefix(HUB))
+    if str(name).startswith("hf:/"):  # a Path has only one slash
+        return _download(str(name).removeprefix("hf:/").lstrip("/"))
     folder = expanded(name)
-    if not folder.is_dir():
+    if not str(name) or not folder.is_dir():
         raise UserError(
             f"no preset {str(name)!r}: it is neither a folder, nor {HUB}owner/name, "
             f"nor one of {', '.join(NAMES)}"
@@ -81,7 +82,8 @@ def _download(repository: str) -> Path:
     try:
         return Path(
             huggingface_hub.snapshot_download(
-                repository, allow_patterns=["config.json", "weights.npz", "README.md"]
+                repository,
+                allow_patterns=["config.json", "config.flags", "weights.npz", "README.md"],
             )
         )
     # Its errors derive from these: no such repository, no network, a name that is none.
@@ -101,7 +103,8 @@ def read(folder: Path) -> Preset:
         return Preset(config, *read_weights(folder / "weights.npz"))
     except FileNotFoundError as error:
         missing = Path(error.filename).name
-        raise UserError(f"{folder} holds no preset: it has no {missing}") from None
+        hint = "; tfvrnn.load_run reads runs" if (folder / "config.flags").is_file() else ""
+        raise UserError(f"{folder} holds no preset: it has no {missing}{hint}") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{folder} holds no preset: {_one_line(error)}") from None
 
@@ -125,7 +128,8 @@ def write(
     folder: Path,
     config: dict[str, Any],
     weights: list[np.ndarray],
-    card: str,
+    card: str = "",
+    default_card: str = "",
     step: int = 0,
     dtype: str = "float32",
 ) -> None:
@@ -135,20 +139,27 @@ def write(
         folder: made where it is missing.
         config: of the model, as Keras serialises it.
         weights: in the order of `model.weights`.
-        card: text of README.md; a card that is there already stays.
+        card: text of README.md.
+        default_card: that of README.md where `card` is empty and none is there.
         step: steps of training.
         dtype: of the weights in the file, 'float32' or 'float16'.
 
+    The configuration of a run that was kept there before is removed.
+
     Raises:
+        ValueError: another dtype.
         OSError: it cannot be written.
     """
+    if dtype not in ("float32", "float16"):
+        raise ValueError(f"`dtype` must be float32 or float16. Received: {dtype!r}")
     folder.mkdir(parents=True, exist_ok=True)
     files.write_whole(folder / "config.json", json.dumps(config, indent=2) + "\n")
     arrays = {str(k): weight.astype(dtype) for k, weight in enumerate(weights)}
     arrays = {"step": np.asarray(step, np.int64), **arrays}
     files.write_arrays(folder / "weights.npz", arrays, compressed=True)
-    if not (folder / "README.md").is_file():
-        files.write_whole(folder / "README.md", card)
+    (folder / "config.flags").unlink(missing_ok=True)
+    if card or not (folder / "README.md").is_file():
+        files.write_whole(folder / "README.md", card or default_card)
 
 
 def _one_line(error: Exception) -> str:

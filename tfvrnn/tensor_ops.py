@@ -10,9 +10,16 @@ GROUP_NORM_EPSILON = 1e-5
 
 
 def to_float(frames: Tensor) -> Tensor:
-    """Frames as float32 in [0, 1]: of uint8, and of float in [0, 1]."""
-    if standardize_dtype(frames.dtype) == "uint8":
+    """Frames as float32 in [0, 1], from uint8 or float in [0, 1].
+
+    Raises:
+        ValueError: another dtype.
+    """
+    dtype = standardize_dtype(frames.dtype)
+    if dtype == "uint8":
         return ops.cast(frames, "float32") / 255.0
+    if "float" not in dtype:
+        raise ValueError(f"frames must be uint8 or float in [0, 1]. Received: {dtype}")
     return ops.cast(frames, "float32")
 
 

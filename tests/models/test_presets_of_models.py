@@ -91,9 +91,22 @@ def test_weights_of_another_model_are_one_line(model, tmp_path):
         VideoPredictor.from_preset(tmp_path)
 
 
-def test_no_code_of_a_preset_runs(model, tmp_path):
+def test_no_other_class_is_built(model, tmp_path):
     model.save_to_preset(tmp_path)
-    function = keras.saving.serialize_keras_object(keras.layers.Lambda(lambda x: 1 / 0))
-    (tmp_path / "config.json").write_text(json.dumps(function))
-    with pytest.raises(UserError, match="holds no VideoPredictor: "):
+    other = keras.saving.serialize_keras_object(keras.layers.Dense(2))
+    (tmp_path / "config.json").write_text(json.dumps(other))
+    with pytest.raises(UserError, match="holds no VideoPredictor: its class is "):
         VideoPredictor.from_preset(tmp_path)
+
+
+def test_an_unknown_dtype_is_the_callers_mistake(model, tmp_path):
+    model.save_to_preset(tmp_path)
+    with pytest.raises(ValueError, match="bogus"):
+        VideoPredictor.from_preset(tmp_path, dtype="bogus")
+
+
+def test_a_folder_may_begin_with_the_home(model, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    model.save_to_preset("~/tiny")
+    assert (tmp_path / "tiny" / "weights.npz").is_file()
+    assert VideoPredictor.from_preset("~/tiny").count_params() == model.count_params()

@@ -58,6 +58,7 @@ class Fitting(keras.Model):
     def compile(
         self,
         optimizer: Any = None,
+        *,
         beta: float = 1.0,
         free_nats: float = 0.0,
         jit_compile: bool | str = "auto",

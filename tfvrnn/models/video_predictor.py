@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from tfvrnn import presets, sampling
-from tfvrnn.config import UserError
+from tfvrnn.config import UserError, expanded
 from tfvrnn.models.fitting import Fitting
 from tfvrnn.tensor_ops import to_float
 
@@ -182,21 +182,22 @@ class VideoPredictor(Fitting):
 
     def predict(
         self,
-        context,
+        x,
+        batch_size: int | None = None,
+        *,
         horizon: int | None = None,
         seed: int = 0,
-        batch_size: int = 32,
         verbose: int | str = "auto",
         steps: int | None = None,
     ) -> Any:
         """One seeded future of every context: row i has the seed `seed + i`.
 
         Args:
-            context: `[N, n_ctx, H, W, C]`, or what yields batches of that, such as a
+            x: contexts `[N, n_ctx, H, W, C]`, or what yields batches of that, such as a
                 `tf.data.Dataset` or a PyTorch `DataLoader`.
+            batch_size: rows at once, None: 32. The futures do not depend on it.
             horizon: frames to predict. None: the model's own.
             seed: of row 0.
-            batch_size: rows at once. The futures do not depend on it.
             verbose: 0 hides the progress bar.
             steps: batches to take. None: all.
 
@@ -204,7 +205,7 @@ class VideoPredictor(Fitting):
             NumPy float32 `[N, horizon, H, W, C]`.
         """
         horizon = self.horizon if horizon is None else horizon
-        return sampling.predict_videos(self, context, horizon, seed, batch_size, verbose, steps)
+        return sampling.predict_videos(self, x, horizon, seed, batch_size or 32, verbose, steps)
 
     def export(self, filepath, *args, input_signature=None, **kwargs) -> None:
         """As of `keras.Model`: the call, which returns the terms and 'predictions' by name.
@@ -227,9 +228,13 @@ class VideoPredictor(Fitting):
         Raises:
             UserError: no such preset, it cannot be read or downloaded, or it holds another class.
         """
+        policy = keras.DTypePolicy(dtype)
         preset = presets.read(folder := presets.find(name))
+        kind = str(preset.config.get("registered_name"))
+        if not kind.startswith("tfvrnn>"):  # no other class is built, whatever a file names
+            raise UserError(f"{folder} holds no {cls.__name__}: its class is {kind}")
         try:
-            config = {**preset.config, "config": {**preset.config["config"], "dtype": dtype}}
+            config = {**preset.config, "config": {**preset.config["config"], "dtype": policy}}
             model = keras.saving.deserialize_keras_object(config)
             if isinstance(model, cls):
                 model.set_weights(preset.weights)
@@ -245,17 +250,19 @@ class VideoPredictor(Fitting):
         """Write the model with its weights into a folder, for `from_preset`.
 
         Args:
-            folder: made where it is missing; files of an earlier preset in it are replaced.
+            folder: made where it is missing; an earlier preset in it is replaced.
             dtype: of the weights in the file, 'float32' or 'float16' (half the size, rounded).
-            card: text of README.md, the model card. Empty: a short one, where none is there.
+            card: text of README.md, the model card. Empty: the one that is there stays; where none
+                is, a short one is written.
             step: steps of training, noted in the file.
 
         Raises:
+            ValueError: another dtype.
             OSError: the folder cannot be written.
         """
         config = keras.saving.serialize_keras_object(self)
-        card = card or self._card()
-        presets.write(Path(folder), config, self.get_weights(), card, step, dtype)
+        default = self._card()
+        presets.write(expanded(folder), config, self.get_weights(), card, default, step, dtype)
 
     def _card(self) -> str:
         height, width, channels = self.image_shape

@@ -68,6 +68,8 @@ def predict_videos(
         futures.append(ops.convert_to_numpy(sample_videos(model, batch, horizon, seeds)))
         rows += len(batch)
         bar.add(1)
+    if not futures:
+        raise ValueError("`x` must hold a context. Received: none")
     return np.concatenate(futures)
 
 
