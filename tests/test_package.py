@@ -1,5 +1,6 @@
 """The wheel: its content, and that it works where there is nothing else."""
 
+import importlib.util
 import os
 import shutil
 import socket
@@ -77,6 +78,20 @@ def test_the_programs_run_without_a_checkout(wheel, tmp_path):
 
     assert "train     Train a video predictor" in run("--help")
     assert " -m tfvrnn sample --run_dir=a" in run("train", *TINY, "--train.run_dir=a")
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
+def test_a_user_of_keras_trains_and_saves_without_a_checkout(wheel, tmp_path, backend):
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    zipfile.ZipFile(wheel).extractall(tmp_path / "site")
+    (tmp_path / "empty").mkdir()
+    shutil.copy(ROOT / "tests" / "keras_user.py", tmp_path)
+    environment = {"PYTHONPATH": str(tmp_path / "site"), "KERAS_BACKEND": backend}
+    environment |= {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # most of the time is compilation
+    command = [sys.executable, str(tmp_path / "keras_user.py")]
+    out = run_in(tmp_path / "empty", command, os.environ | environment)
+    assert out.endswith(f"equal frames on {backend}\n")
 
 
 def run_in(folder, command, environment=None):
