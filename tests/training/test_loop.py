@@ -364,7 +364,9 @@ def test_six_steps_equal_three_a_kill_and_three_more_to_the_last_bit(small, tmp_
     assert whole.returncode == 0, output[-3000:]
     assert f"-m tensorboard.main --logdir={tmp_path / 'whole'}" in output
 
-    killed = start(tmp_path / "parts", f"--flagfile={flags}", "--train.steps=100000")
+    # All checkpoints are kept, as the run may be many steps on before it is killed.
+    endless = ["--train.steps=100000", "--train.checkpoints_to_keep=100000"]
+    killed = start(tmp_path / "parts", f"--flagfile={flags}", *endless)
     wait_for(tmp_path / "parts" / "checkpoints" / "ckpt-3.index", killed)
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
