@@ -1,4 +1,4 @@
-"""What the tests of measurements share: a cheap network in I3D's place, and videos."""
+"""Shared by the tests of measurements: videos, and a cheap network in place of I3D."""
 
 import numpy as np
 from PIL import Image

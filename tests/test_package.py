@@ -46,7 +46,7 @@ def wheel(tmp_path_factory):
 
 
 def tracked():
-    """What a wheel is made of."""
+    """The files that make a wheel."""
     parts = ["tfvrnn", "configs", "setup.cfg", "pyproject.toml", "README.md", "LICENSE"]
     command = ["git", "ls-files", *parts]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)

@@ -37,7 +37,7 @@ model = tfvrnn.VideoPredictor.from_preset("FOLDER")
 futures = model.generate(context, horizon=20, seeds=[[1, 2, 3]])  # context: [1, {context}, ...]
 ```
 
-Data, command, figures, licence and limits: to be written by whoever trained it.
+TODO: describe the data, command, results, licence and limits.
 """
 
 

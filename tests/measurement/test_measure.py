@@ -1,4 +1,4 @@
-"""Whole measurements: figures, what is kept, what goes on, what is repeated."""
+"""Whole measurements: figures, files, resuming, and repeating a protocol."""
 
 import json
 import shutil

@@ -23,7 +23,7 @@ from tfvrnn.runs import RunFolder, copy_pretrained
 
 @dataclass(frozen=True)
 class Options:
-    """What is measured, and where it is reported."""
+    """Options of `tfvrnn evaluate`."""
 
     run_dir: str = run_dir_option()
     pretrained: str = option(

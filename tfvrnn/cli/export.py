@@ -13,7 +13,7 @@ from tfvrnn.runs import RunFolder
 
 @dataclass(frozen=True)
 class Options(OfOneModel):
-    """What is exported."""
+    """Options of `tfvrnn export`."""
 
     run_dir: str = run_dir_option()
     pretrained: str = pretrained_option()

@@ -12,7 +12,7 @@ from tfvrnn.config import UserError, check_fields, option
 
 @dataclass(frozen=True)
 class Options:
-    """Which weights, and where they are kept."""
+    """Options of `tfvrnn fetch`."""
 
     name: str = option("i3d", "Weights of a metric.", ("i3d", "lpips_alex", "lpips_vgg"))
     source: str = option(

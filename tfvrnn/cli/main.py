@@ -56,6 +56,6 @@ def usage() -> str:
 
 
 def summary(name: str) -> str:
-    """What a program does, in a line."""
+    """The one-line summary of a program."""
     described = importlib.import_module(f"tfvrnn.cli.{name}").__doc__ or ""  # none under -OO
     return described.partition("\n")[0]

@@ -23,7 +23,7 @@ PLACES = ("real", "generated", "real_key", "generated_key", "out", "protocol", "
 
 @dataclass(frozen=True)
 class Sides:
-    """Where the videos are, and where the figures go."""
+    """Options of `tfvrnn measure`."""
 
     real: str = option("", "Folder of videos, video, .npy, .npz, or file of --save_statistics.")
     generated: str = option("", "Folder of videos, video, .npy or .npz.")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options(OfOneModel):
-    """Which video is continued, by which model."""
+    """Options of `tfvrnn predict`."""
 
     run_dir: str = option("", "Run folder of the model; or an --export, or a --server.")
     pretrained: str = pretrained_option()

@@ -24,7 +24,7 @@ SOME_SKIPPED = 1
 
 @dataclass(frozen=True)
 class Options:
-    """What is prepared."""
+    """Options of `tfvrnn prepare`."""
 
     dataset: str = option(
         "video_folder", "Dataset.", ("bair", "cityscapes", "video_folder", "sim_push", "pusht")

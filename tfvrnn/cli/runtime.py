@@ -1,4 +1,4 @@
-"""What the programs share: help, printing, and the user's mistakes as one line."""
+"""Shared runtime of the programs: help, printing, and one-line errors."""
 
 import codecs
 import errno
@@ -77,7 +77,7 @@ def output(path: str | Path) -> Path:
 
 
 def print_anywhere() -> None:
-    """Let nothing that is printed end a program.
+    """Keep printing errors from ending the program.
 
     A letter that the terminal does not have is written as its number, a name that is not text as
     its bytes. Where nobody reads any more, as behind `| head`, the rest is dropped.

@@ -18,7 +18,7 @@ from tfvrnn.runs import RunFolder
 
 @dataclass(frozen=True)
 class Options(OfOneModel):
-    """What is drawn."""
+    """Options of `tfvrnn sample`."""
 
     run_dir: str = run_dir_option()
     pretrained: str = pretrained_option()

@@ -15,7 +15,7 @@ from tfvrnn.config import check_fields, option, require, require_at_least
 
 @dataclass(frozen=True)
 class Options:
-    """What is served, and how."""
+    """Options of `tfvrnn serve`."""
 
     export: str = option("", "Base folder of an export.")
     name: str = option("tfvrnn", "Name that the model is served under.")

@@ -15,7 +15,7 @@ class DataConfig:
     """What is learnt from, and in which portions."""
 
     dataset: str = option("smmnist", "Name of the dataset.", DATASETS)
-    data_dir: str = option("data", "Where bin/prepare_data.py put prepared datasets.")
+    data_dir: str = option("data", "Where prepared datasets lie.")
     horizon: int = option(10, "Frames to predict in training.")
     batch_size: int = option(16, "Videos per step, over all accumulated portions.")
     seed: int = option(0, "Seed of the data: of generated videos and of the order.")

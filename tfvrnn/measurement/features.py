@@ -51,7 +51,7 @@ class PairMeasures:
         self._compiled = tf.function(self._measures, autograph=False)
 
     def values(self) -> dict:
-        """What the figures depend on, as JSON has it."""
+        """The choices that the figures depend on, as JSON values."""
         return {"ssim": self.ssim, "lpips": self.lpips.digest if self.lpips else None}
 
     def __call__(self, frames: np.ndarray, truth: np.ndarray) -> Arrays:

@@ -33,7 +33,7 @@ class Fitting(keras.Model):
     mean_over_pixels: bool = False
 
     def __init__(self, **kwargs):
-        # Without autocast: under every policy the terms are computed of frames in float32.
+        # No autocast: the loss needs float32 frames under every policy.
         super().__init__(autocast=False, **kwargs)
         self.likelihood: Likelihood | Any = None
         # A plain holder, in which Keras tracks and saves nothing.
@@ -67,9 +67,9 @@ class Fitting(keras.Model):
         """Prepare for `fit` and `evaluate`.
 
         Args:
-            optimizer: as of `keras.Model.compile`. None: Adam as `bin/train.py` has it by default.
+            optimizer: as of `keras.Model.compile`. None: Adam with the defaults of `tfvrnn train`.
             beta: weight of the KL.
-            free_nats: nats per frame that the KL of each level has free, see `loss_terms`.
+            free_nats: KL per frame and level that costs nothing, see `loss_terms`.
             jit_compile: 'auto' compiles with XLA on JAX, and on TensorFlow where it has a GPU.
             **kwargs: further ones of `keras.Model.compile`; loss and metrics are the model's own.
 
@@ -86,7 +86,7 @@ class Fitting(keras.Model):
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer, self.initial_loss_scale)
         kwargs["auto_scale_loss"] = False
         super().compile(optimizer, jit_compile=jit_compile, **kwargs)
-        # Now, as the weights are there: a file written before `fit` loads without a warning.
+        # Build it now, so that a file saved before `fit` loads without a warning.
         optimizer.build(self.trainable_variables)
         names = ["negative_elbo", "reconstruction", "kl"]
         names += [f"kl_{resolution}" for resolution in self.latent_resolutions]
@@ -99,7 +99,7 @@ class Fitting(keras.Model):
         config = super().get_compile_config()
         if not config:
             return config
-        # As it was asked for: what 'auto' means depends on the backend that loads the file.
+        # Keep the value as given; the loading backend resolves 'auto'.
         own = {name: getattr(self.objective, name) for name in ("beta", "free_nats", "jit_compile")}
         return {**_portable(config), **own}
 
@@ -149,7 +149,7 @@ class Fitting(keras.Model):
         strategy = getattr(self, "distribute_strategy", None)  # TensorFlow's trainer has one
         if strategy is not None and strategy.num_replicas_in_sync > 1:
             raise ValueError(
-                "On TensorFlow, `fit` and `evaluate` use one device; bin/train.py uses several. "
+                "On TensorFlow, `fit` and `evaluate` use one device; `tfvrnn train` uses several. "
                 f"Received: {strategy.num_replicas_in_sync} replicas"
             )
 

@@ -29,7 +29,7 @@ class VideoPredictor(Fitting):
     noise or seeds are given, and take uint8 frames as well.
 
     Args:
-        horizon: int, frames that `predict` predicts where it is not told.
+        horizon: int, default horizon of `predict` and `generate`.
         seed: int, of the model's own generator.
         **kwargs: of `keras.Model`: name, dtype.
 
@@ -39,7 +39,7 @@ class VideoPredictor(Fitting):
         image_shape: (H, W, C).
         context_draws: int, how many of the noise's steps are drawn during the context.
         latent_resolutions: tuple of int, the levels' resolutions; () if deterministic.
-        rollouts: what samplers compiled of this model.
+        rollouts: compiled rollouts, cached by the samplers.
     """
 
     presets = presets.SHIPPED

@@ -95,7 +95,7 @@ def _in_jax(model):
 def _in_torch(model):
     import torch  # pyright: ignore[reportMissingImports] (an extra)
 
-    # Not in inference mode: the caller may go on with the frames in a computation of its own.
+    # Not in inference mode: the caller may use the frames in further computation.
     without_gradients = torch.no_grad()
     return (
         without_gradients(model.begin),

@@ -14,7 +14,7 @@ ALGORITHM = "philox"  # named, as the automatic choice differs by device
 
 def training_noise(model: Predictor, examples, steps: int, seed: int, step) -> list[tf.Tensor]:
     """The noise of a training or validation step: row b depends on (seed, step, level,
-    examples[b]) alone, so that it does not matter how a batch is divided over devices.
+    examples[b]) only, so that it does not matter how a batch is divided over devices.
 
     Args:
         model: any `VideoPredictor`.
@@ -34,7 +34,7 @@ def training_noise(model: Predictor, examples, steps: int, seed: int, step) -> l
 
 
 def row_noise(model: Predictor, seeds, time) -> list[tf.Tensor]:
-    """The noise of one predicted frame: row b is a function of (seeds[b], time, level) alone.
+    """The noise of one predicted frame: row b is a function of (seeds[b], time, level) only.
 
     Args:
         model: any `VideoPredictor`.
