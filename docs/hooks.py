@@ -19,6 +19,7 @@ OUTSIDE = {
     "index.md": "README.md",
     "benchmarks.md": "benchmarks/README.md",
     "changes.md": "CHANGELOG.md",
+    "contributing.md": "CONTRIBUTING.md",
 }
 PAGE_OF = {source: page for page, source in OUTSIDE.items()}
 LINK = re.compile(r"(?P<text>!?\[[^\]]*\])\((?P<target>[^)\s]+)\)")

@@ -1,5 +1,6 @@
 """Every flagfile parses, says what it is for, and takes a step with the width shrunk."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -28,9 +29,15 @@ def load(path, monkeypatch, **changes):
 
 
 @pytest.mark.parametrize("path", FILES + EVAL_FILES + MEASURE_FILES, ids=lambda path: path.stem)
-def test_it_is_headed_with_what_it_reproduces_and_what_it_costs(path):
-    head = "".join(line for line in path.read_text().splitlines(True) if line.startswith("#"))
-    assert "Reproduces" in head and "Cost:" in head
+def test_it_says_how_to_run_it_what_it_costs_what_to_expect_and_why_it_sets_what(path):
+    head, *settings = path.read_text().split("\n\n")
+    assert re.findall(r"^# (\w+):", head, re.MULTILINE)[-3:] == ["Run", "Cost", "Expect"]
+    program = "train" if path in FILES else path.parent.name.replace("eval", "evaluate")
+    name = path.relative_to(ROOT / "configs").as_posix()
+    run = re.search(r"^# Run: (.*)$", head, re.MULTILINE)[1]
+    assert run.split()[:2] == ["tfvrnn", program] and f"--flagfile={name}" in run.split()
+    assert not re.search("^--", head, re.MULTILINE)
+    assert settings and all(re.match("# .*\n(# .*\n)*--", group) for group in settings)
 
 
 @pytest.mark.parametrize("name", PAPER_SIZE)

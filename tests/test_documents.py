@@ -10,6 +10,7 @@ import shlex
 import pytest
 from documents import PAGES, ROOT, anchors, blocks, links, read
 
+import tfvrnn
 from tfvrnn import config_flags
 from tfvrnn.config import UserError
 
@@ -51,3 +52,7 @@ def test_commands_have_the_options_that_they_name(page, command, monkeypatch):
             config_flags.parse_changes(flags, options)
         except (UserError, config_flags.FlagError) as error:
             pytest.fail(f"{error}")
+
+
+def test_the_citation_names_the_version():
+    assert f"\nversion: {tfvrnn.__version__}\n" in read("CITATION.cff")
