@@ -23,6 +23,12 @@ def to_float(frames: Tensor) -> Tensor:
     return ops.cast(frames, "float32")
 
 
+def logit(x: Tensor) -> Tensor:
+    """Compute log(x / (1 - x)), the inverse of the sigmoid; `x` is kept 1e-6 from 0 and 1."""
+    x = ops.clip(x, 1e-6, 1.0 - 1e-6)
+    return ops.log(x) - ops.log(1.0 - x)
+
+
 def fold_time(x: Tensor) -> Tensor:
     """Fold time into the batch: `[B, T, ...]` to `[B * T, ...]`."""
     return ops.reshape(x, (-1, *x.shape[2:]))
