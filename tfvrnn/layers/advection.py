@@ -26,6 +26,7 @@ class PixelAdvection(keras.layers.Layer):
 
     Args:
         side: int, side of the window; odd.
+        dtype: by default float32 under every policy: a weight times a pixel needs its precision.
 
     Call arguments:
         last: float `[N, H, W, C]` in [0, 1].
@@ -39,8 +40,8 @@ class PixelAdvection(keras.layers.Layer):
         ValueError: `side` is not odd and positive.
     """
 
-    def __init__(self, side: int, **kwargs):
-        super().__init__(dtype="float32", **kwargs)
+    def __init__(self, side: int, dtype="float32", **kwargs):
+        super().__init__(dtype=dtype, **kwargs)
         if side < 1 or side % 2 == 0:
             raise ValueError(f"`side` must be odd and positive. Received: {side}")
         self.side = side
