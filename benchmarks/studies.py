@@ -100,6 +100,8 @@ FACTORS = {
     "adam": ["--train.optimizer=adam", "--train.adam_beta_2=0.999"],
     "beta_ramp": ["--train.beta_warmup_steps=500"],
     "free_nats": ["--train.free_nats=1"],
+    "advection_1": ["--model.advection=1"],
+    "advection_5": ["--model.advection=5"],
 }
 
 

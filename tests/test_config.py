@@ -83,6 +83,8 @@ def test_encoder_channels_double_up_to_eight_times(size, channels):
         (lambda: sample.Options("run", temperature=-0.5), "`temperature` must be at least 0"),
         (lambda: EvalConfig(temperature=-1.0), "`temperature` must be at least 0"),
         (lambda: predict.Options(export="e", video="v", temperature=0.5), "an export has its own"),
+        (lambda: ModelConfig(advection=4), "odd number below `image_size`. Received: 4"),
+        (lambda: ModelConfig(advection=-1), "odd number below `image_size`. Received: -1"),
         (lambda: ModelConfig(initial_variance=0.0), "must lie in 0.0001 to 100. Received: 0.0"),
         (lambda: EvalConfig(horizon=0), "`horizon` must be at least 1. Received: 0"),
         (lambda: Config(data=DataConfig(batch_size=6), train=TrainConfig(accumulate=4)),

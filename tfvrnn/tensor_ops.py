@@ -23,6 +23,12 @@ def to_float(frames: Tensor) -> Tensor:
     return ops.cast(frames, "float32")
 
 
+def logit(x: Tensor) -> Tensor:
+    """Compute log(x / (1 - x)), the inverse of the sigmoid; `x` is kept 1e-6 from 0 and 1."""
+    x = ops.clip(x, 1e-6, 1.0 - 1e-6)
+    return ops.log(x) - ops.log(1.0 - x)
+
+
 def fold_time(x: Tensor) -> Tensor:
     """Fold time into the batch: `[B, T, ...]` to `[B * T, ...]`."""
     return ops.reshape(x, (-1, *x.shape[2:]))
@@ -54,14 +60,15 @@ def max_pool(x: Tensor, side: int) -> Tensor:
 
 
 def group_norm(x: Tensor, scale: Tensor, offset: Tensor, groups: int) -> Tensor:
-    """Group normalisation of every frame by itself.
+    """Normalise every group of channels of every frame.
 
         y = (x - mean) / sqrt(variance + 1e-5) * scale + offset
 
-    with mean and variance over the height, width and channels of one group of one frame, in
-    float32. Applied as one multiply-add `x * a + b`, `a` and `b` of shape `[N, C]`. The gradient
-    is written out, as a multiply-add of `x` and `dy`: automatic differentiation of the two-pass
-    variance reads twice as many full-size tensors and traces three times as many operations.
+    Mean and variance are over the height, width and channels of one group of one frame, in
+    float32. They are applied as one multiply-add `x * a + b`, with `a` and `b` per frame and
+    channel. The gradient is written out, as a multiply-add of `x` and `dy`: automatic
+    differentiation of the two-pass variance reads twice as many full-size tensors and traces
+    three times as many operations.
 
     Source: Wu and He, "Group Normalization", 2018; deviations: none.
 
@@ -69,7 +76,7 @@ def group_norm(x: Tensor, scale: Tensor, offset: Tensor, groups: int) -> Tensor:
         x: float `[N, H, W, C]`, time folded into N.
         scale: float `[C]`.
         offset: float `[C]`.
-        groups: how many equal groups the channels fall into.
+        groups: number of equal groups that the channels fall into.
 
     Returns:
         As `x`, in shape and dtype.
@@ -77,60 +84,61 @@ def group_norm(x: Tensor, scale: Tensor, offset: Tensor, groups: int) -> Tensor:
 
     @ops.custom_gradient
     def normalise(x, scale, offset):
-        mean, inverse = _group_statistics(x, groups)
+        x_NPGc = _in_groups(x, groups)
+        mean, inverse = _group_statistics(x_NPGc)
         a = inverse * ops.reshape(scale, (groups, -1))
         b = ops.reshape(offset, (groups, -1)) - mean * a
-        y = ops.cast(x, "float32") * _over_pixels(a) + _over_pixels(b)
 
         def gradient(*args, upstream=None):
             # Keras' PyTorch backend hands the upstream gradient over by name.
             dy = args[-1] if upstream is None else upstream
-            return _group_norm_gradient(dy, x, mean, inverse, a, groups)
+            dx, *others = _group_norm_gradient(_in_groups(dy, groups), x_NPGc, mean, inverse, a)
+            return _as(x, dx), *others
 
-        return ops.cast(y, x.dtype), gradient
+        return _as(x, x_NPGc * a + b), gradient
 
     # Copies, as TensorFlow's custom gradients take tensors, not variables.
     return normalise(x, ops.copy(ops.cast(scale, "float32")), ops.copy(ops.cast(offset, "float32")))
 
 
-# The statistics stay in the shape `[N, groups, channels of a group]` and meet the maps as
-# `[N, 1, 1, C]`: indexing with None, and repeating a value over its group, would take a dozen
-# operations each time, in hundreds of places.
+# Maps are `[N, P, G, c]` here: P pixels, G groups, c channels of a group. Statistics are
+# `[N, 1, G, c]` per channel and `[N, 1, G, 1]` per group, so that no operation needs a new shape.
 
 
-def _over_pixels(x_NGc):
-    """`[N, groups, c]` to `[N, 1, 1, C]`."""
-    return ops.reshape(x_NGc, (-1, 1, 1, x_NGc.shape[1] * x_NGc.shape[2]))
+def _in_groups(x, groups):
+    """Reshape `[N, H, W, C]` to float32 `[N, P, G, c]`."""
+    _, height, width, channels = x.shape
+    return ops.reshape(ops.cast(x, "float32"), (-1, height * width, groups, channels // groups))
 
 
-def _group_statistics(x, groups):
-    """Mean and inverse deviation, float32 `[N, groups, 1]`.
+def _as(x, y_NPGc):
+    """The inverse of `_in_groups`: the shape and dtype of `x`."""
+    return ops.cast(ops.reshape(y_NPGc, (-1, *x.shape[1:])), x.dtype)
+
+
+def _group_statistics(x_NPGc):
+    """Mean and inverse deviation, float32 `[N, 1, G, 1]`.
 
     The variance is two-pass, as a difference of squares cancels where a group holds few values:
     of each channel around its own mean, and of the channels' means around the group's.
     """
-    x = ops.cast(x, "float32")
-    in_groups = (-1, groups, x.shape[-1] // groups)
-    mean_N11C = ops.mean(x, axis=(1, 2), keepdims=True)
-    variance_NC = ops.mean(ops.square(x - mean_N11C), axis=(1, 2))
-    mean_NGc = ops.reshape(mean_N11C, in_groups)
-    mean = ops.mean(mean_NGc, axis=2, keepdims=True)
-    spread_NGc = ops.reshape(variance_NC, in_groups) + ops.square(mean_NGc - mean)
-    return mean, ops.rsqrt(ops.mean(spread_NGc, axis=2, keepdims=True) + GROUP_NORM_EPSILON)
+    mean_N1Gc = ops.mean(x_NPGc, axis=1, keepdims=True)
+    variance_N1Gc = ops.mean(ops.square(x_NPGc - mean_N1Gc), axis=1, keepdims=True)
+    mean = ops.mean(mean_N1Gc, axis=3, keepdims=True)
+    spread_N1Gc = variance_N1Gc + ops.square(mean_N1Gc - mean)
+    return mean, ops.rsqrt(ops.mean(spread_N1Gc, axis=3, keepdims=True) + GROUP_NORM_EPSILON)
 
 
-def _group_norm_gradient(dy, x, mean, inverse, a, groups):
-    """(dx, d scale, d offset) of `group_norm`, where `a` is inverse * scale, `[N, groups, c]`."""
-    dy, x_float = ops.cast(dy, "float32"), ops.cast(x, "float32")
-    in_groups = ops.shape(a)
-    sum_dy = ops.reshape(ops.sum(dy, axis=(1, 2)), in_groups)
-    sum_dy_x = ops.reshape(ops.sum(dy * x_float, axis=(1, 2)), in_groups)
+def _group_norm_gradient(dy, x, mean, inverse, a):
+    """(dx `[N, P, G, c]`, d scale, d offset `[C]`) of `group_norm`; `a` is inverse * scale."""
+    pixels = x.shape[1]
+    sum_dy = ops.sum(dy, axis=1, keepdims=True)
+    sum_dy_x = ops.sum(dy * x, axis=1, keepdims=True)
     sum_dy_normal = (sum_dy_x - mean * sum_dy) * inverse
-    values = x.shape[1] * x.shape[2] * (x.shape[3] // groups)
-    on_x = -inverse * ops.sum(sum_dy_normal * a, axis=2, keepdims=True) / values
-    constant = -ops.sum(sum_dy * a, axis=2, keepdims=True) / values - mean * on_x
-    # As wide as `a`, on_x and the constant are equal within a group.
+    on_x = inverse * ops.mean(sum_dy_normal * a, axis=3, keepdims=True) / -pixels
+    constant = ops.mean(sum_dy * a, axis=3, keepdims=True) / -pixels - mean * on_x
+    # Per channel, though equal within a group: so they broadcast over pixels only, as `a` does.
     wide = ops.zeros_like(a)
-    dx = dy * _over_pixels(a) + x_float * _over_pixels(on_x + wide) + _over_pixels(constant + wide)
-    by_scale, by_offset = ops.sum(sum_dy_normal, axis=0), ops.sum(sum_dy, axis=0)
-    return ops.cast(dx, x.dtype), ops.reshape(by_scale, (-1,)), ops.reshape(by_offset, (-1,))
+    dx = dy * a + x * (on_x + wide) + (constant + wide)
+    by_scale, by_offset = ops.sum(sum_dy_normal, axis=(0, 1)), ops.sum(sum_dy, axis=(0, 1))
+    return dx, ops.reshape(by_scale, (-1,)), ops.reshape(by_offset, (-1,))

@@ -19,8 +19,11 @@ def model():
 
 @pytest.fixture(scope="module")
 def fed_back():
-    """A model whose levels see their own earlier latents, of other channels than the encoder's."""
-    config = ModelConfig(**SMALL, latent_feedback="own", latent_channels=(10, 6, 4))
+    """A model whose levels see their own earlier latents, of other channels than the encoder's.
+
+    Its frames are composed of the last one's pixels.
+    """
+    config = ModelConfig(**SMALL, latent_feedback="own", latent_channels=(10, 6, 4), advection=3)
     model = build_model(config, seed=3)
     awaken(model)
     return model

@@ -44,6 +44,11 @@ class ModelConfig:
     initial_variance: float = option(
         math.log(2.0), "vrnn: variance of the latents before training; log 2 in the release."
     )
+    advection: int = option(
+        0,
+        "vrnn: side of the window of the last frame that each pixel may be moved from, 1, 3, 5, "
+        "...; 0, as the paper: every pixel is new.",
+    )
 
     svg_encoder: str = option("dcgan", "svg: the frame encoder and decoder.", ("dcgan", "vgg"))
     svg_latents: int = option(10, "svg: channels of the latent.")
@@ -84,6 +89,11 @@ class ModelConfig:
             1e-4 <= self.initial_variance <= 100.0,
             "`initial_variance` must lie in 0.0001 to 100.",
             self.initial_variance,
+        )
+        require(
+            self.advection == 0 or (0 < self.advection < self.image_size and self.advection % 2),
+            "`advection` must be 0, or an odd number below `image_size`.",
+            self.advection,
         )
         require(
             len(self.prednet_stacks) == 3 and min(self.prednet_stacks) >= 1,

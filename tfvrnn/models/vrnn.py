@@ -7,7 +7,7 @@ from keras import ops
 
 from tfvrnn import tensor_ops
 from tfvrnn.distributions import LN_2
-from tfvrnn.layers import InitialState, LatentLevel
+from tfvrnn.layers import InitialState, LatentLevel, PixelAdvection
 from tfvrnn.models.decoder import FrameDecoder
 from tfvrnn.models.encoder import FrameEncoder
 from tfvrnn.models.reconstruction import Likelihood, reconstruction_loss
@@ -19,13 +19,15 @@ class VRNNState(NamedTuple):
 
     maps: the last frame's maps at `VRNN.map_resolutions`; prior, decoder: a ConvLSTMState per
     latent level and per decoder resolution, coarsest first; latents: with latent feedback, the
-    last frame's latents per level, else empty.
+    last frame's latents per level, else empty; frame: with advection, (the last frame,), else
+    empty.
     """
 
     maps: tuple[Any, ...]
     prior: tuple[Any, ...]
     decoder: tuple[Any, ...]
     latents: tuple[Any, ...] = ()
+    frame: tuple[Any, ...] = ()
 
 
 class EncodedParts(NamedTuple):
@@ -65,6 +67,8 @@ class VRNN(VideoPredictor):
         reconstruction: 'l1', 'l2', 'bce', 'laplace' or 'gaussian', see `Likelihood`.
         forget_bias: float, initial offset of the forget gates of all ConvLSTMs.
         initial_variance: float, variance of the latents before training.
+        advection: int, side of the window of the last frame that a pixel may come from, see
+            `PixelAdvection`; 0: all pixels are new.
         remat: bool, whether the decoder's activations are computed again for the gradient.
     """
 
@@ -82,6 +86,7 @@ class VRNN(VideoPredictor):
         reconstruction="l1",
         forget_bias=0.0,
         initial_variance=LN_2,
+        advection=0,
         remat=False,
         **kwargs,
     ):
@@ -98,6 +103,8 @@ class VRNN(VideoPredictor):
         self.groups, self.remat = groups, remat
         self.reconstruction = reconstruction
         self.forget_bias, self.initial_variance = forget_bias, initial_variance
+        self.advection = advection
+        self.compose = PixelAdvection(advection, name="compose") if advection else None
         # A tuple, as a dict with integer keys does not pass through checkpoints and JSON.
         self.channels = tuple(channels.items())
         options: dict[str, Any] = dict(groups=groups, dtype=self.dtype_policy)
@@ -105,7 +112,7 @@ class VRNN(VideoPredictor):
         self.decoder = FrameDecoder(
             channels,
             dict(zip(self.latent_resolutions, self.latent_channels)),
-            self.image_shape[-1],
+            self._outputs_per_pixel,
             forget_bias=forget_bias,
             remat=remat,
             name="decoder",
@@ -123,6 +130,11 @@ class VRNN(VideoPredictor):
         self.posterior_begins = _initial_states("posterior", levels, latent_options)
         self.likelihood = Likelihood(reconstruction, self.image_shape[-1], name="likelihood")
         self.build()
+
+    @property
+    def _outputs_per_pixel(self):
+        channels = self.image_shape[-1]
+        return self.compose.outputs(channels) if self.compose else channels
 
     def _latent_levels(self, name, options):
         channels = dict(self.channels)
@@ -194,8 +206,16 @@ class VRNN(VideoPredictor):
         latents, kl = self._infer_latents(parts, noise)
         latents = dict(zip(self.latent_resolutions, latents))
         states = self._begin(self.decoder_begins, sorted(parts.context), parts.context)
-        logits = self.decoder.sequence(parts.seen[1], latents, states)
-        return ops.cast(logits, "float32"), kl
+        outputs = self.decoder.sequence(parts.seen[1], latents, states)
+        return self._logits(outputs, frames[:, self.context_frames - 1 : -1]), kl
+
+    def _logits(self, outputs, last):
+        """Float32 logits of frames from the decoder's outputs and the frames before them."""
+        if self.compose is None:
+            return ops.cast(outputs, "float32")
+        steps = last.shape[1]
+        last, outputs = tensor_ops.fold_time(last), tensor_ops.fold_time(outputs)
+        return tensor_ops.unfold_time(tensor_ops.logit(self.compose(last, outputs)), steps)
 
     def _infer_latents(self, parts, noise):
         prior_states, posterior_states = (
@@ -246,7 +266,12 @@ class VRNN(VideoPredictor):
             prior=self._begin(self.prior_begins, self.latent_resolutions, maps),
             decoder=self._begin(self.decoder_begins, sorted(maps), maps),
             latents=self._no_latents(ops.shape(context)[0]),
+            frame=self._kept(context[:, -1]),
         )
+
+    def _kept(self, frame):
+        """The part `frame` of a state after a frame."""
+        return (ops.cast(frame, "float32"),) if self.compose else ()
 
     def _no_latents(self, batch):
         """Zeros, as the latents before the first predicted frame."""
@@ -268,14 +293,18 @@ class VRNN(VideoPredictor):
 
     def render(self, state, latents):
         by_resolution = dict(zip(self.latent_resolutions, latents))
-        logits, decoder_states = self.decoder(state.maps[0], by_resolution, state.decoder)
-        frame = ops.sigmoid(ops.cast(logits, "float32"))
+        outputs, decoder_states = self.decoder(state.maps[0], by_resolution, state.decoder)
+        if self.compose:
+            frame = self.compose(state.frame[0], outputs)
+        else:
+            frame = ops.sigmoid(ops.cast(outputs, "float32"))
         fed_back = tuple(latents) if self.latent_feedback == "own" else ()
         return state._replace(decoder=decoder_states, latents=fed_back), frame
 
     def observe(self, state, frame):
         maps = self.encoder(frame)
-        return state._replace(maps=tuple(maps[r] for r in self.map_resolutions))
+        maps = tuple(maps[r] for r in self.map_resolutions)
+        return state._replace(maps=maps, frame=self._kept(frame))
 
     def get_config(self):
         return {
@@ -290,6 +319,7 @@ class VRNN(VideoPredictor):
             "reconstruction": self.reconstruction,
             "forget_bias": self.forget_bias,
             "initial_variance": self.initial_variance,
+            "advection": self.advection,
             "remat": self.remat,
         }
 

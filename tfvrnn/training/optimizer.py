@@ -95,8 +95,13 @@ class _Update(TakesReduced, keras.optimizers.Optimizer):
         self.coupled_decay, self.betas = coupled_decay, betas
 
     def apply(self, grads, trainable_variables=None):
+        # Tensors that all variables share, as each number given would become one of its own.
         step = tf.cast(self.iterations + 1, tf.float32)
-        self._powers = [tf.pow(beta, step) for beta in self.betas]
+        beta1, beta2 = tf.constant(self.betas[0]), tf.constant(self.betas[1])
+        self._constants = dict(
+            beta1=beta1, beta2=beta2, epsilon=tf.constant(self.epsilon),
+            beta1_power=tf.pow(beta1, step), beta2_power=tf.pow(beta2, step),
+        )  # fmt: skip
         return super().apply(grads, trainable_variables)
 
     def update_step(self, gradient, variable, learning_rate):
@@ -109,13 +114,9 @@ class _Update(TakesReduced, keras.optimizers.Optimizer):
             var=variable.handle,
             m=momentum.value.handle,
             v=velocity.value.handle,
-            beta1_power=self._powers[0],
-            beta2_power=self._powers[1],
             lr=tf.cast(learning_rate, tf.float32),
-            beta1=self.betas[0],
-            beta2=self.betas[1],
-            epsilon=self.epsilon,
             grad=gradient,
+            **self._constants,
         )
 
 

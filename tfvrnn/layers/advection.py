@@ -1,0 +1,79 @@
+"""Pixel advection: a frame made of moved pixels of the last frame and of new ones."""
+
+import keras
+from keras import ops
+
+from tfvrnn.tensor_ops import Tensor
+
+# The initial log odds that a pixel stays: most of the frame is the last one before training.
+STAY = 4.0
+
+
+@keras.saving.register_keras_serializable(package="tfvrnn")
+class PixelAdvection(keras.layers.Layer):
+    """Compose a frame from the last frame's pixels, each moved a little, and from new pixels.
+
+        w = softmax([logits_new, logits_moved + STAY at the centre])
+        y(p) = w_new(p) sigmoid(pixels(p)) + sum_d w_d(p) last(p + d)
+
+    with d over a window of `side` by `side` pixels around p. Beyond its border, the last frame
+    is mirrored. A window of 1 composes each pixel from the last frame and from a new pixel.
+
+    Source: Finn, Goodfellow and Levine, "Unsupervised Learning for Physical Interaction through
+    Video Prediction", 2016, section 3: dynamic neural advection (DNA), and the mask for pixels
+    that are not in the last frame. Deviations: a softmax over both at once, and the initial
+    preference for pixels that stay.
+
+    Args:
+        side: int, side of the window; odd.
+        dtype: by default float32 under every policy: a weight times a pixel needs its precision.
+
+    Call arguments:
+        last: float `[N, H, W, C]` in [0, 1].
+        outputs: float `[N, H, W, 1 + side^2 + C]`: logits of new and of moved pixels, and the
+            logits of the new pixels' values.
+
+    Returns:
+        float32 `[N, H, W, C]` in [0, 1].
+
+    Raises:
+        ValueError: `side` is not odd and positive.
+    """
+
+    def __init__(self, side: int, dtype="float32", **kwargs):
+        super().__init__(dtype=dtype, **kwargs)
+        if side < 1 or side % 2 == 0:
+            raise ValueError(f"`side` must be odd and positive. Received: {side}")
+        self.side = side
+
+    def outputs(self, image_channels: int) -> int:
+        """Channels of `outputs` for frames of so many."""
+        return 1 + self.side**2 + image_channels
+
+    def build(self, last_shape, outputs_shape=None):
+        """Nothing: no weights."""
+
+    def call(self, last: Tensor, outputs: Tensor) -> Tensor:
+        offsets, pixels = ops.split(outputs, [1 + self.side**2], axis=-1)
+        centre = [0.0] * (1 + self.side**2)
+        centre[1 + self.side**2 // 2] = STAY
+        weights = ops.softmax(offsets + ops.convert_to_tensor(centre, "float32"), axis=-1)
+        new, moved = ops.split(weights, [1], axis=-1)
+        window = ops.expand_dims(moved, -1) * self._windows(last)
+        return new * ops.sigmoid(pixels) + ops.sum(window, axis=3)
+
+    def _windows(self, x):
+        """The pixels around each pixel: `[N, H, W, C]` to `[N, H, W, side^2, C]`."""
+        margin = self.side // 2
+        _, height, width, channels = x.shape
+        x = ops.pad(x, ((0, 0), (margin, margin), (margin, margin), (0, 0)), mode="symmetric")
+        x = ops.image.extract_patches(
+            x, (self.side, self.side), strides=1, data_format="channels_last"
+        )
+        return ops.reshape(x, (-1, height, width, self.side**2, channels))
+
+    def compute_output_shape(self, last_shape, outputs_shape=None):
+        return tuple(last_shape)
+
+    def get_config(self):
+        return {**super().get_config(), "side": self.side}
