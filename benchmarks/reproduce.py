@@ -50,6 +50,8 @@ NAMES = {
     "adam": "Adam",
     "beta_ramp": "beta ramp over 500 steps",
     "free_nats": "1 free nat per level and frame",
+    "advection_1": "advection, window of 1",
+    "advection_5": "advection, window of 5",
 }
 COLUMNS = {  # heading: (path in the figures, format)
     "FVD ↓": (("fvd", "mean"), ".1f"),
@@ -232,7 +234,9 @@ def draw_curves(path, records):
             for axes, key in zip(measures, ("ssim", "psnr")):
                 curve = run["figures"][key]["best"]["curve"]
                 axes.plot(range(1, len(curve) + 1), curve, **style)
-    learn.set(xlabel="step", ylabel="loss / loss of the first step", yscale="log")
+    # A calibrated loss falls below 0.
+    learn.set_yscale("symlog", linthresh=1e-3)
+    learn.set(xlabel="step", ylabel="loss / loss of the first step")
     for axes, key in zip(measures, ("SSIM", "PSNR, dB")):
         axes.set(xlabel="predicted frame", ylabel=f"{key}, best future")
     handles, labels = measures[0].get_legend_handles_labels()
