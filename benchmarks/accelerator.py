@@ -2,7 +2,7 @@
 
     python benchmarks/accelerator.py [--model.width=64 …] [--modes=float32,tf32,bf16]
         [--peer_python=PYTHON]
-    python benchmarks/accelerator.py --plan=1 [--train.remat …]     # the train step's memory alone
+    python benchmarks/accelerator.py --plan=1 [--train.remat …]     # only the train step's memory
 
 Needs JAX, Keras and this package's own files, but no TensorFlow: for machines whose accelerator
 TensorFlow has no build for. Prints one JSON line a mode: frames/s, share of the accelerator's

@@ -11,7 +11,7 @@ A run trains at a constant rate for 85 percent of its hours. Then it cools down:
 over as many steps as the rest of the hours should take. A snapshot of the weights is kept in
 OUT/<run>_<hours>h where another run is to be compared at equal hours.
 
---status prints how far the runs are, and draws OUT/<run>.png: a row for each of some test videos,
+--status prints the progress of the runs, and draws OUT/<run>.png: one row per test video,
 truth over two sampled futures.
 """
 

@@ -1,4 +1,4 @@
-"""What the benchmarks share: the machine, medians, the PyTorch peer."""
+"""Shared parts of the benchmarks: the machine, medians, the PyTorch peer."""
 
 import json
 import os

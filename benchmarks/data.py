@@ -49,7 +49,7 @@ def main(arguments):
 
 
 def measure(data, model) -> tuple[float, int]:
-    """(frames/s, rise of the peak memory in MB) of the training pipeline alone."""
+    """(frames/s, rise of the peak memory in MB) of only the training pipeline."""
     from tfvrnn.data import make_dataset
 
     batches = iter(make_dataset(data, model, "train"))

@@ -27,7 +27,7 @@ WARMING_UP = 3
 
 @dataclass(frozen=True)
 class MetricsConfig:
-    """What is timed."""
+    """Options of the timed metrics."""
 
     videos: int = option(256, "Videos whose 100 samples of 28 frames are measured.")
     repeats: int = option(5, "Repetitions of I3D, of which the median counts.")

@@ -3,7 +3,7 @@
     python benchmarks/reproduce.py --out=FOLDER [--studies=smmnist,sim_push] [--docs=docs]
 
 A study (compare.py has them) is run for one seed or several, into OUT/<study>/<seed>; interrupted,
-the same command goes on. What a comparison gave, its figures and learning curves, is a record:
+the same command continues. The figures and learning curves of a comparison are a record:
 DOCS/recorded/<study>_<seed>.json; a seed with a record is not run again. From the records there
 come tables of means over the seeds and their standard deviations, printed and put between their
 marks in DOCS/results.md, and pictures, DOCS/images/<study>_curves.png and <study>_samples.png.
@@ -68,7 +68,7 @@ COLUMNS = {  # heading: (path in the figures, format)
 
 @dataclass(frozen=True)
 class ReproduceConfig:
-    """What is run again."""
+    """Which studies are run again, and how."""
 
     out: str = option("runs/reproduce", "Folder of the runs.")
     studies: str = option(",".join(STUDIES), "Studies, with commas between.")
@@ -143,7 +143,7 @@ def result_of(folder, name):
 
 
 def summary(run_dir, result) -> dict:
-    """What is kept of a run: size, figures, learning curve, speed."""
+    """Select what a record keeps of a run: size, figures, learning curve, speed."""
     kept = {"parameters": result.protocol["model"]["parameters"], "figures": result.figures}
     if learns(run_dir.name):
         events = run_dir / "tensorboard" / "train"
@@ -153,7 +153,7 @@ def summary(run_dir, result) -> dict:
 
 
 def table(records: list[dict]) -> str:
-    """Markdown: a row a run; the mean over the seeds ± their standard deviation.
+    """Markdown with one row per run: the mean over the seeds ± their standard deviation.
 
     A figure that no run has is left out.
     """
@@ -174,8 +174,8 @@ def table(records: list[dict]) -> str:
 
 
 def levels(records: list[dict]) -> str:
-    """Markdown: a row a level of the latents: its KL, and how many channels it uses."""
-    heads = ["run", "latents at", "KL, nats a frame", "active channels"]
+    """Markdown with one row per latent level: its KL, and how many channels it uses."""
+    heads = ["run", "latents at", "KL, nats per frame", "active channels"]
     lines = [heads, ["---"] * len(heads)]
     for run, name in named(records):
         for size in records[0]["runs"][run]["figures"]["levels"]:

@@ -65,10 +65,10 @@ def _unrolled():
 
 
 def peak_flops(dtype: str = "float32", side: int = 2048, repeats: int = 7, together: int = 1):
-    """The machine's best measured rate, operations a second: of a product, of a convolution.
+    """The machine's best measured rate, operations per second: of a product, of a convolution.
 
     Of one at a time, and of as many as `together`, each in a thread of its own: where an operation
-    has a part of the cores only (`backend.divide_cores`), one alone does not reach the peak.
+    has a part of the cores only (`backend.divide_cores`), a single one does not reach the peak.
     """
     import numpy as np
     from keras import ops
@@ -84,7 +84,7 @@ def peak_flops(dtype: str = "float32", side: int = 2048, repeats: int = 7, toget
 
     def rate(compute, operations, copies):
         def finish(_):
-            # The last value alone is fetched: everything before it has been computed then.
+            # Only the last value is fetched: everything before it has been computed then.
             return ops.convert_to_numpy(ops.ravel(compute())[-1:])
 
         with ThreadPoolExecutor(copies) as threads:

@@ -2,7 +2,7 @@
 
     python benchmarks/scaling.py [--model.width=16 …]
 
-Each process has one core of this machine and `--data.batch_size` videos a step; the workers find
+Each process has one core of this machine and `--data.batch_size` videos per step; the workers find
 each other on loopback. Runs of one and of two take turns. Prints one JSON line; the efficiency is
 the step time of one over that of two.
 """
@@ -47,7 +47,7 @@ def main(arguments):
 
 
 def run(batch: int, count: int, arguments) -> float:
-    """Seconds of a step of so many workers, each with a core and a batch of its own."""
+    """Seconds per step of a number of workers, each with its own core and batch."""
     sockets = [socket.create_server(("localhost", 0)) for _ in range(count)]
     addresses = [f"localhost:{s.getsockname()[1]}" for s in sockets]
     for s in sockets:

@@ -121,7 +121,7 @@ class Load:
         self.forget()
 
     def forget(self):
-        """Count anew from here on."""
+        """Start counting again from here."""
         self.latencies, self.versions, self.wrong = [], set(), 0
         self.refused = collections.Counter()
 
@@ -145,7 +145,7 @@ class Load:
         return None
 
     def sustainable(self, seconds) -> float:
-        """Answers a second to as many busy clients as fill the queue."""
+        """Answers per second to as many busy clients as fill the queue."""
         until = time.perf_counter() + seconds
         with ThreadPoolExecutor(QUEUE) as pool:
             counts = pool.map(lambda k: self._ask_until(until, k), range(QUEUE))

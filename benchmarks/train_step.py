@@ -57,7 +57,7 @@ def main(arguments):
 
 
 def roof(model, config, seconds) -> dict:
-    """Memory so far; operations of a frame, and the share of what the machine does at best."""
+    """Memory so far; operations per frame, and the share of the machine's best rate."""
     peak_rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     flops = roofline.training_flops(model, config.data.horizon)
     peak = roofline.peak_flops(together=os.cpu_count())
@@ -70,7 +70,7 @@ def roof(model, config, seconds) -> dict:
 
 
 def prepare(config):
-    """(function of no arguments that takes one step, frames of a step, model)."""
+    """(function of no arguments that takes one step, frames per step, model)."""
     import tensorflow as tf
 
     from tfvrnn.data import make_dataset
