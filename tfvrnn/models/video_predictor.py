@@ -10,6 +10,7 @@ from keras import ops
 from tfvrnn import presets, sampling
 from tfvrnn.config import UserError, expanded
 from tfvrnn.models.fitting import Fitting
+from tfvrnn.sampling import arguments
 from tfvrnn.tensor_ops import to_float
 
 GENERATOR = "seed_generator"  # its state's name in a file
@@ -138,6 +139,7 @@ class VideoPredictor(Fitting):
 
     def call(self, frames, noise=None, training: bool = False) -> tuple[dict[str, Any], Any]:
         """`training_terms` of frames, also of uint8 ones; None draws the noise here."""
+        self.check_frames(frames)
         frames = to_float(frames)
         if noise is None:
             noise = self.draw_noise(ops.shape(frames)[0], frames.shape[1] - self.context_frames)
@@ -174,10 +176,13 @@ class VideoPredictor(Fitting):
         Raises:
             ValueError: arguments that do not fit the model or each other.
         """
+        horizon = arguments.frame_count(self.horizon if horizon is None else horizon)
+        if not hasattr(context, "shape"):
+            context = ops.convert_to_tensor(context)
         if seeds is None and not mean:
+            arguments.check(self, context, None, True, temperature)  # before the generator moves
             drawn = keras.random.randint((len(context),), 0, 2**31 - 1, seed=self.seed_generator)
             seeds = ops.convert_to_numpy(drawn)
-        horizon = self.horizon if horizon is None else horizon
         return sampling.sample_videos(self, context, horizon, seeds, mean, temperature)
 
     def predict(
