@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from tfvrnn import backend
 from tfvrnn.sampling.arguments import Predictor
+from tfvrnn.tensor_ops import to_float
 
 backend.require_tensorflow()
 
@@ -86,8 +87,7 @@ def futures(model: Predictor, context, horizon: int, seeds, temperature: float) 
     Returns:
         float32 `[*seeds.shape, horizon, H, W, C]`.
     """
-    if context.dtype == tf.uint8:
-        context = tf.cast(context, tf.float32) / 255.0
+    context = to_float(context)
     count = tf.constant(horizon, tf.int32)
     if seeds is None:
         return compiled(model)(context, None, count)
