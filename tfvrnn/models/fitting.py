@@ -12,7 +12,7 @@ from tfvrnn.models import given_frames
 from tfvrnn.models.objective import loss_terms
 from tfvrnn.models.reconstruction import Likelihood
 from tfvrnn.sampling import arguments
-from tfvrnn.tensor_ops import to_float
+from tfvrnn.tensor_ops import Tensor, to_float
 
 ITS_OWN = ("loss", "loss_weights", "metrics", "weighted_metrics")
 
@@ -172,8 +172,13 @@ class Fitting(keras.Model):
         return [*super().metrics, *self.objective.means.values()]
 
     def compute_loss(
-        self, x=None, y=None, y_pred: Any = None, sample_weight=None, training: bool = True
-    ):
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Tensor:
         given_frames.check_no_labels(y, sample_weight)
         terms, predictions = y_pred
         free_nats = self.objective.free_nats * self.counted_frames(predictions.shape[1])
@@ -194,7 +199,7 @@ class Fitting(keras.Model):
         """
         return steps
 
-    def make_train_function(self, force: bool = False):
+    def make_train_function(self, force: bool = False) -> Any:
         if not self.trainable_variables:
             raise ValueError(f"{type(self).__name__} has nothing to learn: only evaluate it.")
         self._check_strategy()
@@ -206,7 +211,7 @@ class Fitting(keras.Model):
             self.train_function = self._kept(self.train_function, variables)
         return made
 
-    def make_test_function(self, force: bool = False):
+    def make_test_function(self, force: bool = False) -> Any:
         self._check_strategy()
         known = self.test_function
         made = super().make_test_function(force)

@@ -2,10 +2,13 @@
 
 import math
 import operator
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, Protocol
 
 from keras.backend import standardize_dtype
+
+from tfvrnn.tensor_ops import Shape, Tensor
 
 
 class Predictor(Protocol):
@@ -18,14 +21,16 @@ class Predictor(Protocol):
     image_shape: tuple[int, int, int]
     rollouts: SimpleNamespace
 
-    def noise_shapes(self, batch: int, steps: int) -> list[tuple[int, ...]]: ...
+    def noise_shapes(self, batch: int | Tensor, steps: int) -> list[tuple[int, ...]]: ...
 
-    def begin(self, context, noise=None) -> Any: ...
+    def begin(self, context: Tensor, noise: Sequence[Tensor] | None = None) -> Any: ...
 
-    def step(self, state, noise, mean: bool = False) -> tuple[Any, Any]: ...
+    def step(
+        self, state: Any, noise: Sequence[Tensor] | None, mean: bool = False
+    ) -> tuple[Any, Tensor]: ...
 
 
-def frame_count(horizon) -> int:
+def frame_count(horizon: Any) -> int:
     """Frames as an int: of a Python or NumPy integer, or a tensor of one."""
     try:
         count = 0 if isinstance(horizon, bool) else operator.index(horizon)
@@ -36,7 +41,7 @@ def frame_count(horizon) -> int:
     return count
 
 
-def check(model: Predictor, context, seeds, mean: bool, temperature: float) -> None:
+def check(model: Predictor, context: Tensor, seeds: Tensor, mean: bool, temperature: float) -> None:
     """Raise ValueError unless these arrays fit the model and each other."""
     check_context(model, context)
     if not mean:
@@ -45,31 +50,29 @@ def check(model: Predictor, context, seeds, mean: bool, temperature: float) -> N
         raise ValueError(f"`temperature` must be at least 0. Received: {temperature}")
 
 
-def check_context(model: Predictor, context) -> None:
+def check_context(model: Predictor, context: Tensor) -> None:
     """Raise ValueError unless `context` is `[B, n_ctx, H, W, C]`, float or uint8."""
     count = model.context_frames
     shape, sides = _shape(context), model.image_shape
-    if shape is None or len(shape) != 5 or shape[1:] != (count, *sides):
+    if len(shape) != 5 or shape[1:] != (count, *sides):
         near = _near(context, sides)
-        if not near and shape is not None and shape[1] > count:
+        if not near and shape[1:2] > (count,):
             near = f"; the model sees {count} frames: context[:, :{count}]"
         wanted = ", ".join(map(str, (count, *sides)))
         raise ValueError(f"`context` must be [B, {wanted}]. Received: {_told(context)}{near}")
     _check_rows_and_dtype("context", context)
 
 
-def check_frames(model: Predictor, frames) -> None:
+def check_frames(model: Predictor, frames: Any) -> None:
     """Raise ValueError unless `frames` are `[B, T, H, W, C]` with T > n_ctx, float or uint8.
 
     Of `frames` only shape and dtype are read. The length of B may be unknown, None.
     """
     count = model.context_frames
     shape, sides = _shape(frames), model.image_shape
-    fits = shape is not None and len(shape) == 5 and shape[2:] == sides
-    if not fits or shape[1] is None or shape[1] <= count:
+    if len(shape) != 5 or shape[2:] != sides or shape[1] is None or shape[1] <= count:
         near = _near(frames, sides)
-        if fits and shape[1] is not None:
-            near = f"; {count} are the context, so T must be at least {count + 1}"
+        near = near or f"; {count} are the context, so T must be at least {count + 1}"
         wanted = ", ".join(map(str, sides))
         raise ValueError(
             f"`frames` must be [B, T, {wanted}] with T > {count}. Received: {_told(frames)}{near}"
@@ -77,12 +80,10 @@ def check_frames(model: Predictor, frames) -> None:
     _check_rows_and_dtype("frames", frames)
 
 
-def _shape(array) -> tuple[int | None, ...] | None:
-    """The shape; None where it is no array, or one of unknown rank."""
-    shape = getattr(array, "shape", None)
-    if shape is None or getattr(shape, "rank", 0) is None:
-        return None
-    return tuple(shape)
+def _shape(array) -> Shape:
+    """The shape; () where it is no array, or one of unknown rank."""
+    shape = getattr(array, "shape", ())
+    return () if getattr(shape, "rank", 0) is None else tuple(shape)
 
 
 def _dtype(array) -> str:
@@ -91,17 +92,16 @@ def _dtype(array) -> str:
 
 
 def _told(array) -> str:
-    shape = _shape(array)
-    if shape is None:
-        return "an unknown shape" if hasattr(array, "shape") else f"a {type(array).__name__}"
-    return f"shape {shape}"
+    if not hasattr(array, "shape"):
+        return f"a {type(array).__name__}"
+    return f"shape {_shape(array) or 'unknown'}"
 
 
 def _near(array, sides) -> str:
     """The likely mend of a wrong shape, as the end of a message; empty if none is known."""
     shape = _shape(array)
-    if shape is None:
-        return "; equal videos become an array by np.stack" if isinstance(array, list) else ""
+    if isinstance(array, list):
+        return "; equal videos become an array by np.stack"
     height, width, channels = sides
     if len(shape) == 4 and shape[1:] == sides:
         return "; one video becomes a batch by x[None]"

@@ -150,7 +150,7 @@ def _publish(aside: Path, base: Path, card: dict, version: int | None) -> int:
 
 
 def sampler_module(
-    model, horizon: int, samples: int, temperature: float = 1.0
+    model: VideoPredictor, horizon: int, samples: int, temperature: float = 1.0
 ) -> tuple[tf.Module, dict[str, Callable]]:
     """(module that holds the weights, {name: concrete function} of its signatures)."""
     frames_shape = (model.context_frames, *model.image_shape)
