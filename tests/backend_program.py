@@ -102,6 +102,7 @@ def run_file(model, frames):
     out |= {f"evaluated/{name}": value for name, value in evaluated.items()}
     model.draw_noise = own
     check_fit(model, frames)
+    check_refused_frames(model, frames)
     return out
 
 
@@ -115,8 +116,42 @@ def check_fit(model, frames):
     assert int(model.seed_generator.state[1]) == drawn + 4
 
 
+def check_refused_frames(model, frames):
+    """Check that frames that do not fit leave the model as it was, at once or after a step."""
+
+    def batches(*given):
+        yield from given
+
+    def refused(function, *given, **options):
+        try:
+            function(*given, verbose=0, **options)
+        except ValueError as error:
+            assert "2 are the context, so T must be at least 3" in str(error), error
+            return
+        raise AssertionError("not refused")
+
+    def values():
+        variables = [*model.weights, *model.optimizer.variables]
+        return [keras.ops.convert_to_numpy(variable) for variable in variables]
+
+    short, before, drawn = frames[:, :2], values(), int(model.seed_generator.state[1])
+    for function in (model.fit, model.evaluate):
+        refused(function, short)
+        refused(function, batches(short, short, short))
+    assert all(map(np.array_equal, before, values())) and model.seed_generator.state[1] == drawn
+    if BACKEND == "tensorflow":
+        return  # where the error comes out of a graph
+    steps = int(model.optimizer.iterations)
+    refused(model.fit, batches(frames, frames, frames, short), steps_per_epoch=4)
+    assert int(model.optimizer.iterations) == steps + 3
+    before = values()
+    refused(model.evaluate, batches(frames, frames, frames, short), steps=4)
+    assert all(map(np.array_equal, before, values()))
+    assert np.isfinite(model.evaluate(frames, verbose=0)).all()
+
+
 def loader(frames):
-    """Batches of two videos: a PyTorch DataLoader, or a tf.data.Dataset."""
+    """Batches of two videos: a PyTorch DataLoader of tensors, or a tf.data.Dataset."""
     if BACKEND == "torch":
         import torch
 

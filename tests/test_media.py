@@ -5,7 +5,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfvrnn import media
+from tfvrnn import media, tensor_ops
+
+
+def test_pixels_become_the_numbers_that_the_models_see(rng):
+    pixels = np.arange(256, dtype=np.uint8)
+    found = media.to_float(pixels)
+    assert found.dtype == np.float32 and found[0] == 0 and found[255] == 1
+    np.testing.assert_array_equal(found, tensor_ops.to_float(pixels))
+    np.testing.assert_array_equal(media.to_float(pixels, np.float64), np.arange(256) / 255)
+    np.testing.assert_array_equal(media.to_uint8(found), pixels)
 
 
 def test_strip_lays_time_out_to_the_right_and_videos_below(rng):

@@ -33,6 +33,30 @@ def test_files_and_functions_stay_short(path):
     assert not longer or str(path.relative_to(ROOT)) in LONGER, longer
 
 
+TYPED = ("layers", "metrics", "models", "sampling")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in FILES if path.relative_to(ROOT).parts[:2] in [("tfvrnn", t) for t in TYPED]],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_public_functions_are_typed(path):
+    tree = ast.parse(path.read_text())
+    public = [part for part in tree.body if not getattr(part, "name", "_").startswith("_")]
+    classes = [part for part in public if isinstance(part, ast.ClassDef)]
+    functions = [part for part in public if isinstance(part, ast.FunctionDef)]
+    for part in (part for kind in classes for part in kind.body):
+        if isinstance(part, ast.FunctionDef) and not part.name.startswith("_"):
+            functions.append(part)
+    untyped = []
+    for function in functions:
+        given = [*function.args.args, *function.args.kwonlyargs]
+        typed = [a.annotation or a.arg in ("self", "cls") for a in given]
+        untyped += [] if all(typed) and function.returns else [function.name]
+    assert not untyped
+
+
 def test_the_programs_are_thin():
     for path in (ROOT / "bin").glob("*.py"):
         assert len(path.read_text().splitlines()) <= 60, path

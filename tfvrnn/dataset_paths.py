@@ -7,7 +7,7 @@ from tfvrnn.config import SIM_PUSH_SCENES, DataConfig, ModelConfig, UserError, e
 
 
 def prepared_folder(dataset: str, data_dir: str | Path, side: int, channels: int) -> Path:
-    """Where bin/prepare_data.py puts a dataset of frames of that shape; versions are in it."""
+    """Where `tfvrnn prepare` puts a dataset of frames of that shape; versions are in it."""
     name = f"{dataset}_{side}" + ("" if channels == 3 else "_grey")
     return expanded(data_dir) / ("bair_robot_pushing_small" if dataset == "bair" else name)
 

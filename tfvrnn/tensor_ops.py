@@ -6,6 +6,7 @@ from keras import ops
 from keras.backend import standardize_dtype
 
 Tensor = Any  # of the library that Keras computes with
+Shape = tuple[Any, ...]  # of lengths, None where one is not known
 GROUP_NORM_EPSILON = 1e-5
 
 

@@ -11,9 +11,9 @@ from tiny_run import SMALL
 from tfvrnn import config_flags
 from tfvrnn.config import Config, ModelConfig, TrainConfig, UserError
 from tfvrnn.models import build_model
-from tfvrnn.runs import RunFolder, checkpoint_paths, load_run
+from tfvrnn.runs import RunFolder, checkpoint_paths, load_run, resume
 from tfvrnn.runs.checkpoints import Checkpoints
-from tfvrnn.training import loop, train
+from tfvrnn.training import train
 from tfvrnn.training.optimizer import make_optimizer
 
 PLACES = 20
@@ -67,7 +67,7 @@ def test_a_first_checkpoint_that_was_cut_off_is_no_checkpoint(saved):
     optimizer = make_optimizer(TrainConfig())
     optimizer.build(model.trainable_variables)
     checkpoints = Checkpoints(folder, model, optimizer)
-    loop.begin(folder.read_config(), folder, model, checkpoints)
+    resume.restore(folder.read_config(), folder, model, checkpoints)
     assert checkpoints.step == 0
     checkpoints.advance(4)
     checkpoints.save()

@@ -1,5 +1,6 @@
 """`compile`, `fit` and `evaluate`."""
 
+import shutil
 from types import SimpleNamespace
 
 import keras
@@ -56,7 +57,7 @@ def test_a_step_of_fit_is_a_step_of_the_train_step(frames, monkeypatch):
 
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory):
-    """(model, history, folder): two epochs with all callbacks, and validation."""
+    """(model, history, folder, generator): two epochs with all callbacks, and validation."""
     folder, rng = tmp_path_factory.mktemp("fitted"), np.random.default_rng(0)
     frames = rng.integers(0, 256, size=(5, 4, 8, 8, 1)).astype(np.uint8)
     model = make(keras.optimizers.Adam(1e-3))
@@ -69,11 +70,11 @@ def fitted(tmp_path_factory):
     history = model.fit(
         frames, batch_size=2, epochs=5, validation_data=frames[:3], callbacks=callbacks, verbose=0
     )
-    return model, history.history, folder
+    return model, history.history, folder, model.seed_generator.state.numpy()
 
 
 def test_fit_lowers_the_loss_and_logs_every_term(fitted):
-    model, history, _ = fitted
+    model, history, *_ = fitted
     assert set(history) == NAMES | {f"val_{name}" for name in NAMES}
     assert len(history["loss"]) == 2  # stopped early: nothing improves by 1e9
     assert history["loss"][1] < history["loss"][0]
@@ -82,19 +83,13 @@ def test_fit_lowers_the_loss_and_logs_every_term(fitted):
 
 
 def test_callbacks_leave_a_compiled_file_a_backup_and_events(fitted, frames):
-    model, history, folder = fitted
+    model, _, folder, _ = fitted
     loaded = keras.saving.load_model(folder / "best.keras")
     assert loaded.compiled and loaded.optimizer.iterations == 6
     assert (loaded.objective.beta, loaded.objective.free_nats) == (1.0, 0.0)
     loaded.seed_generator.state.assign(model.seed_generator.state)
     found, expected = (one.evaluate(frames, verbose=0, return_dict=True) for one in (loaded, model))
     assert found == pytest.approx(expected, rel=1e-5)
-    resumed = make(keras.optimizers.Adam(1e-3), run_eagerly=True)
-    backup = keras.callbacks.BackupAndRestore(folder / "backup", delete_checkpoint=False)
-    resumed.fit(frames, epochs=len(history["loss"]), callbacks=[backup], verbose=0)
-    assert resumed.optimizer.iterations == 6  # nothing is left to do
-    for a, b in zip(resumed.weights, model.weights, strict=True):
-        np.testing.assert_array_equal(a, b)
     events = list((folder / "board" / "train").iterdir())
     tags = {
         value.tag
@@ -102,6 +97,30 @@ def test_callbacks_leave_a_compiled_file_a_backup_and_events(fitted, frames):
         for value in event.summary.value
     }
     assert {f"epoch_{name}" for name in NAMES} <= tags
+
+
+def test_a_backup_resumes_after_the_epoch_that_it_was_written_in(fitted, frames, tmp_path):
+    model, history, folder, generator = fitted
+    shutil.copytree(folder / "backup", tmp_path / "backup")
+    resumed = make(keras.optimizers.Adam(1e-3), run_eagerly=True)
+    assert np.abs(resumed.weights[0] - model.weights[0]).max() > 0
+    begun = []
+
+    def note(epoch, logs):
+        parts = [*resumed.weights, *resumed.optimizer.variables, resumed.seed_generator.state]
+        begun.append((epoch, [part.numpy() for part in parts]))
+
+    callbacks = [
+        keras.callbacks.BackupAndRestore(tmp_path / "backup"),
+        keras.callbacks.LambdaCallback(on_epoch_begin=note),
+    ]
+    resumed.fit(frames, batch_size=5, epochs=4, callbacks=callbacks, verbose=0)
+    assert len(history["loss"]) == 2 and [epoch for epoch, _ in begun] == [2, 3]
+    kept = [*model.weights, *model.optimizer.variables, generator]
+    for a, b in zip(begun[0][1], kept, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert resumed.optimizer.iterations == 6 + 2
+    assert not (tmp_path / "backup").exists()  # the training came to its end
 
 
 def test_a_compiled_file_keeps_what_it_was_compiled_with(tmp_path):

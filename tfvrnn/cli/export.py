@@ -7,7 +7,15 @@ from dataclasses import dataclass
 
 from tfvrnn import commands, config_flags
 from tfvrnn.cli.options import OfOneModel, check_name, pretrained_option, run_dir_option
-from tfvrnn.config import TEMPERATURE, check_fields, option, require, require_at_least
+from tfvrnn.config import (
+    EXPORT_MAX_BATCH,
+    EXPORT_SAMPLES,
+    TEMPERATURE,
+    check_fields,
+    option,
+    require,
+    require_at_least,
+)
 from tfvrnn.runs import RunFolder
 
 
@@ -19,13 +27,13 @@ class Options(OfOneModel):
     pretrained: str = pretrained_option()
     out: str = option("", "Base folder of the export; versions are numbered folders in it.")
     horizon: int | None = option(None, "Frames that a request predicts; none: as in training.")
-    samples: int = option(4, "Futures of each context that signature `samples` draws.")
+    samples: int = option(EXPORT_SAMPLES, "Futures of each context that signature `samples` draws.")
     version: int | None = option(None, "Number of the version; none: the next free one.")
     temperature: float = option(1.0, TEMPERATURE)
     precision: str = option(
         "float32", "Dtype policy of the exported model.", ("float32", "mixed_bfloat16")
     )
-    max_batch: int = option(16, "Largest batch; 1, 2, 4, ... up to it are warmed up.")
+    max_batch: int = option(EXPORT_MAX_BATCH, "Largest batch; 1, 2, 4, ... up to it are warmed up.")
     name: str = option("tfvrnn", "Name that the model is served under.")
 
     def __post_init__(self):

@@ -17,6 +17,8 @@ from tfvrnn.config.options import (
 )
 from tfvrnn.config.run import (
     DATASETS,
+    EXPORT_MAX_BATCH,
+    EXPORT_SAMPLES,
     SIM_PUSH_SCENES,
     TEMPERATURE,
     Config,
@@ -27,6 +29,8 @@ from tfvrnn.config.run import (
 
 __all__ = [
     "DATASETS",
+    "EXPORT_MAX_BATCH",
+    "EXPORT_SAMPLES",
     "MINIMUM_GROUP",
     "SIM_PUSH_SCENES",
     "TEMPERATURE",

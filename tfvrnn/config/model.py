@@ -91,7 +91,8 @@ class ModelConfig:
             self.initial_variance,
         )
         require(
-            self.advection == 0 or (0 < self.advection < self.image_size and self.advection % 2),
+            self.advection == 0
+            or (0 < self.advection < self.image_size and self.advection % 2 == 1),
             "`advection` must be 0, or an odd number below `image_size`.",
             self.advection,
         )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from tfvrnn.config.model import ModelConfig
 from tfvrnn.config.options import check_fields, option, require, require_at_least
 
+EXPORT_SAMPLES, EXPORT_MAX_BATCH = 4, 16  # defaults of an export
 TEMPERATURE = "Deviation of the prior's noise: 1 samples the model, less is nearer to the mean."
 SIM_PUSH_SCENES = {"varied": "sim_push", "fixed": "sim_push_fixed"}  # the dataset of each
 DATASETS = ("smmnist", "bair", "cityscapes", "video_folder", *SIM_PUSH_SCENES.values(), "pusht")
@@ -174,7 +175,7 @@ class EvalConfig:
     lpips_trunk: str = option(
         "",
         "File to take LPIPS's weights from, where they cannot be fetched: as --source of "
-        "bin/fetch_weights.py.",
+        "`tfvrnn fetch`.",
     )
     fvd_network: str = option("i3d", "Features of FVD: i3d, the folder of a SavedModel, or none.")
     fvd_repeats: int = option(5, "FVDs computed, each of one future of every context.")

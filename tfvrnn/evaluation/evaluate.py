@@ -43,7 +43,7 @@ class Result:
 
 
 @dataclass
-class Plan:
+class EvaluationPlan:
     """A run that is to be measured, with everything that its measuring needs."""
 
     name: str
@@ -107,7 +107,7 @@ def _settings(run_dir, changes) -> EvalConfig:
     return dataclasses.replace(RunFolder(run_dir).read_config().eval, **changes)
 
 
-def _plan(run_dir, label, settings, protocol_file) -> Plan:
+def _plan(run_dir, label, settings, protocol_file) -> EvaluationPlan:
     config, model, step = load_run(run_dir)
     config = dataclasses.replace(config, eval=settings)
     if protocol_file:
@@ -123,14 +123,14 @@ def _plan(run_dir, label, settings, protocol_file) -> Plan:
     if path.is_file() and read_json(path).get("protocol") != protocol:
         # What was measured otherwise stays.
         path = path.with_stem(f"{name}-{protocol_hash(protocol)}")
-    return Plan(label, config, model, lpips, network, notes, protocol, path)
+    return EvaluationPlan(label, config, model, lpips, network, notes, protocol, path)
 
 
-def _is_measured(plan: Plan) -> bool:
+def _is_measured(plan: EvaluationPlan) -> bool:
     return plan.path.is_file() and plan.path.with_suffix(".npz").is_file()
 
 
-def _evaluate(plan: Plan, anew) -> Result:
+def _evaluate(plan: EvaluationPlan, anew) -> Result:
     path = plan.path
     if not anew and _is_measured(plan):
         return read_result(path, plan.name)
@@ -222,7 +222,7 @@ def _check_same(path, protocol, notes):
         notes.append(f"{path} was computed by version {theirs['code_version']}")
 
 
-def _measure(plan: Plan, folder: Path) -> tuple[dict[str, np.ndarray], float]:
+def _measure(plan: EvaluationPlan, folder: Path) -> tuple[dict[str, np.ndarray], float]:
     """({name: array of all videos}, seconds), measuring what an earlier attempt did not."""
     settings, began = plan.config.eval, time.monotonic()
     measures = Measures(plan.model, plan.config, plan.lpips, plan.network)

@@ -9,6 +9,7 @@ from tfvrnn.metrics import LPIPS, FeatureNetwork
 from tfvrnn.metrics.frame import PSNR_OF_EQUAL_FRAMES
 from tfvrnn.models import VideoPredictor
 from tfvrnn.sampling import sample_videos, training_noise
+from tfvrnn.tensor_ops import to_float
 
 ROWS_AT_ONCE = 32
 SHOWN_SAMPLES = 3
@@ -81,7 +82,7 @@ class Measures:
             values = self._frame_measures(tf.constant(futures), tf.constant(truth))
             gathered.append({name: value.numpy()[:size] for name, value in values.items()})
             pictures.add(futures[:shown], gathered[-1]["ssim"][:shown])
-            scaled = futures / 255.0
+            scaled = media.to_float(futures, np.float64)
             total += scaled.sum(axis=1)
             squares += np.square(scaled).sum(axis=1)
             wanted = futures[:size, : max(0, self.repeats - sum(map(_second, generated)))]
@@ -121,7 +122,7 @@ class Measures:
 
     def _compute_frame_measures(self, futures, truth):
         """psnr, ssim, lpips `[B, s, horizon]` of uint8 futures `[B, s, horizon, H, W, C]`."""
-        futures, truth = (tf.cast(x, tf.float32) / 255.0 for x in (futures, truth))
+        futures, truth = to_float(futures), to_float(truth)
         truth = tf.broadcast_to(truth[:, None], tf.shape(futures))
         truth = tf.ensure_shape(truth, futures.shape)
         psnr = tf.minimum(metrics.psnr(futures, truth), PSNR_OF_EQUAL_FRAMES)
@@ -132,7 +133,7 @@ class Measures:
 
     def _compute_terms(self, videos, number):
         """(terms of the negative ELBO, nats per latent channel), latents from the posterior."""
-        frames = tf.cast(videos, tf.float32) / 255.0
+        frames = to_float(videos)
         places, step = tf.range(tf.shape(frames)[0]), FIRST_STEP + number
         noise = training_noise(self.model, places, self.horizon, self.settings.seed, step)
         terms, _ = self.model.training_terms(frames, noise)

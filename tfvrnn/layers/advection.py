@@ -1,9 +1,11 @@
 """Pixel advection: a frame made of moved pixels of the last frame and of new ones."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
-from tfvrnn.tensor_ops import Tensor
+from tfvrnn.tensor_ops import Shape, Tensor
 
 # The initial log odds that a pixel stays: most of the frame is the last one before training.
 STAY = 4.0
@@ -40,7 +42,7 @@ class PixelAdvection(keras.layers.Layer):
         ValueError: `side` is not odd and positive.
     """
 
-    def __init__(self, side: int, dtype="float32", **kwargs):
+    def __init__(self, side: int, dtype: Any = "float32", **kwargs):
         super().__init__(dtype=dtype, **kwargs)
         if side < 1 or side % 2 == 0:
             raise ValueError(f"`side` must be odd and positive. Received: {side}")
@@ -50,7 +52,7 @@ class PixelAdvection(keras.layers.Layer):
         """Channels of `outputs` for frames of so many."""
         return 1 + self.side**2 + image_channels
 
-    def build(self, last_shape, outputs_shape=None):
+    def build(self, last_shape: Shape, outputs_shape: Shape | None = None) -> None:
         """Nothing: no weights."""
 
     def call(self, last: Tensor, outputs: Tensor) -> Tensor:
@@ -72,8 +74,8 @@ class PixelAdvection(keras.layers.Layer):
         )
         return ops.reshape(x, (-1, height, width, self.side**2, channels))
 
-    def compute_output_shape(self, last_shape, outputs_shape=None):
+    def compute_output_shape(self, last_shape: Shape, outputs_shape: Shape | None = None) -> Shape:
         return tuple(last_shape)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "side": self.side}

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from tfvrnn import tensor_ops
+from tfvrnn.tensor_ops import Shape, Tensor
 
 
 def check_groups(channels: int, groups: int) -> int:
@@ -49,7 +50,13 @@ class GroupNorm(keras.layers.Layer):
         ValueError: no groups, or channels that do not divide into them.
     """
 
-    def __init__(self, groups=16, scale_initializer="ones", offset_initializer="zeros", **kwargs):
+    def __init__(
+        self,
+        groups: int = 16,
+        scale_initializer: str | keras.initializers.Initializer = "ones",
+        offset_initializer: str | keras.initializers.Initializer = "zeros",
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         if groups < 1:
             raise ValueError(f"`groups` must be positive. Received: {groups}")
@@ -57,7 +64,7 @@ class GroupNorm(keras.layers.Layer):
         self.scale_initializer = keras.initializers.get(scale_initializer)
         self.offset_initializer = keras.initializers.get(offset_initializer)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         channels = input_shape[-1]
         check_groups(channels, self.groups)
         # Never cast to half precision: the statistics they are multiplied with are float32.
@@ -65,14 +72,14 @@ class GroupNorm(keras.layers.Layer):
         self.scale = self.add_weight(name="scale", initializer=self.scale_initializer, **options)
         self.offset = self.add_weight(name="offset", initializer=self.offset_initializer, **options)
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         groups = min(self.groups, inputs.shape[-1])
         return tensor_ops.group_norm(inputs, self.scale, self.offset, groups)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "groups": self.groups,
@@ -105,13 +112,13 @@ class ConvNorm(keras.layers.Layer):
 
     def __init__(
         self,
-        filters,
-        kernel_size=3,
-        groups=16,
-        relu=False,
-        padding="same",
-        scale_initializer="ones",
-        offset_initializer="zeros",
+        filters: int,
+        kernel_size: int = 3,
+        groups: int = 16,
+        relu: bool = False,
+        padding: str = "same",
+        scale_initializer: str | keras.initializers.Initializer = "ones",
+        offset_initializer: str | keras.initializers.Initializer = "zeros",
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -133,18 +140,18 @@ class ConvNorm(keras.layers.Layer):
             groups, scale_initializer, offset_initializer, dtype=self.dtype_policy, name="norm"
         )
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self.conv.build(input_shape)
         self.norm.build(self.compute_output_shape(input_shape))
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         outputs = self.norm(self.conv(inputs))
         return ops.relu(outputs) if self.relu else outputs
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return self.conv.compute_output_shape(input_shape)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         norm = self.norm.get_config()
         return {
             **super().get_config(),
@@ -187,7 +194,9 @@ class ResidualBlock(keras.layers.Layer):
         ValueError: `collapse` of a map that is not 4x4 or changes its channels.
     """
 
-    def __init__(self, filters, kernel_size=3, groups=16, collapse=False, **kwargs):
+    def __init__(
+        self, filters: int, kernel_size: int = 3, groups: int = 16, collapse: bool = False, **kwargs
+    ):
         super().__init__(**kwargs)
         check_groups(filters, groups)
         self.filters = filters
@@ -195,7 +204,7 @@ class ResidualBlock(keras.layers.Layer):
         self.groups = groups
         self.collapse = collapse
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         channels = input_shape[-1]
         if self.collapse and tuple(input_shape[1:]) != (4, 4, self.filters):
             raise ValueError(
@@ -223,19 +232,19 @@ class ResidualBlock(keras.layers.Layer):
         self.first.build(input_shape)
         self.second.build(self.first.compute_output_shape(input_shape))
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         outputs = self.second(self.first(ops.relu(inputs)))
         if self.collapse:
             return outputs + tensor_ops.max_pool(inputs, 4)
         return outputs + (inputs if self.shortcut is None else self.shortcut(inputs))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         batch, height, width, _ = input_shape
         if self.collapse:
             height, width = 1, 1
         return (batch, height, width, self.filters)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,
@@ -264,14 +273,14 @@ class UpConv(keras.layers.Layer):
         float `[N, 4, 4, filters]` where r = 1, else `[N, 2 r, 2 r, filters]`.
     """
 
-    def __init__(self, filters, groups=16, **kwargs):
+    def __init__(self, filters: int, groups: int = 16, **kwargs):
         super().__init__(**kwargs)
         check_groups(filters, groups)
         self.filters = filters
         self.groups = groups
         self.norm = GroupNorm(groups, dtype=self.dtype_policy, name="norm")
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         stride, padding = (1, "valid") if input_shape[1] == 1 else (2, "same")
         self.conv = keras.layers.Conv2DTranspose(
             self.filters,
@@ -285,13 +294,13 @@ class UpConv(keras.layers.Layer):
         self.conv.build(input_shape)
         self.norm.build(self.compute_output_shape(input_shape))
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         return ops.relu(self.norm(self.conv(inputs)))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         batch, height, width, _ = input_shape
         side = 4 if height == 1 else 2 * height
         return (batch, side, 4 if width == 1 else 2 * width, self.filters)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "filters": self.filters, "groups": self.groups}

@@ -1,5 +1,6 @@
 """The convolutional LSTM with group-normalised gates."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -7,6 +8,7 @@ from keras import ops
 
 from tfvrnn import tensor_ops
 from tfvrnn.layers.blocks import ConvNorm, GroupNorm, check_groups
+from tfvrnn.tensor_ops import Shape, Tensor
 
 
 class ConvLSTMState(NamedTuple):
@@ -20,15 +22,15 @@ class ConvLSTMState(NamedTuple):
 class ForgetOffsets(keras.initializers.Initializer):
     """Offsets of the gates (i, f, o, g) `[4 F]`: `forget_bias` for f, 0 for the others."""
 
-    def __init__(self, forget_bias):
+    def __init__(self, forget_bias: float):
         self.forget_bias = forget_bias
 
-    def __call__(self, shape, dtype=None):
+    def __call__(self, shape: tuple[int, ...], dtype: str | None = None) -> Tensor:
         filters = shape[0] // 4
         offsets = [0.0] * filters + [self.forget_bias] * filters + [0.0] * (2 * filters)
         return ops.convert_to_tensor(offsets, dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"forget_bias": self.forget_bias}
 
 
@@ -55,7 +57,14 @@ class ConvLSTMRecurrence(keras.layers.Layer):
         (hidden, [hidden, cell]), `[B, H, W, F]` each; a list, as keras.layers.RNN wants it.
     """
 
-    def __init__(self, filters, kernel_size=3, groups=16, forget_bias=0.0, **kwargs):
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int = 3,
+        groups: int = 16,
+        forget_bias: float = 0.0,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.filters = filters
         self.kernel_size = kernel_size
@@ -71,14 +80,14 @@ class ConvLSTMRecurrence(keras.layers.Layer):
         )
         self.cell_norm = GroupNorm(groups, dtype=self.dtype_policy, name="cell_norm")
 
-    def build(self, input_gates_shape, state_shape=None):
+    def build(self, input_gates_shape: Shape, state_shape: Any = None) -> None:
         batch, height, width, _ = input_gates_shape
         map_shape = (batch, height, width, self.filters)
         self.state_size = [map_shape[1:], map_shape[1:]]
         self.recurrent.build(map_shape)
         self.cell_norm.build(map_shape)
 
-    def call(self, input_gates, state):
+    def call(self, input_gates: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
         hidden, cell = state
         gates = input_gates + self.recurrent(hidden)
         i, f, o, g = ops.split(gates, 4, axis=-1)
@@ -86,11 +95,13 @@ class ConvLSTMRecurrence(keras.layers.Layer):
         hidden = ops.sigmoid(o) * ops.tanh(cell)
         return hidden, [hidden, cell]
 
-    def compute_output_shape(self, input_gates_shape, state_shape=None):
+    def compute_output_shape(
+        self, input_gates_shape: Shape, state_shape: Any = None
+    ) -> tuple[Shape, list[Shape]]:
         output = (*input_gates_shape[:-1], self.filters)
         return output, [output, output]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,
@@ -132,7 +143,14 @@ class ConvLSTMCell(keras.layers.Layer):
         ValueError: filters that do not divide into the groups.
     """
 
-    def __init__(self, filters, kernel_size=3, groups=16, forget_bias=0.0, **kwargs):
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int = 3,
+        groups: int = 16,
+        forget_bias: float = 0.0,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         if filters < 1:
             raise ValueError(f"`filters` must be positive. Received: {filters}")
@@ -150,16 +168,16 @@ class ConvLSTMCell(keras.layers.Layer):
             filters, forget_bias=forget_bias, name="recurrence", **options
         )
 
-    def build(self, inputs_shape, state_shape=None):
+    def build(self, inputs_shape: Shape, state_shape: Any = None) -> None:
         self.inputs_to_gates.build(inputs_shape)
         self.recurrence.build(self.inputs_to_gates.compute_output_shape(inputs_shape))
         self.output_shape = (*inputs_shape[:-1], self.filters)  # the hidden map's, for `summary`
 
-    def call(self, inputs, state):
+    def call(self, inputs: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, ConvLSTMState]:
         hidden, state = self.recurrence(self.inputs_to_gates(inputs), state)
         return hidden, ConvLSTMState(*state)
 
-    def sequence(self, inputs, state):
+    def sequence(self, inputs: Tensor, state: Sequence[Tensor]) -> Tensor:
         """All steps at once: `[B, T, H, W, C]` and the initial state to hidden `[B, T, H, W, F]`.
 
         Equal to T calls. The inputs' part of the gates is free of recurrence and computed for
@@ -167,21 +185,23 @@ class ConvLSTMCell(keras.layers.Layer):
         """
         return self.recur(self.gates_sequence(inputs), state)
 
-    def gates_sequence(self, inputs):
+    def gates_sequence(self, inputs: Tensor) -> Tensor:
         """Compute the inputs' part of the gates of all steps, `[B, T, H, W, 4 F]`."""
         gates = self.inputs_to_gates(tensor_ops.fold_time(inputs))
         return tensor_ops.unfold_time(gates, inputs.shape[1])
 
-    def recur(self, gates, state):
+    def recur(self, gates: Tensor, state: Sequence[Tensor]) -> Tensor:
         """Run the recurrence over the inputs' part of the gates: hidden `[B, T, H, W, F]`."""
         loop = keras.layers.RNN(self.recurrence, return_sequences=True, dtype=self.dtype_policy)
         return loop(gates, initial_state=list(state))
 
-    def compute_output_shape(self, inputs_shape, state_shape=None):
+    def compute_output_shape(
+        self, inputs_shape: Shape, state_shape: Any = None
+    ) -> tuple[Shape, ConvLSTMState]:
         output = (*inputs_shape[:-1], self.filters)
         return output, ConvLSTMState(output, output)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,

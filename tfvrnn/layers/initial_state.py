@@ -7,6 +7,7 @@ from keras import ops
 
 from tfvrnn.layers.blocks import ConvNorm
 from tfvrnn.layers.conv_lstm import ConvLSTMState
+from tfvrnn.tensor_ops import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="tfvrnn")
@@ -29,12 +30,12 @@ class InitialState(keras.layers.Layer):
         ConvLSTMState of `[B, H, W, F]`.
     """
 
-    def __init__(self, filters, groups=16, **kwargs):
+    def __init__(self, filters: int, groups: int = 16, **kwargs):
         super().__init__(**kwargs)
         self.filters = filters
         self.groups = groups
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         batch, context_frames, height, width, channels = input_shape
         options: dict[str, Any] = dict(kernel_size=1, groups=self.groups, dtype=self.dtype_policy)
         self.mix = ConvNorm(channels, relu=True, name="mix", **options)
@@ -43,16 +44,16 @@ class InitialState(keras.layers.Layer):
         self.project.build((batch, height, width, channels))
         self.output_shape = (batch, height, width, self.filters)  # the hidden map's, for `summary`
 
-    def call(self, context_maps):
+    def call(self, context_maps: Tensor) -> ConvLSTMState:
         _, frames, height, width, channels = context_maps.shape
         x = ops.transpose(context_maps, (0, 2, 3, 1, 4))
         x = ops.reshape(x, (-1, height, width, frames * channels))
         return ConvLSTMState(*ops.split(self.project(self.mix(x)), 2, axis=-1))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> ConvLSTMState:
         batch, _, height, width, _ = input_shape
         output = (batch, height, width, self.filters)
         return ConvLSTMState(output, output)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "filters": self.filters, "groups": self.groups}

@@ -1,5 +1,6 @@
 """One level of the latent hierarchy, of the prior or of the posterior."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -10,6 +11,7 @@ from tfvrnn.config import MINIMUM_GROUP
 from tfvrnn.distributions import LN_2, DiagonalGaussian
 from tfvrnn.layers.blocks import ConvNorm
 from tfvrnn.layers.conv_lstm import ConvLSTMCell, ConvLSTMState
+from tfvrnn.tensor_ops import Shape, Tensor
 
 
 def head_groups(channels: int, groups: int, least: int = 1) -> int:
@@ -59,14 +61,14 @@ class LatentLevel(keras.layers.Layer):
 
     def __init__(
         self,
-        filters,
-        latent_filters=None,
-        lower_filters=(),
-        kernel_size=3,
-        groups=16,
-        feedback=False,
-        forget_bias=0.0,
-        initial_variance=LN_2,
+        filters: int,
+        latent_filters: int | None = None,
+        lower_filters: Sequence[int] = (),
+        kernel_size: int = 3,
+        groups: int = 16,
+        feedback: bool = False,
+        forget_bias: float = 0.0,
+        initial_variance: float = LN_2,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -96,7 +98,13 @@ class LatentLevel(keras.layers.Layer):
             name="head",
         )
 
-    def build(self, maps_shape, state_shape=None, lower_shape=None, latent_shape=None):
+    def build(
+        self,
+        maps_shape: Shape,
+        state_shape: Any = None,
+        lower_shape: Any = None,
+        latent_shape: Any = None,
+    ) -> None:
         pixels = maps_shape[:-1]
         self.enter.build(maps_shape)
         self.cell.build((*pixels, self.filters))
@@ -105,7 +113,13 @@ class LatentLevel(keras.layers.Layer):
         self.head.build((*pixels, self.filters + sum(self.lower_filters)))
         self.output_shape = (*pixels, self.latent_filters)  # the latent's, for `summary`
 
-    def call(self, maps, state, lower=(), latent=None):
+    def call(
+        self,
+        maps: Tensor,
+        state: Sequence[Tensor],
+        lower: Sequence[Tensor] = (),
+        latent: Tensor | None = None,
+    ) -> tuple[DiagonalGaussian, ConvLSTMState]:
         gates = self.cell.inputs_to_gates(self.enter(maps))
         if self.feedback:
             gates = gates + self.feedback(latent)
@@ -113,13 +127,19 @@ class LatentLevel(keras.layers.Layer):
         return self.distribution(hidden, lower), ConvLSTMState(*state)
 
     def compute_output_shape(
-        self, maps_shape, state_shape=None, lower_shape=None, latent_shape=None
-    ):
+        self,
+        maps_shape: Shape,
+        state_shape: Any = None,
+        lower_shape: Any = None,
+        latent_shape: Any = None,
+    ) -> tuple[DiagonalGaussian, ConvLSTMState]:
         latent = (*maps_shape[:-1], self.latent_filters)
         hidden = (*maps_shape[:-1], self.filters)
         return DiagonalGaussian(latent, latent), ConvLSTMState(hidden, hidden)
 
-    def infer(self, maps, state, lower, noise):
+    def infer(
+        self, maps: Tensor, state: Sequence[Tensor], lower: Sequence[Tensor], noise: Tensor
+    ) -> tuple[DiagonalGaussian, Tensor]:
         """Draw all steps: the posterior's way through a video.
 
         Args:
@@ -150,7 +170,13 @@ class LatentLevel(keras.layers.Layer):
         raw, samples = ops.split(outputs, [2 * self.latent_filters], axis=-1)
         return self._gaussian(raw), samples
 
-    def sequence(self, maps, state, lower, latents=None):
+    def sequence(
+        self,
+        maps: Tensor,
+        state: Sequence[Tensor],
+        lower: Sequence[Tensor],
+        latents: Tensor | None = None,
+    ) -> DiagonalGaussian:
         """The Gaussians of all steps, given the samples: the prior's way through a video.
 
         Args:
@@ -163,7 +189,7 @@ class LatentLevel(keras.layers.Layer):
         hidden = self.hidden_sequence(maps, state, latents)
         return self.distribution(tensor_ops.fold_time(hidden), lower)
 
-    def hidden_sequence(self, maps, state, latents: Any = None):
+    def hidden_sequence(self, maps: Tensor, state: Sequence[Tensor], latents: Any = None) -> Tensor:
         """Run the recurrence over all steps: `[B, T, r, r, C]` to hidden `[B, T, r, r, F]`."""
         gates = self._gates(maps)
         if self.feedback:
@@ -174,7 +200,7 @@ class LatentLevel(keras.layers.Layer):
             gates = gates + tensor_ops.unfold_time(fed_back, maps.shape[1])
         return self.cell.recur(gates, state)
 
-    def distribution(self, hidden, lower=()):
+    def distribution(self, hidden: Tensor, lower: Sequence[Tensor] = ()) -> DiagonalGaussian:
         """The level's Gaussian, given its hidden map and the lower levels' samples `[N, ...]`."""
         return self._gaussian(self._raw(hidden, self._upsampled(lower, hidden.shape[1])))
 
@@ -194,7 +220,7 @@ class LatentLevel(keras.layers.Layer):
             ops.cast(tensor_ops.upsample_nearest(z, resolution), self.compute_dtype) for z in lower
         ]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
-from tfvrnn import metrics
+from tfvrnn import media, metrics
 from tfvrnn.measurement.clips import Clip, Reading, read_clips
 from tfvrnn.measurement.parts import Arrays, Parts
 from tfvrnn.measurement.selection import Chosen, Selection, samples_measured
@@ -64,12 +64,13 @@ class PairMeasures:
             pair = [x[begin : begin + FRAMES_AT_ONCE] for x in (frames, truth)]
             size = len(pair[0])
             missing = [(0, FRAMES_AT_ONCE - size), (0, 0), (0, 0), (0, 0)]
-            measured = self._compiled(*(tf.constant(np.pad(x, missing)) for x in pair))
+            measured = self._compiled(
+                *(tf.constant(media.to_float(np.pad(x, missing))) for x in pair)
+            )
             found.append({name: value.numpy()[:size] for name, value in measured.items()})
         return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
 
     def _measures(self, frames, truth):
-        frames, truth = (tf.cast(x, tf.float32) / 255.0 for x in (frames, truth))
         found = {"psnr": tf.minimum(metrics.psnr(frames, truth), PSNR_OF_EQUAL_FRAMES)}
         if self.ssim:
             found["ssim"] = metrics.ssim(frames, truth, self.ssim)

@@ -24,7 +24,7 @@ NAME, PARTS = "measurement.json", "parts"
 
 
 @dataclass
-class Plan:
+class MeasurementPlan:
     """What is measured, with everything that the measuring needs."""
 
     settings: MeasureConfig
@@ -109,7 +109,7 @@ def _path(out: Path, wanted: dict) -> Path:
     return path
 
 
-def _measured(plan: Plan, path: Path) -> Measurement | None:
+def _measured(plan: MeasurementPlan, path: Path) -> Measurement | None:
     """What was measured of these very sides."""
     if not path.is_file() or not path.with_suffix(".npz").is_file():
         return None
@@ -119,7 +119,9 @@ def _measured(plan: Plan, path: Path) -> Measurement | None:
     return there if same else None
 
 
-def _plan(sides: list[Side], settings: MeasureConfig, parts: Parts, save_statistics) -> Plan:
+def _plan(
+    sides: list[Side], settings: MeasureConfig, parts: Parts, save_statistics
+) -> MeasurementPlan:
     with_videos = [side for side in sides if not side.statistics]
     facts = [survey(side, settings, parts) for side in with_videos]
     selection = select(with_videos, facts, settings)
@@ -128,7 +130,7 @@ def _plan(sides: list[Side], settings: MeasureConfig, parts: Parts, save_statist
         counts.insert(0, len(statistics.features))
     network, notes = feature_network(selection, settings, counts)
     measures, more = pair_measures(selection, settings)
-    plan = Plan(settings, sides, selection, network, measures)
+    plan = MeasurementPlan(settings, sides, selection, network, measures)
     if statistics and network:
         protocol.check_statistics(sides[0], statistics, selection, settings, network)
     if not network and (statistics or not measures):
@@ -145,7 +147,7 @@ def _plan(sides: list[Side], settings: MeasureConfig, parts: Parts, save_statist
     return plan
 
 
-def _measure(plan: Plan, parts: Parts, path: Path, save_statistics) -> Measurement:
+def _measure(plan: MeasurementPlan, parts: Parts, path: Path, save_statistics) -> Measurement:
     selection, settings = plan.selection, plan.settings
     found, notes, values = dict.fromkeys(("fvd", "kvd", "fvd_infinity")), list(plan.notes), {}
     if plan.network:
@@ -176,7 +178,7 @@ def _measure(plan: Plan, parts: Parts, path: Path, save_statistics) -> Measureme
 
 
 def _features(
-    plan: Plan, network: metrics.FeatureNetwork, parts: Parts
+    plan: MeasurementPlan, network: metrics.FeatureNetwork, parts: Parts
 ) -> tuple[list[np.ndarray], list[str]]:
     """([real, generated features], notes)."""
     found, notes = [], []

@@ -12,6 +12,7 @@ from tfvrnn.media.pictures import (
     resized,
     side_by_side,
     strip,
+    to_float,
     to_uint8,
 )
 from tfvrnn.media.reading import frame_rate, frames_of, read_clip, read_video, timed_frames_of
@@ -42,6 +43,7 @@ __all__ = [
     "side_by_side",
     "strip",
     "timed_frames_of",
+    "to_float",
     "to_gif",
     "to_uint8",
     "write_video",

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, DTypeLike
 from PIL import Image
 
 GREEN, RED = (0, 160, 0), (210, 0, 0)
@@ -15,6 +15,11 @@ def to_uint8(frames: ArrayLike) -> np.ndarray:
     if frames.dtype == np.uint8:
         return frames
     return np.round(np.clip(frames.astype(np.float32), 0.0, 1.0) * 255.0).astype(np.uint8)
+
+
+def to_float(frames: np.ndarray, dtype: DTypeLike = np.float32) -> np.ndarray:
+    """Frames of uint8 in [0, 1], as `tensor_ops.to_float` for NumPy."""
+    return frames.astype(dtype) / 255.0
 
 
 def strip(videos: Sequence[np.ndarray], gap: int = 2) -> np.ndarray:

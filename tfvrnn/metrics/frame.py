@@ -1,5 +1,6 @@
 """PSNR and SSIM of single frames."""
 
+import numpy as np
 import tensorflow as tf
 
 # Sides of the windows of SSIM, by definition.
@@ -10,7 +11,7 @@ ROUNDING = 1e-4
 PSNR_OF_EQUAL_FRAMES = 100.0
 
 
-def psnr(frames, truth):
+def psnr(frames: tf.Tensor | np.ndarray, truth: tf.Tensor | np.ndarray) -> tf.Tensor:
     """Peak signal-to-noise ratio of each frame, in decibels.
 
     Source: `tf.image.psnr`; deviations: none.
@@ -29,7 +30,9 @@ def psnr(frames, truth):
     return tf.image.psnr(frames, truth, max_val=1.0)
 
 
-def ssim(frames, truth, definition: str = "gaussian"):
+def ssim(
+    frames: tf.Tensor | np.ndarray, truth: tf.Tensor | np.ndarray, definition: str = "gaussian"
+) -> tf.Tensor:
     """Structural similarity of each frame.
 
     'gaussian' is `tf.image.ssim`: an 11x11 Gaussian window of deviation 1.5, mean over windows
@@ -103,7 +106,7 @@ def _checked(frames, truth):
     return tf.cast(frames, tf.float32), tf.cast(truth, tf.float32)
 
 
-def check_range(pixels) -> None:
+def check_range(pixels: tf.Tensor) -> None:
     """Raise ValueError where pixels lie outside [0, 1]; in a graph their values are not known."""
     if tf.executing_eagerly() and tf.size(pixels):
         low, high = float(tf.reduce_min(pixels)), float(tf.reduce_max(pixels))

@@ -8,6 +8,7 @@ from functools import cache
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 TFGAN = "tensorflow_gan"
 CLASSIFIER_METRICS = f"{TFGAN}.python.eval.classifier_metrics"
@@ -59,7 +60,7 @@ def _hollow(package: str) -> types.ModuleType:
     return module
 
 
-def frechet_distance(real, generated) -> float:
+def frechet_distance(real: ArrayLike, generated: ArrayLike) -> float:
     """Fréchet distance between Gaussians fitted to two sets of features.
 
         |m - m'|^2 + Tr(S + S' - 2 (S S')^(1/2)),  unbiased covariances, float64
@@ -78,7 +79,7 @@ def frechet_distance(real, generated) -> float:
     return float(distance(tf.constant(real), tf.constant(generated)))
 
 
-def kernel_distance(real, generated) -> float:
+def kernel_distance(real: ArrayLike, generated: ArrayLike) -> float:
     """Squared maximum mean discrepancy under the polynomial kernel (x.y / D + 1)^3, unbiased.
 
     Over all pairs: one block.
@@ -93,7 +94,9 @@ def kernel_distance(real, generated) -> float:
     return float(distance(tf.constant(real), tf.constant(generated), max_block_size=block))
 
 
-def frechet_infinity(real, generated, points: int = 10, seed: int = 0) -> float:
+def frechet_infinity(
+    real: ArrayLike, generated: ArrayLike, points: int = 10, seed: int = 0
+) -> float:
     """The Fréchet distance extrapolated to infinitely many features: linear in 1/N, at 1/N = 0.
 
     Random subsets of both sets, of equal sizes between half of all and all. The bias is linear
@@ -139,7 +142,7 @@ class FeatureStatistics:
         self.sum = np.zeros(dimensions)
         self.outer = np.zeros((dimensions, dimensions))
 
-    def update(self, features) -> None:
+    def update(self, features: ArrayLike) -> None:
         """Add features `[N, D]`."""
         features = _checked(features, "features", 1, len(self.sum))
         self.count += len(features)
@@ -171,7 +174,7 @@ class FeatureStatistics:
         return float(np.trace(ours + theirs) - 2.0 * float(root) + means)
 
 
-def check_pair(real, generated) -> tuple[np.ndarray, np.ndarray]:
+def check_pair(real: ArrayLike, generated: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     real = _checked(real, "real")
     return real, _checked(generated, "generated", dimensions=real.shape[-1])
 

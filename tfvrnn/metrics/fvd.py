@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfvrnn.metrics import frechet, weights
 from tfvrnn.metrics.i3d import FeatureNetwork, check_videos
@@ -13,7 +14,7 @@ from tfvrnn.metrics.i3d import FeatureNetwork, check_videos
 _NETWORKS: dict[tuple, FeatureNetwork] = {}
 
 
-def feature_network(source: str = "i3d", cache_dir=None) -> FeatureNetwork:
+def feature_network(source: str = "i3d", cache_dir: str | Path | None = None) -> FeatureNetwork:
     """The `FeatureNetwork`, made once for each source."""
     key = (source, str(weights.cache_folder(cache_dir)))
     if key not in _NETWORKS:
@@ -21,7 +22,9 @@ def feature_network(source: str = "i3d", cache_dir=None) -> FeatureNetwork:
     return _NETWORKS[key]
 
 
-def frechet_video_distance(real, generated, network: FeatureNetwork | None = None) -> float:
+def frechet_video_distance(
+    real: ArrayLike, generated: ArrayLike, network: FeatureNetwork | None = None
+) -> float:
     """The FVD of a set of generated videos against real ones.
 
     An FVD means something beside its number of videos, their length and the network alone; it
@@ -42,7 +45,9 @@ def frechet_video_distance(real, generated, network: FeatureNetwork | None = Non
     return frechet.frechet_distance(*_features(real, generated, network))
 
 
-def kernel_video_distance(real, generated, network: FeatureNetwork | None = None) -> float:
+def kernel_video_distance(
+    real: ArrayLike, generated: ArrayLike, network: FeatureNetwork | None = None
+) -> float:
     """The KVD: the unbiased squared MMD, polynomial kernel, on the FVD's features.
 
     Source, Args, Raises: as `frechet_video_distance`.
@@ -65,7 +70,9 @@ def _features(real, generated, network):
     return cached_features(network, real), network(generated)
 
 
-def cached_features(network: FeatureNetwork, videos, cache_dir=None) -> np.ndarray:
+def cached_features(
+    network: FeatureNetwork, videos: ArrayLike, cache_dir: str | Path | None = None
+) -> np.ndarray:
     """The features of real videos, from the cache where these very videos were seen before."""
     videos = np.ascontiguousarray(videos)
     key = hashlib.sha256(f"{network.digest} {videos.shape}".encode())

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfvrnn import files
 from tfvrnn.config import expanded
@@ -39,7 +40,7 @@ LAYERS = {
 }
 
 
-def preprocess(videos):
+def preprocess(videos: tf.Tensor | np.ndarray) -> tf.Tensor:
     """What the FVD's reference gives to the network.
 
     TensorFlow 1's bilinear resize (its corners differ from TensorFlow 2's, and with them the
@@ -98,10 +99,10 @@ class I3D(tf.Module):
         kernels, biases = zip(*(self._units.pop(entry) for entry in entries))
         self._units[f"{module}/entry"] = np.concatenate(kernels, -1), np.concatenate(biases)
 
-    def __call__(self, videos):
+    def __call__(self, videos: tf.Tensor) -> tf.Tensor:
         return self.endpoints(videos)["Logits"]
 
-    def endpoints(self, videos) -> dict:
+    def endpoints(self, videos: tf.Tensor) -> dict[str, tf.Tensor]:
         """{layer's name: its map `[N, T', H', W', C]`, and 'Logits' `[N, 400]`}."""
         x, found = videos, {}
         for name, spec in LAYERS.items():
@@ -169,7 +170,7 @@ class FeatureNetwork:
             lambda videos: network(preprocess(videos)), reduce_retracing=True, autograph=False
         )
 
-    def __call__(self, videos, batch_size: int = 4) -> np.ndarray:
+    def __call__(self, videos: np.ndarray, batch_size: int = 4) -> np.ndarray:
         """Features float32 `[N, D]` of videos uint8 `[N, T, H, W, 1 or 3]`, a batch at a time.
 
         Raises:
@@ -182,7 +183,7 @@ class FeatureNetwork:
         )
 
 
-def check_videos(videos, name: str = "videos") -> None:
+def check_videos(videos: ArrayLike, name: str = "videos") -> None:
     """Raise ValueError where `videos` cannot be given to the network."""
     shape, dtype = np.shape(videos), getattr(videos, "dtype", None)
     if dtype != np.uint8:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfvrnn.config import require
 
@@ -12,7 +13,7 @@ Statistic = Callable[..., np.ndarray]
 
 
 def bootstrap_interval(
-    values,
+    values: ArrayLike,
     statistic: Statistic = np.mean,
     level: float = 0.95,
     resamples: int = 2_000,
@@ -46,7 +47,7 @@ def bootstrap_interval(
     return _percentiles(np.concatenate(found), level)
 
 
-def interquartile_mean(values, axis: int | None = None):
+def interquartile_mean(values: ArrayLike, axis: int | None = None) -> np.ndarray:
     """The mean of the middle half of the values, without the lowest and the highest quarter.
 
     Of N values `int(N / 4)` are cut off at each end, as `scipy.stats.trim_mean(values, 0.25)`
@@ -68,7 +69,7 @@ def interquartile_mean(values, axis: int | None = None):
 
 
 def stratified_bootstrap(
-    scores,
+    scores: ArrayLike,
     statistic: Statistic = interquartile_mean,
     level: float = 0.95,
     resamples: int = 2_000,

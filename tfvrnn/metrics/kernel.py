@@ -1,13 +1,14 @@
 """The kernel distance of many features, in bounded memory."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfvrnn.metrics.frechet import check_pair
 
 BLOCK = 2_048
 
 
-def blockwise_kernel_distance(real, generated, block: int = BLOCK) -> float:
+def blockwise_kernel_distance(real: ArrayLike, generated: ArrayLike, block: int = BLOCK) -> float:
     """What `kernel_distance` gives, over all pairs, with `block` rows of the kernel at a time.
 
     Args, Raises: as `kernel_distance`; block: rows and columns that are held in memory.

@@ -33,7 +33,7 @@ class TooSmall(ValueError):
     """Images that are too small for a network."""
 
 
-def check_frame_size(trunk: str, shape) -> None:
+def check_frame_size(trunk: str, shape: tuple[int, ...]) -> None:
     """Raise TooSmall where images `[..., H, W, C]` leave nothing for the last tap of a trunk."""
     least = LEAST_SIDE[trunk]
     if min(shape[-3:-1]) < least:
@@ -82,7 +82,7 @@ class LPIPS(tf.Module):
         self.heads = [tf.constant(arrays[f"head/{tap}"]) for tap in range(len(TAPS[trunk]))]
         self._compiled = tf.function(self._distance, reduce_retracing=True, autograph=False)
 
-    def __call__(self, frames, truth):
+    def __call__(self, frames: tf.Tensor | np.ndarray, truth: tf.Tensor | np.ndarray) -> tf.Tensor:
         frames, truth = tf.convert_to_tensor(frames), tf.convert_to_tensor(truth)
         self._check(frames, truth)
         number = int(np.prod(frames.shape[:-3]))
@@ -158,6 +158,8 @@ def perceptual_network(
     return LPIPS(trunk, weights.read(weights.fetch(f"lpips_{trunk}", cache_dir, trunk_file)))
 
 
-def lpips(frames, truth, network: LPIPS | None = None):
+def lpips(
+    frames: tf.Tensor | np.ndarray, truth: tf.Tensor | np.ndarray, network: LPIPS | None = None
+) -> tf.Tensor:
     """LPIPS of each frame; see `LPIPS`. Without a network: AlexNet's, fetched at first use."""
     return (network or perceptual_network())(frames, truth)

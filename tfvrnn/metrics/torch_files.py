@@ -5,7 +5,7 @@ import pickle
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -31,11 +31,11 @@ class ArrayUnpickler(pickle.Unpickler):
         allowed: {(module, name): what stands for it}.
     """
 
-    def __init__(self, file, allowed: dict[tuple[str, str], Any]):
+    def __init__(self, file: IO[bytes], allowed: dict[tuple[str, str], Any]):
         super().__init__(file, encoding="latin1")
         self.allowed = allowed
 
-    def find_class(self, module, name):
+    def find_class(self, module: str, name: str) -> Any:
         try:
             return self.allowed[module, name]
         except KeyError:

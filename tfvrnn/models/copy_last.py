@@ -1,5 +1,6 @@
 """The floor of every table: the last context frame, repeated."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -7,6 +8,7 @@ from keras import ops
 
 from tfvrnn.models.reconstruction import reconstruction_loss
 from tfvrnn.models.video_predictor import VideoPredictor
+from tfvrnn.tensor_ops import Shape, Tensor
 
 
 class CopyLastState(NamedTuple):
@@ -25,44 +27,56 @@ class CopyLast(VideoPredictor):
         reconstruction: 'l1', 'l2', 'bce', 'laplace' or 'gaussian'.
     """
 
-    def __init__(self, image_shape, context_frames, reconstruction="l1", **kwargs):
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        context_frames: int,
+        reconstruction: str = "l1",
+        **kwargs,
+    ):
         super().__init__(**kwargs)
-        self.image_shape = tuple(image_shape)
+        self.image_shape = (*image_shape,)
         self.context_frames = context_frames
         self.reconstruction = reconstruction
         self.build()
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Shape | None = None) -> None:
         self.built = True
 
-    def noise_shapes(self, batch, steps):
+    def noise_shapes(self, batch: int | Tensor, steps: int) -> list[tuple[int, ...]]:
         return []
 
-    def training_terms(self, frames, noise, training=False):
+    def training_terms(
+        self, frames: Tensor, noise: Sequence[Tensor], training: bool = False
+    ) -> tuple[dict[str, Tensor], Tensor]:
         future = ops.cast(frames[:, self.context_frames :], "float32")
         last = ops.cast(frames[:, self.context_frames - 1 : self.context_frames], "float32")
         predictions = ops.broadcast_to(last, ops.shape(future))
         return {"reconstruction": self.reconstruction_term(future, predictions)}, predictions
 
-    def reconstruction_term(self, frames, predictions):
+    def reconstruction_term(self, frames: Tensor, predictions: Tensor) -> Tensor:
         return reconstruction_loss(self.reconstruction, frames, predictions)
 
-    def latent_kl(self, frames, noise):
+    def latent_kl(self, frames: Tensor, noise: Sequence[Tensor]) -> dict[int, Tensor]:
         return {}
 
-    def begin(self, context, noise=None):
+    def begin(self, context: Tensor, noise: Sequence[Tensor] | None = None) -> CopyLastState:
         return CopyLastState(ops.cast(context[:, -1], "float32"))
 
-    def draw(self, state, noise, mean=False):
+    def draw(
+        self, state: CopyLastState, noise: Any, mean: bool = False
+    ) -> tuple[CopyLastState, list[Tensor]]:
         return state, []
 
-    def render(self, state, latents):
+    def render(
+        self, state: CopyLastState, latents: Sequence[Tensor]
+    ) -> tuple[CopyLastState, Tensor]:
         return state, state.frame
 
-    def observe(self, state, frame):
+    def observe(self, state: CopyLastState, frame: Tensor) -> CopyLastState:
         return state
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "image_shape": self.image_shape,

@@ -1,6 +1,7 @@
 """The frame decoder: latents and the last frame's top map to the next frame."""
 
 import functools
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -8,6 +9,7 @@ from keras import ops
 
 from tfvrnn import tensor_ops
 from tfvrnn.layers import ConvLSTMCell, ConvLSTMState, ConvNorm, UpConv
+from tfvrnn.tensor_ops import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="tfvrnn")
@@ -39,12 +41,12 @@ class FrameDecoder(keras.layers.Layer):
 
     def __init__(
         self,
-        channels,
-        latent_filters,
-        image_channels,
-        groups=16,
-        forget_bias=0.0,
-        remat=False,
+        channels: Mapping[int, int],
+        latent_filters: Mapping[int, int],
+        image_channels: int,
+        groups: int = 16,
+        forget_bias: float = 0.0,
+        remat: bool = False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -77,7 +79,7 @@ class FrameDecoder(keras.layers.Layer):
             name="to_image",
         )
 
-    def build(self, top_shape, latents_shape=None, states_shape=None):
+    def build(self, top_shape: Shape, latents_shape: Any = None, states_shape: Any = None) -> None:
         channels_in, latents = top_shape[-1], dict(self.latent_filters)
         for (resolution, channels), cell, up in zip(self.channels, self.cells, self.ups):
             shape = (None, resolution, resolution)
@@ -88,12 +90,14 @@ class FrameDecoder(keras.layers.Layer):
         self.output_shape = self.to_image.compute_output_shape((*shape, channels_in))
 
     @property
-    def layers(self):
+    def layers(self) -> list[keras.layers.Layer]:
         """Its parts in the order of computation: the rows of `summary(expand_nested=True)`."""
         pairs = zip(self.cells, self.ups)
         return [*(part for pair in pairs for part in pair), self.to_image]
 
-    def call(self, top, latents, states):
+    def call(
+        self, top: Tensor, latents: dict[int, Tensor], states: Sequence[Any]
+    ) -> tuple[Tensor, tuple[ConvLSTMState, ...]]:
         x, new_states = top, []
         for (resolution, _), cell, up, state in zip(self.channels, self.cells, self.ups, states):
             hidden, state = cell(_join(x, latents.get(resolution)), state)
@@ -101,12 +105,14 @@ class FrameDecoder(keras.layers.Layer):
             x = up(hidden)
         return self.to_image(x), tuple(new_states)
 
-    def compute_output_shape(self, top_shape, latents_shape=None, states_shape=None):
+    def compute_output_shape(
+        self, top_shape: Shape, latents_shape: Any = None, states_shape: Any = None
+    ) -> tuple[Shape, tuple[ConvLSTMState, ...]]:
         maps = [(top_shape[0], r, r, c) for r, c in self.channels]
         states = tuple(ConvLSTMState(shape, shape) for shape in maps)
         return (*maps[-1][:-1], self.image_channels), states
 
-    def sequence(self, top, latents, states):
+    def sequence(self, top: Tensor, latents: dict[int, Tensor], states: Sequence[Any]) -> Tensor:
         """All steps at once, equal to repeated calls: `[B, T, ...]` in, logits `[B, T, ...]` out.
 
         Level by level: everything but the hidden's part of each ConvLSTM has time folded.
@@ -119,7 +125,7 @@ class FrameDecoder(keras.layers.Layer):
             x = level(_join(x, latents.get(resolution)), *state)
         return tensor_ops.unfold_time(self.to_image(tensor_ops.fold_time(x)), top.shape[1])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "channels": dict(self.channels),

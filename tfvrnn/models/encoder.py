@@ -1,11 +1,13 @@
 """The frame encoder: one image to a pyramid of feature maps."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 
 from tfvrnn import tensor_ops
 from tfvrnn.layers import ResidualBlock
+from tfvrnn.tensor_ops import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="tfvrnn")
@@ -27,7 +29,7 @@ class EncoderStage(keras.layers.Layer):
         float `[N, H, W, filters]`, half the side where not `finest`.
     """
 
-    def __init__(self, filters, finest=False, groups=16, **kwargs):
+    def __init__(self, filters: int, finest: bool = False, groups: int = 16, **kwargs):
         super().__init__(**kwargs)
         self.filters = filters
         self.finest = finest
@@ -41,21 +43,21 @@ class EncoderStage(keras.layers.Layer):
             self.first = ResidualBlock(filters, groups=groups, name="first", **options)
         self.second = ResidualBlock(filters, groups=groups, name="second", **options)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         output_shape = self.compute_output_shape(input_shape)
         self.first.build((*output_shape[:-1], input_shape[-1]))
         self.second.build(output_shape)
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         inputs = inputs if self.finest else tensor_ops.max_pool(inputs, 2)
         return self.second(self.first(inputs))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         batch, height, width, _ = input_shape
         factor = 1 if self.finest else 2
         return (batch, height // factor, width // factor, self.filters)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,
@@ -85,7 +87,7 @@ class FrameEncoder(keras.layers.Layer):
         dict {resolution: float `[N, r, r, channels[r]]`}.
     """
 
-    def __init__(self, channels, groups=16, **kwargs):
+    def __init__(self, channels: Mapping[int, int], groups: int = 16, **kwargs):
         super().__init__(**kwargs)
         # Keys become text where a configuration passes through JSON.
         self.channels = tuple((int(r), c) for r, c in dict(channels).items())
@@ -101,7 +103,7 @@ class FrameEncoder(keras.layers.Layer):
         self.collapse = ResidualBlock(top, kernel_size=1, collapse=True, name="collapse", **options)
         self.top = ResidualBlock(top, kernel_size=1, name="encoder_1", **options)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         shape = input_shape
         for stage in self.stages:
             stage.build(shape)
@@ -110,11 +112,11 @@ class FrameEncoder(keras.layers.Layer):
         self.top.build((shape[0], 1, 1, shape[-1]))
 
     @property
-    def layers(self):
+    def layers(self) -> list[keras.layers.Layer]:
         """Its parts in the order of computation: the rows of `summary(expand_nested=True)`."""
         return [*self.stages, self.collapse, self.top]
 
-    def call(self, frames):
+    def call(self, frames: Tensor) -> dict[int, Tensor]:
         maps, x = {}, frames
         for (resolution, _), stage in zip(self.channels, self.stages):
             x = maps[resolution] = stage(x)
@@ -122,10 +124,10 @@ class FrameEncoder(keras.layers.Layer):
         maps[1] = self.top(self.collapse(maps[4]))
         return maps
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> dict[int, Shape]:
         return {r: (input_shape[0], r, r, c) for r, c in self.channels}
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "channels": dict(self.channels),

@@ -8,9 +8,11 @@ import keras
 from keras import ops
 
 from tfvrnn.config import TrainConfig
+from tfvrnn.models import given_frames
 from tfvrnn.models.objective import loss_terms
 from tfvrnn.models.reconstruction import Likelihood
-from tfvrnn.tensor_ops import to_float
+from tfvrnn.sampling import arguments
+from tfvrnn.tensor_ops import Tensor, to_float
 
 ITS_OWN = ("loss", "loss_weights", "metrics", "weighted_metrics")
 
@@ -29,6 +31,7 @@ class Fitting(keras.Model):
     """
 
     context_frames: int
+    image_shape: tuple[int, int, int]
     latent_resolutions: tuple[int, ...] = ()
     mean_over_pixels: bool = False
 
@@ -106,15 +109,77 @@ class Fitting(keras.Model):
     def compile_from_config(self, config: dict[str, Any]) -> None:
         self.compile(**keras.saving.deserialize_keras_object(config))
 
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: int | str = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        **kwargs,
+    ) -> keras.callbacks.History:
+        """Train on frames; as `keras.Model.fit`, which has the further arguments.
+
+        Args:
+            x: frames, see the class: an array, or what yields batches of them.
+            y: None.
+            batch_size: videos at once, of an array. None: 32.
+            epochs: passes over the data.
+            verbose: 0 hides the progress bar.
+            callbacks: list of `keras.callbacks.Callback`.
+            validation_split: part of an array that is kept for validation.
+            validation_data: as `x`, evaluated after every epoch.
+            **kwargs: further ones of `keras.Model.fit`.
+
+        Raises:
+            ValueError: frames that do not fit the model, labels or weights. Nothing was changed.
+        """
+        given_frames.check_no_labels(y, kwargs.get("sample_weight"))
+        if validation_data is not None:
+            frames, *others = keras.utils.unpack_x_y_sample_weight(validation_data)
+            given_frames.check_no_labels(*others)
+            validation_data = given_frames.checked(frames, self.check_frames)
+        return super().fit(
+            given_frames.checked(x, self.check_frames),
+            None,
+            batch_size,
+            epochs,
+            verbose,
+            callbacks,
+            validation_split,
+            validation_data,
+            **kwargs,
+        )
+
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """The mean losses of frames; as `keras.Model.evaluate`, which has the further arguments.
+
+        Raises:
+            ValueError: frames that do not fit the model, labels or weights.
+        """
+        given_frames.check_no_labels(y, kwargs.get("sample_weight"))
+        return super().evaluate(given_frames.checked(x, self.check_frames), None, *args, **kwargs)
+
+    def check_frames(self, frames: Any) -> None:
+        """Raise ValueError unless `frames` are `[B, T, H, W, C]` as the model's, uint8 or float."""
+        arguments.check_frames(self, frames)
+
     @property
     def metrics(self) -> Sequence[keras.Metric]:
         return [*super().metrics, *self.objective.means.values()]
 
     def compute_loss(
-        self, x=None, y=None, y_pred: Any = None, sample_weight=None, training: bool = True
-    ):
-        if y is not None or sample_weight is not None:
-            raise ValueError("`fit` and `evaluate` take frames only. Received: labels or weights")
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Tensor:
+        given_frames.check_no_labels(y, sample_weight)
         terms, predictions = y_pred
         free_nats = self.objective.free_nats * self.counted_frames(predictions.shape[1])
         found = loss_terms(terms, self.objective.beta, free_nats)
@@ -134,15 +199,47 @@ class Fitting(keras.Model):
         """
         return steps
 
-    def make_train_function(self, force: bool = False):
+    def make_train_function(self, force: bool = False) -> Any:
         if not self.trainable_variables:
             raise ValueError(f"{type(self).__name__} has nothing to learn: only evaluate it.")
         self._check_strategy()
-        return super().make_train_function(force)
+        known = self.train_function
+        made = super().make_train_function(force)
+        if self.train_function is not known and keras.backend.backend() == "jax":
+            variables = [*self.trainable_variables, *self.non_trainable_variables]
+            variables += [*self.optimizer.variables, *self.metrics_variables]
+            self.train_function = self._kept(self.train_function, variables)
+        return made
 
-    def make_test_function(self, force: bool = False):
+    def make_test_function(self, force: bool = False) -> Any:
         self._check_strategy()
-        return super().make_test_function(force)
+        known = self.test_function
+        made = super().make_test_function(force)
+        if self.test_function is not known and keras.backend.backend() == "jax":
+            variables = [*self.trainable_variables, *self.non_trainable_variables]
+            variables += self.metrics_variables
+            self.test_function = self._kept(self.test_function, variables)
+        return made
+
+    def _kept(self, function, variables):
+        """A step of Keras on JAX, after whose failure the variables have their values.
+
+        Keras takes the values out of the variables while it trains. Where a step fails, as its
+        batch is wrong or the data end in an error, it would leave the model without any.
+        """
+
+        def step(state, batches):
+            try:
+                return function(state, batches)
+            except BaseException:
+                values = keras.tree.flatten(state)
+                if not any(value.is_deleted() for value in values):  # it failed while it computed
+                    for variable, value in zip(variables, values, strict=True):
+                        variable.assign(value)
+                    self._jax_state = None  # of an earlier step; Keras would come back to it
+                raise
+
+        return step
 
     def _check_strategy(self):
         """Raise ValueError on several replicas of TensorFlow, which would draw the same noise."""

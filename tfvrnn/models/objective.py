@@ -5,7 +5,7 @@ from typing import Any
 from keras import ops
 
 
-def loss_terms(terms: dict[str, Any], beta, free_nats: float = 0.0) -> dict[str, Any]:
+def loss_terms(terms: dict[str, Any], beta: float, free_nats: float = 0.0) -> dict[str, Any]:
     """The loss, reconstruction + beta * KL, and its parts: means over the batch.
 
     Args:

@@ -1,5 +1,6 @@
 """PredNet, deterministic: errors of prediction go up, predictions come down."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -7,6 +8,7 @@ from keras import ops
 
 from tfvrnn import tensor_ops
 from tfvrnn.models.video_predictor import VideoPredictor
+from tfvrnn.tensor_ops import Shape, Tensor
 
 LAYER_WEIGHTS = {"L0": (1.0, 0.0, 0.0, 0.0), "Lall": (1.0, 0.1, 0.1, 0.1)}
 
@@ -25,7 +27,7 @@ class PredNetState(NamedTuple):
     previous: Any
 
 
-def hard_sigmoid(x):
+def hard_sigmoid(x: Tensor) -> Tensor:
     """That of PredNet's time: clip(0.2 x + 0.5, 0, 1); Keras 3's has a slope of 1/6."""
     return ops.clip(0.2 * x + 0.5, 0.0, 1.0)
 
@@ -49,7 +51,9 @@ class PredNetUnit(keras.layers.Layer):
         filters_above: int, channels of A above; 0 for the highest.
     """
 
-    def __init__(self, filters, target_filters, above=0, filters_above=0, **kwargs):
+    def __init__(
+        self, filters: int, target_filters: int, above: int = 0, filters_above: int = 0, **kwargs
+    ):
         super().__init__(**kwargs)
         self.filters, self.target_filters = filters, target_filters
         self.above, self.filters_above = above, filters_above
@@ -62,7 +66,7 @@ class PredNetUnit(keras.layers.Layer):
         if filters_above:
             self.to_above = keras.layers.Conv2D(filters_above, name="to_above", **options)
 
-    def build(self, hidden_shape=None):
+    def build(self, hidden_shape: Shape | None = None) -> None:
         errors = 2 * self.target_filters
         self.gates.build((None, None, None, self.filters + errors + self.above))
         self.predict.build((None, None, None, self.filters))
@@ -70,7 +74,9 @@ class PredNetUnit(keras.layers.Layer):
             self.to_above.build((None, None, None, errors))
         self.output_shape = hidden_shape  # for `summary`
 
-    def recur(self, hidden, cell, error, above=None):
+    def recur(
+        self, hidden: Tensor, cell: Tensor, error: Tensor, above: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """(R', cell'); `above` is the layer above's new R, of half the side, or None."""
         parts = [hidden, error]
         if above is not None:
@@ -79,22 +85,22 @@ class PredNetUnit(keras.layers.Layer):
         cell = hard_sigmoid(f) * cell + hard_sigmoid(i) * ops.tanh(g)
         return hard_sigmoid(o) * ops.tanh(cell), cell
 
-    def prediction(self, hidden, at_most=None):
+    def prediction(self, hidden: Tensor, at_most: float | None = None) -> Tensor:
         """Ahat of R'."""
         predicted = ops.relu(self.predict(hidden))
         return predicted if at_most is None else ops.minimum(predicted, at_most)
 
     @staticmethod
-    def error(target, predicted):
+    def error(target: Tensor, predicted: Tensor) -> Tensor:
         """E of A and Ahat."""
         both = [ops.relu(predicted - target), ops.relu(target - predicted)]
         return ops.concatenate(both, axis=-1)
 
-    def target_above(self, error):
+    def target_above(self, error: Tensor) -> Tensor:
         """A of the layer above."""
         return tensor_ops.max_pool(ops.relu(self.to_above(error)), 2)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,
@@ -133,16 +139,16 @@ class PredNet(VideoPredictor):
 
     def __init__(
         self,
-        image_shape,
-        context_frames,
-        loss="Lall",
-        extrapolate=False,
-        feedback="previous",
-        stacks=(48, 96, 192),
+        image_shape: tuple[int, int, int],
+        context_frames: int,
+        loss: str = "Lall",
+        extrapolate: bool = False,
+        feedback: str = "previous",
+        stacks: Sequence[int] = (48, 96, 192),
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.image_shape = tuple(image_shape)
+        self.image_shape = (*image_shape,)
         self.context_frames = context_frames
         self.error_weights = loss
         self.extrapolate = extrapolate
@@ -163,15 +169,17 @@ class PredNet(VideoPredictor):
         ]
         self.build()
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Shape | None = None) -> None:
         for level, unit in enumerate(self.units):
             side = self.image_shape[0] // 2**level
             unit.build((None, side, side, unit.filters))
 
-    def noise_shapes(self, batch, steps):
+    def noise_shapes(self, batch: int | Tensor, steps: int) -> list[tuple[int, ...]]:
         return []
 
-    def training_terms(self, frames, noise, training=False):
+    def training_terms(
+        self, frames: Tensor, noise: Sequence[Tensor], training: bool = False
+    ) -> tuple[dict[str, Tensor], Tensor]:
         steps, first = frames.shape[1], self.context_frames
         state, predictions, errors = self._zero_state(frames[:, 0]), [], []
         for time in range(steps):
@@ -190,29 +198,31 @@ class PredNet(VideoPredictor):
             loss = sum(errors[1:]) / max(1, steps - 1)
         return {"reconstruction": loss}, predictions[:, first:]
 
-    def counted_frames(self, steps):
+    def counted_frames(self, steps: int) -> int:
         return 1
 
-    def reconstruction_term(self, frames, predictions):
+    def reconstruction_term(self, frames: Tensor, predictions: Tensor) -> Tensor:
         """Its error at the image, as if these predictions had been its own."""
         differences = ops.abs(ops.cast(frames, "float32") - ops.cast(predictions, "float32"))
         # A mean over both halves of E, of which one is zero.
         return ops.mean(differences, axis=(1, 2, 3, 4)) / 2.0
 
-    def latent_kl(self, frames, noise):
+    def latent_kl(self, frames: Tensor, noise: Sequence[Tensor]) -> dict[int, Tensor]:
         return {}
 
-    def begin(self, context, noise=None):
+    def begin(self, context: Tensor, noise: Sequence[Tensor] | None = None) -> PredNetState:
         state = self._zero_state(context[:, 0])
         for time in range(self.context_frames):
             state, _ = self.render(state, [])
             state = self.observe(state, context[:, time])
         return state
 
-    def draw(self, state, noise, mean=False):
+    def draw(
+        self, state: PredNetState, noise: Any, mean: bool = False
+    ) -> tuple[PredNetState, list[Tensor]]:
         return state, []
 
-    def render(self, state, latents):
+    def render(self, state: PredNetState, latents: Sequence[Tensor]) -> tuple[PredNetState, Tensor]:
         hidden, cell = list(state.hidden), list(state.cell)
         above = None
         for level in reversed(range(len(self.units))):
@@ -227,7 +237,9 @@ class PredNet(VideoPredictor):
         )
         return state, predicted
 
-    def step(self, state, noise, mean=False):
+    def step(
+        self, state: PredNetState, noise: Sequence[Tensor] | None, mean: bool = False
+    ) -> tuple[PredNetState, Tensor]:
         state, frame = self.render(state, [])
         return self.observe(state, self._stand_in(state)), frame
 
@@ -235,7 +247,7 @@ class PredNet(VideoPredictor):
         """The prediction that stands for the current frame after the context."""
         return state.previous if self.feedback == "previous" else state.prediction
 
-    def observe(self, state, frame):
+    def observe(self, state: PredNetState, frame: Tensor) -> PredNetState:
         target, errors = ops.cast(frame, self.compute_dtype), []
         for level, unit in enumerate(self.units):
             predicted = unit.prediction(state.hidden[level], at_most=None if level else 1.0)
@@ -262,7 +274,7 @@ class PredNet(VideoPredictor):
             for weight, error in zip(LAYER_WEIGHTS[self.error_weights], errors)
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "image_shape": self.image_shape,

@@ -6,6 +6,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from tfvrnn.tensor_ops import Shape, Tensor
+
 # The mean error that a scale starts at: about that of grey pictures.
 FIRST_ERRORS = {"laplace": 0.25, "gaussian": 0.0625}
 # Scales stop at a quarter of a grey level, below which the pixels' rounding would be fitted.
@@ -59,7 +61,7 @@ class Likelihood(keras.layers.Layer):
         float32 `[B]`.
     """
 
-    def __init__(self, kind, channels, **kwargs):
+    def __init__(self, kind: str, channels: int, **kwargs):
         super().__init__(dtype="float32", **kwargs)
         self.kind = kind
         self.channels = channels
@@ -73,7 +75,7 @@ class Likelihood(keras.layers.Layer):
             )
         self.build((None, None, None, None, channels))
 
-    def build(self, frames_shape, logits_shape=None):
+    def build(self, frames_shape: Shape, logits_shape: Any = None) -> None:
         """Nothing: the weight is there from the first."""
 
     @property
@@ -81,7 +83,7 @@ class Likelihood(keras.layers.Layer):
         """Whether the term is a log density, whose scale follows the data."""
         return self.kind in FIRST_ERRORS
 
-    def call(self, frames, logits):
+    def call(self, frames: Tensor, logits: Tensor) -> Tensor:
         if self.kind == "bce":
             # From the logits, without the logarithm of a rounded-off sigmoid.
             return _summed(ops.softplus(logits) - frames * logits)
@@ -90,22 +92,22 @@ class Likelihood(keras.layers.Layer):
             log_density_loss(self.kind, errors, self.error) if self.calibrated else errors
         )
 
-    def compute_output_shape(self, frames_shape, logits_shape=None):
+    def compute_output_shape(self, frames_shape: Shape, logits_shape: Any = None) -> Shape:
         return (frames_shape[0],)
 
-    def mean_error(self, frames, predictions):
+    def mean_error(self, frames: Tensor, predictions: Tensor) -> Tensor:
         """The mean error per channel, float32 `[C]`: the best scale for these predictions."""
         return ops.mean(ERRORS[self.kind](frames, predictions), axis=(0, 1, 2, 3))
 
-    def followed(self, error):
+    def followed(self, error: Tensor) -> Tensor:
         """The value of the weight `error` after a batch whose mean error is `error`, `[C]`."""
         return KEPT_SHARE * self.error + (1.0 - KEPT_SHARE) * error
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "kind": self.kind, "channels": self.channels}
 
 
-def log_density_loss(kind: str, errors, error):
+def log_density_loss(kind: str, errors: Tensor, error: Tensor) -> Tensor:
     """The negative log density of each pixel, nats.
 
     Args:
@@ -119,7 +121,7 @@ def log_density_loss(kind: str, errors, error):
     return 0.5 * (errors / error + ops.log(2.0 * math.pi * error))
 
 
-def reconstruction_loss(kind: str, frames, predictions):
+def reconstruction_loss(kind: str, frames: Tensor, predictions: Tensor) -> Tensor:
     """Summed over time, pixels and channels: float32 `[B]`.
 
     For finished predictions, as of copying the last frame. A calibrated kind has the scale that is

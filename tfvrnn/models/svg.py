@@ -1,5 +1,6 @@
 """SVG-LP: stochastic video generation with a learned prior, and with a fixed one."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -9,6 +10,7 @@ from tfvrnn import tensor_ops
 from tfvrnn.distributions import DiagonalGaussian
 from tfvrnn.models.svg_networks import SVGDecoder, SVGEncoder, normal
 from tfvrnn.models.video_predictor import VideoPredictor
+from tfvrnn.tensor_ops import Shape, Tensor
 
 FEATURES, UNITS = 128, 256
 
@@ -45,7 +47,7 @@ class StackedLSTM(keras.layers.Layer):
         (list of the heads' outputs, states).
     """
 
-    def __init__(self, inputs, layers, heads, **kwargs):
+    def __init__(self, inputs: int, layers: int, heads: Sequence[int], **kwargs):
         super().__init__(**kwargs)
         self.inputs, self.layers_, self.heads_ = inputs, layers, tuple(heads)
         # An initializer gives the same values each time: every weight has its own.
@@ -71,7 +73,7 @@ class StackedLSTM(keras.layers.Layer):
             units, kernel_initializer=normal(), dtype=self.dtype_policy, name=name
         )
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Shape | None = None) -> None:
         self.embed.build((None, self.inputs))
         for layer in (*self.cells, *self.heads):
             layer.build((None, UNITS))
@@ -81,23 +83,25 @@ class StackedLSTM(keras.layers.Layer):
         self.output_shape = (None, self.heads_[0])
 
     @property
-    def layers(self):
+    def layers(self) -> list[keras.layers.Layer]:
         """Its parts in the order of computation: the rows of `summary(expand_nested=True)`."""
         return [self.embed, *self.cells, *self.heads]
 
-    def compute_output_shape(self, input_shape, states_shape=None):
+    def compute_output_shape(
+        self, input_shape: Shape, states_shape: Any = None
+    ) -> tuple[list[Shape], tuple[Any, ...]]:
         batch = input_shape[0]
         states = ((batch, UNITS), (batch, UNITS))
         return [(batch, units) for units in self.heads_], (states,) * len(self.cells)
 
-    def call(self, x, states):
+    def call(self, x: Tensor, states: Sequence[Any]) -> tuple[list[Tensor], tuple[Any, ...]]:
         x, new_states = self.embed(x), []
         for cell, state in zip(self.cells, states):
             x, state = cell(x, list(state))
             new_states.append(tuple(state))
         return [head(x) for head in self.heads], tuple(new_states)
 
-    def sequence(self, x, states=None):
+    def sequence(self, x: Tensor, states: Sequence[Any] | None = None) -> list[Tensor]:
         """All steps at once, equal to T calls: `[B, T, inputs]` to heads `[B, T, units]`."""
         x = self.embed(x)
         for number, cell in enumerate(self.cells):
@@ -105,12 +109,12 @@ class StackedLSTM(keras.layers.Layer):
             x = loop(x, initial_state=list(states[number]) if states else None)
         return [head(x) for head in self.heads]
 
-    def zero_state(self, batch):
+    def zero_state(self, batch: int | Tensor) -> tuple[Any, ...]:
         """The states before the first step."""
         zeros = ops.zeros((batch, UNITS), self.compute_dtype)
         return ((zeros, zeros),) * len(self.cells)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = {"inputs": self.inputs, "layers": self.layers_, "heads": self.heads_}
         return {**super().get_config(), **config}
 
@@ -142,10 +146,16 @@ class SVG(VideoPredictor):
     mean_over_pixels = True
 
     def __init__(
-        self, image_shape, context_frames, encoder="dcgan", latents=10, learned_prior=True, **kwargs
+        self,
+        image_shape: tuple[int, int, int],
+        context_frames: int,
+        encoder: str = "dcgan",
+        latents: int = 10,
+        learned_prior: bool = True,
+        **kwargs,
     ):
         super().__init__(**kwargs)
-        self.image_shape = tuple(image_shape)
+        self.image_shape = (*image_shape,)
         self.context_frames = context_frames
         self.kind, self.latents, self.learned_prior = encoder, latents, learned_prior
         self.context_draws = context_frames - 1
@@ -162,21 +172,23 @@ class SVG(VideoPredictor):
             self.prior = StackedLSTM(FEATURES, 1, heads, name="prior", **options)
         self.build()
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Shape | None = None) -> None:
         self.encoder.build((None, *self.image_shape))
         self.decoder.build((None, FEATURES))
         for lstm in filter(None, (self.predictor, self.posterior, self.prior)):
             lstm.build((None, lstm.inputs))
 
-    def noise_shapes(self, batch, steps):
+    def noise_shapes(self, batch: int | Tensor, steps: int) -> list[tuple[int, ...]]:
         return [(batch, self.context_draws + steps, 1, 1, self.latents)]
 
-    def counted_frames(self, steps):
+    def counted_frames(self, steps: int) -> int:
         return self.context_draws + steps
 
     # Training: all frames at once.
 
-    def training_terms(self, frames, noise, training=False):
+    def training_terms(
+        self, frames: Tensor, noise: Sequence[Tensor], training: bool = False
+    ) -> tuple[dict[str, Tensor], Tensor]:
         vectors, skips = self._encode(frames, training)
         posterior, prior = self._distributions(vectors)
         z = ops.cast(posterior.sample(noise[0][:, :, 0, 0]), vectors.dtype)
@@ -193,11 +205,11 @@ class SVG(VideoPredictor):
         terms["kl_1"] = ops.sum(posterior.kl_divergence(prior), axis=(1, 2))
         return terms, images[:, self.context_frames - 1 :]
 
-    def reconstruction_term(self, frames, predictions):
+    def reconstruction_term(self, frames: Tensor, predictions: Tensor) -> Tensor:
         squares = ops.square(ops.cast(frames, "float32") - ops.cast(predictions, "float32"))
         return ops.sum(ops.mean(squares, axis=(2, 3, 4)), axis=1)
 
-    def latent_kl(self, frames, noise):
+    def latent_kl(self, frames: Tensor, noise: Sequence[Tensor]) -> dict[int, Tensor]:
         vectors, _ = self._encode(frames)
         posterior, prior = self._distributions(vectors)
         return {1: posterior.kl_divergence(prior)[:, :, None, None, :]}
@@ -222,7 +234,7 @@ class SVG(VideoPredictor):
 
     # Sampling: one frame at a time.
 
-    def begin(self, context, noise=None):
+    def begin(self, context: Tensor, noise: Sequence[Tensor] | None = None) -> SVGState:
         vectors, skips = self._encode(context)
         batch = ops.shape(context)[0]
         prior = self.prior.zero_state(batch) if self.prior else ()
@@ -237,7 +249,9 @@ class SVG(VideoPredictor):
             _, predictor = self.predictor(inputs, predictor)
         return SVGState(vectors[:, -1], tuple(skip[:, -1] for skip in skips), prior, predictor)
 
-    def draw(self, state, noise, mean=False):
+    def draw(
+        self, state: SVGState, noise: Any, mean: bool = False
+    ) -> tuple[SVGState, list[Tensor]]:
         if self.prior:
             heads, prior = self.prior(state.vector, state.prior)
             drawn, state = _gaussian(*heads), state._replace(prior=prior)
@@ -246,18 +260,18 @@ class SVG(VideoPredictor):
         z = drawn.mean if mean else drawn.sample(noise[0][:, 0, 0])
         return state, [z[:, None, None, :]]
 
-    def render(self, state, latents):
+    def render(self, state: SVGState, latents: Sequence[Tensor]) -> tuple[SVGState, Tensor]:
         z = ops.cast(latents[0][:, 0, 0], state.vector.dtype)
         inputs = ops.concatenate([state.vector, z], axis=-1)
         (predicted,), predictor = self.predictor(inputs, state.predictor)
         image = self.decoder(ops.tanh(predicted), state.skips)
         return state._replace(predictor=predictor), ops.cast(image, "float32")
 
-    def observe(self, state, frame):
+    def observe(self, state: SVGState, frame: Tensor) -> SVGState:
         vector, _ = self.encoder(frame)
         return state._replace(vector=vector)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "image_shape": self.image_shape,

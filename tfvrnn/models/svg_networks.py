@@ -1,12 +1,14 @@
 """SVG's frame encoders and decoders: DCGAN-64 and VGG-64."""
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
 from tfvrnn import tensor_ops
+from tfvrnn.tensor_ops import Shape, Tensor
 
 SIDE = 64
 WIDTHS = (64, 128, 256, 512)  # channels at 64x64 (VGG) or 32x32 (DCGAN) and below
@@ -15,7 +17,7 @@ SLOPE = 0.2
 BATCH_NORM = dict(momentum=0.9, epsilon=1e-5)
 
 
-def normal(mean=0.0):
+def normal(mean: float = 0.0) -> keras.initializers.Initializer:
     """A new initializer of convolutions, dense layers and, about 1, of BatchNorm's scales."""
     return keras.initializers.RandomNormal(mean, 0.02)
 
@@ -41,12 +43,12 @@ class ConvBatchNorm(keras.layers.Layer):
 
     def __init__(
         self,
-        filters,
-        kernel_size=3,
-        stride=1,
-        padding="same",
-        transposed=False,
-        activation="leaky_relu",
+        filters: int,
+        kernel_size: int = 3,
+        stride: int = 1,
+        padding: str = "same",
+        transposed: bool = False,
+        activation: str = "leaky_relu",
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -64,18 +66,18 @@ class ConvBatchNorm(keras.layers.Layer):
         )
         self.activation = activation
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self.conv.build(input_shape)
         self.norm.build((None, None, None, self.options["filters"]))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return tuple(self.conv.compute_output_shape(input_shape))
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         x = self.norm(self.conv(inputs), training=training)
         return ops.tanh(x) if self.activation == "tanh" else ops.leaky_relu(x, SLOPE)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self.options}
 
 
@@ -108,7 +110,7 @@ class SVGEncoder(keras.layers.Layer):
         (vector `[N, features]`, tuple of four maps, finest first).
     """
 
-    def __init__(self, kind, channels, features=128, **kwargs):
+    def __init__(self, kind: str, channels: int, features: int = 128, **kwargs):
         super().__init__(**kwargs)
         self.kind, self.channels, self.features = kind, channels, features
         options = dict(dtype=self.dtype_policy)
@@ -124,7 +126,7 @@ class SVGEncoder(keras.layers.Layer):
             features, 4, 1, "valid", activation="tanh", name="to_vector", **options
         )
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Shape | None = None) -> None:
         shape = (None, SIDE, SIDE, self.channels)
         for number, block in enumerate(_blocks(self.convs, self.block_sizes)):
             if self.kind == "vgg" and number:
@@ -136,16 +138,16 @@ class SVGEncoder(keras.layers.Layer):
         self.output_shape = (None, self.features)  # the vector's, for `summary`
 
     @property
-    def layers(self):
+    def layers(self) -> list[keras.layers.Layer]:
         """Its parts in the order of computation: the rows of `summary(expand_nested=True)`."""
         return [*self.convs, self.to_vector]
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> tuple[Shape, tuple[Shape, ...]]:
         batch, side = input_shape[0], 32 if self.kind == "dcgan" else 64
         maps = tuple((batch, side >> k, side >> k, width) for k, width in enumerate(WIDTHS))
         return (batch, self.features), maps
 
-    def call(self, frames, training=False):
+    def call(self, frames: Tensor, training: bool = False) -> tuple[Tensor, tuple[Tensor, ...]]:
         x, skips = frames, []
         for number, block in enumerate(_blocks(self.convs, self.block_sizes)):
             if self.kind == "vgg" and number:
@@ -158,7 +160,7 @@ class SVGEncoder(keras.layers.Layer):
         vector = self.to_vector(x, training=training)
         return ops.reshape(vector, (-1, self.features)), tuple(skips)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = {"kind": self.kind, "channels": self.channels, "features": self.features}
         return {**super().get_config(), **config}
 
@@ -180,7 +182,7 @@ class SVGDecoder(keras.layers.Layer):
         float `[N, 64, 64, C]` in [0, 1].
     """
 
-    def __init__(self, kind, channels, features=128, **kwargs):
+    def __init__(self, kind: str, channels: int, features: int = 128, **kwargs):
         super().__init__(**kwargs)
         self.kind, self.channels, self.features = kind, channels, features
         options = dict(dtype=self.dtype_policy)
@@ -212,7 +214,7 @@ class SVGDecoder(keras.layers.Layer):
             name="to_image",
         )
 
-    def build(self, vector_shape=None, skips_shape=None):
+    def build(self, vector_shape: Shape | None = None, skips_shape: Any = None) -> None:
         self.from_vector.build((None, 1, 1, self.features))
         side, before = 4, WIDTHS[-1]
         for block, skip in zip(_blocks(self.convs, self.block_sizes), reversed(WIDTHS)):
@@ -226,14 +228,14 @@ class SVGDecoder(keras.layers.Layer):
         self.to_image.build((None, side, side, before))
 
     @property
-    def layers(self):
+    def layers(self) -> list[keras.layers.Layer]:
         """Its parts in the order of computation: the rows of `summary(expand_nested=True)`."""
         return [self.from_vector, *self.convs, self.to_image]
 
-    def compute_output_shape(self, vector_shape, skips_shape=None):
+    def compute_output_shape(self, vector_shape: Shape, skips_shape: Any = None) -> Shape:
         return (vector_shape[0], SIDE, SIDE, self.channels)
 
-    def call(self, vector, skips, training=False):
+    def call(self, vector: Tensor, skips: Sequence[Tensor], training: bool = False) -> Tensor:
         x = self.from_vector(ops.reshape(vector, (-1, 1, 1, self.features)), training=training)
         skips = list(skips)
         for block in _blocks(self.convs, self.block_sizes):
@@ -246,6 +248,6 @@ class SVGDecoder(keras.layers.Layer):
             x = ops.concatenate([x, skips.pop()], axis=-1)
         return ops.sigmoid(self.to_image(x))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = {"kind": self.kind, "channels": self.channels, "features": self.features}
         return {**super().get_config(), **config}

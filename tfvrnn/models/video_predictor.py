@@ -1,5 +1,6 @@
 """The interface of every model: what training, sampling, evaluation and serving rely on."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Self
@@ -10,7 +11,8 @@ from keras import ops
 from tfvrnn import presets, sampling
 from tfvrnn.config import UserError, expanded
 from tfvrnn.models.fitting import Fitting
-from tfvrnn.tensor_ops import to_float
+from tfvrnn.sampling import arguments
+from tfvrnn.tensor_ops import Tensor, to_float
 
 GENERATOR = "seed_generator"  # its state's name in a file
 ACTIVE_NATS = 0.01  # nats a frame, above which a latent channel is in use
@@ -61,7 +63,9 @@ class VideoPredictor(Fitting):
         """
         raise NotImplementedError
 
-    def training_terms(self, frames, noise, training=False):
+    def training_terms(
+        self, frames: Tensor, noise: Sequence[Tensor], training: bool = False
+    ) -> tuple[dict[str, Tensor], Tensor]:
         """Terms of the negative ELBO, and the predictions under teacher forcing.
 
         Args:
@@ -76,7 +80,7 @@ class VideoPredictor(Fitting):
         """
         raise NotImplementedError
 
-    def reconstruction_term(self, frames, predictions):
+    def reconstruction_term(self, frames: Tensor, predictions: Tensor) -> Tensor:
         """The reconstruction term that given predictions would have, float32 `[B]`.
 
         For baselines, as copying the last frame. Frames and predictions are
@@ -84,14 +88,14 @@ class VideoPredictor(Fitting):
         """
         raise NotImplementedError
 
-    def latent_kl(self, frames, noise) -> dict[int, Any]:
+    def latent_kl(self, frames: Tensor, noise: Sequence[Tensor]) -> dict[int, Any]:
         """What `training_terms` sums: {resolution: float32 `[B, T - n_ctx, r, r, Z]`}, nats.
 
         `context_draws` further steps stand in front, as in the noise.
         """
         raise NotImplementedError
 
-    def channel_nats(self, frames, noise) -> dict[int, Any]:
+    def channel_nats(self, frames: Tensor, noise: Sequence[Tensor]) -> dict[int, Any]:
         """KL of every latent channel, nats a frame: {resolution: float32 `[B, Z]`}.
 
         Summed over pixels, mean over time. A channel whose mean over videos is above
@@ -105,14 +109,16 @@ class VideoPredictor(Fitting):
             for resolution, kl_BTHWZ in self.latent_kl(frames, noise).items()
         }
 
-    def begin(self, context, noise=None):
+    def begin(self, context: Tensor, noise: Sequence[Tensor] | None = None) -> Any:
         """The state after the context `[B, n_ctx, H, W, C]`.
 
         `noise` are the `context_draws` steps of every level; None takes latents at their means.
         """
         raise NotImplementedError
 
-    def draw(self, state, noise, mean=False):
+    def draw(
+        self, state: Any, noise: Sequence[Tensor] | None, mean: bool = False
+    ) -> tuple[Any, list[Tensor]]:
         """(state, latents): the prior's latents of the next frame.
 
         `noise` is a list of `[B, r, r, Z]`, or None with `mean`, which takes every latent at
@@ -120,15 +126,17 @@ class VideoPredictor(Fitting):
         """
         raise NotImplementedError
 
-    def render(self, state, latents):
+    def render(self, state: Any, latents: Sequence[Tensor]) -> tuple[Any, Tensor]:
         """(state, frame float32 `[B, H, W, C]`): the next frame from its latents."""
         raise NotImplementedError
 
-    def observe(self, state, frame):
+    def observe(self, state: Any, frame: Tensor) -> Any:
         """The state, having seen `frame` `[B, H, W, C]`."""
         raise NotImplementedError
 
-    def step(self, state, noise, mean=False):
+    def step(
+        self, state: Any, noise: Sequence[Tensor] | None, mean: bool = False
+    ) -> tuple[Any, Tensor]:
         """(state, frame): draw, render, observe."""
         state, latents = self.draw(state, noise, mean)
         state, frame = self.render(state, latents)
@@ -136,14 +144,17 @@ class VideoPredictor(Fitting):
 
     # As a model of Keras.
 
-    def call(self, frames, noise=None, training: bool = False) -> tuple[dict[str, Any], Any]:
+    def call(
+        self, frames: Tensor, noise: Sequence[Tensor] | None = None, training: bool = False
+    ) -> tuple[dict[str, Any], Any]:
         """`training_terms` of frames, also of uint8 ones; None draws the noise here."""
+        self.check_frames(frames)
         frames = to_float(frames)
         if noise is None:
             noise = self.draw_noise(ops.shape(frames)[0], frames.shape[1] - self.context_frames)
         return self.training_terms(frames, noise, training)
 
-    def draw_noise(self, batch, steps: int) -> list:
+    def draw_noise(self, batch: int | Tensor, steps: int) -> list:
         """Noise of `noise_shapes(batch, steps)` from the model's own generator."""
         return [
             keras.random.normal(shape, dtype="float32", seed=self.seed_generator)
@@ -152,9 +163,9 @@ class VideoPredictor(Fitting):
 
     def generate(
         self,
-        context,
+        context: Tensor,
         horizon: int | None = None,
-        seeds=None,
+        seeds: Any = None,
         mean: bool = False,
         temperature: float = 1.0,
     ) -> Any:
@@ -174,15 +185,18 @@ class VideoPredictor(Fitting):
         Raises:
             ValueError: arguments that do not fit the model or each other.
         """
+        horizon = arguments.frame_count(self.horizon if horizon is None else horizon)
+        if not hasattr(context, "shape"):
+            context = ops.convert_to_tensor(context)
         if seeds is None and not mean:
+            arguments.check(self, context, None, True, temperature)  # before the generator moves
             drawn = keras.random.randint((len(context),), 0, 2**31 - 1, seed=self.seed_generator)
             seeds = ops.convert_to_numpy(drawn)
-        horizon = self.horizon if horizon is None else horizon
         return sampling.sample_videos(self, context, horizon, seeds, mean, temperature)
 
     def predict(
         self,
-        x,
+        x: Any,
         batch_size: int | None = None,
         *,
         horizon: int | None = None,
@@ -207,7 +221,9 @@ class VideoPredictor(Fitting):
         horizon = self.horizon if horizon is None else horizon
         return sampling.predict_videos(self, x, horizon, seed, batch_size or 32, verbose, steps)
 
-    def export(self, filepath, *args, input_signature=None, **kwargs) -> None:
+    def export(
+        self, filepath: str | Path, *args, input_signature: list | None = None, **kwargs
+    ) -> None:
         """As of `keras.Model`: the call, which returns the terms and 'predictions' by name.
 
         Without a signature it takes float32 videos of the model's own horizon.
@@ -273,12 +289,12 @@ class VideoPredictor(Fitting):
             parameters=self.count_params(),
         )
 
-    def save_own_variables(self, store) -> None:
+    def save_own_variables(self, store: Any) -> None:
         super().save_own_variables(store)
         # Keras keeps no generators: `fit` would draw the first noise again where it continues.
         store[GENERATOR] = ops.convert_to_numpy(self.seed_generator.state)
 
-    def load_own_variables(self, store) -> None:
+    def load_own_variables(self, store: Any) -> None:
         kept = {key: store[key] for key in store.keys()}  # noqa: SIM118 (it has keys only)
         state = kept.pop(GENERATOR, None)
         super().load_own_variables(kept)

@@ -1,5 +1,6 @@
 """The hierarchical VRNN, and with one latent level the VRNN without hierarchy."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -12,6 +13,7 @@ from tfvrnn.models.decoder import FrameDecoder
 from tfvrnn.models.encoder import FrameEncoder
 from tfvrnn.models.reconstruction import Likelihood, reconstruction_loss
 from tfvrnn.models.video_predictor import VideoPredictor
+from tfvrnn.tensor_ops import Shape, Tensor
 
 
 class VRNNState(NamedTuple):
@@ -76,23 +78,23 @@ class VRNN(VideoPredictor):
 
     def __init__(
         self,
-        image_shape,
-        channels,
-        context_frames,
-        latent_resolutions,
-        latent_channels=None,
-        latent_feedback="none",
-        groups=16,
-        reconstruction="l1",
-        forget_bias=0.0,
-        initial_variance=LN_2,
-        advection=0,
-        remat=False,
+        image_shape: tuple[int, int, int],
+        channels: Mapping[int, int],
+        context_frames: int,
+        latent_resolutions: Sequence[int],
+        latent_channels: Sequence[int] | None = None,
+        latent_feedback: str = "none",
+        groups: int = 16,
+        reconstruction: str = "l1",
+        forget_bias: float = 0.0,
+        initial_variance: float = LN_2,
+        advection: int = 0,
+        remat: bool = False,
         **kwargs,
     ):
         super().__init__(**kwargs)
         channels = {int(r): c for r, c in dict(channels).items()}
-        self.image_shape = tuple(image_shape)
+        self.image_shape = (*image_shape,)
         self.context_frames = context_frames
         self.latent_resolutions = tuple(latent_resolutions)
         self.map_resolutions = tuple(sorted({1, *self.latent_resolutions}))
@@ -153,7 +155,7 @@ class VRNN(VideoPredictor):
             for k, resolution in enumerate(self.latent_resolutions)
         ]
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Shape | None = None) -> None:
         channels = dict(self.channels)
         self.encoder.build((None, *self.image_shape))
         self.decoder.build((None, 1, 1, channels[1]))
@@ -171,13 +173,15 @@ class VRNN(VideoPredictor):
                 net.build((None, self.context_frames, r, r, channels[r]))
         self.built = True
 
-    def noise_shapes(self, batch, steps):
+    def noise_shapes(self, batch: int | Tensor, steps: int) -> list[tuple[int, ...]]:
         levels = zip(self.latent_resolutions, self.latent_channels)
         return [(batch, steps, r, r, channels) for r, channels in levels]
 
     # Training: all frames at once.
 
-    def training_terms(self, frames, noise, training=False):
+    def training_terms(
+        self, frames: Tensor, noise: Sequence[Tensor], training: bool = False
+    ) -> tuple[dict[str, Tensor], Tensor]:
         logits, kl = self._infer(frames, noise)
         targets = ops.cast(frames[:, self.context_frames :], "float32")
         terms = {"reconstruction": self.likelihood(targets, logits)}
@@ -185,13 +189,15 @@ class VRNN(VideoPredictor):
             terms[f"kl_{resolution}"] = ops.sum(divergence, axis=(1, 2, 3, 4))
         return terms, ops.sigmoid(logits)
 
-    def reconstruction_term(self, frames, predictions):
+    def reconstruction_term(self, frames: Tensor, predictions: Tensor) -> Tensor:
         return reconstruction_loss(self.reconstruction, frames, predictions)
 
-    def latent_kl(self, frames, noise):
+    def latent_kl(self, frames: Tensor, noise: Sequence[Tensor]) -> dict[int, Tensor]:
         return self.infer_latents(frames, noise)[1]
 
-    def infer_latents(self, frames, noise):
+    def infer_latents(
+        self, frames: Tensor, noise: Sequence[Tensor]
+    ) -> tuple[list[Tensor], dict[int, Tensor]]:
         """The posterior's samples, and KL(posterior || prior).
 
         Returns:
@@ -259,7 +265,7 @@ class VRNN(VideoPredictor):
 
     # Sampling: one frame at a time.
 
-    def begin(self, context, noise=None):
+    def begin(self, context: Tensor, noise: Sequence[Tensor] | None = None) -> VRNNState:
         maps = self._encode(context)
         return VRNNState(
             maps=tuple(maps[r][:, -1] for r in self.map_resolutions),
@@ -279,7 +285,9 @@ class VRNN(VideoPredictor):
             return ()
         return tuple(ops.zeros((batch, *shape[2:]), "float32") for shape in self.noise_shapes(1, 1))
 
-    def draw(self, state, noise, mean=False):
+    def draw(
+        self, state: VRNNState, noise: Any, mean: bool = False
+    ) -> tuple[VRNNState, list[Tensor]]:
         maps = dict(zip(self.map_resolutions, state.maps))
         earlier = state.latents or [None] * len(self.latent_resolutions)
         latents, prior_states = [], []
@@ -291,7 +299,7 @@ class VRNN(VideoPredictor):
             prior_states.append(prior_state)
         return state._replace(prior=tuple(prior_states)), latents
 
-    def render(self, state, latents):
+    def render(self, state: VRNNState, latents: Sequence[Tensor]) -> tuple[VRNNState, Tensor]:
         by_resolution = dict(zip(self.latent_resolutions, latents))
         outputs, decoder_states = self.decoder(state.maps[0], by_resolution, state.decoder)
         if self.compose:
@@ -301,12 +309,12 @@ class VRNN(VideoPredictor):
         fed_back = tuple(latents) if self.latent_feedback == "own" else ()
         return state._replace(decoder=decoder_states, latents=fed_back), frame
 
-    def observe(self, state, frame):
+    def observe(self, state: VRNNState, frame: Tensor) -> VRNNState:
         maps = self.encoder(frame)
         maps = tuple(maps[r] for r in self.map_resolutions)
         return state._replace(maps=maps, frame=self._kept(frame))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "image_shape": self.image_shape,

@@ -1,12 +1,17 @@
 """The rules by which a training run starts, or an existing one resumes."""
 
 import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfvrnn import commands, config_flags
 from tfvrnn.config import Config, UserError
 from tfvrnn.dataset_paths import require_prepared
 from tfvrnn.runs.folder import RunFolder, checkpoint_paths, step_of
+from tfvrnn.runs.weights import load_run
+
+if TYPE_CHECKING:
+    from tfvrnn.models import VideoPredictor
+    from tfvrnn.runs.checkpoints import Checkpoints
 
 # These say what a model is trained for, not what it is made of: a new run may change them.
 LOSS_OPTIONS = ("model.reconstruction", "model.prednet_loss", "model.prednet_extrapolate")
@@ -23,7 +28,7 @@ def resolve(changes: dict[str, Any]) -> tuple[Config, bool]:
     4. The options that were set replace those of the base.
     5. A prepared dataset must be there.
     6. A new run with `train.init_from` must be of the same model as that run, but for its loss.
-    7. `training.loop` then restores the newest whole checkpoint, or takes the weights of step 6.
+    7. Once the model is built, `restore` takes the newest whole checkpoint, or the weights of 6.
 
     Args:
         changes: {dotted name: value} of the options that were set.
@@ -49,6 +54,27 @@ def resolve(changes: dict[str, Any]) -> tuple[Config, bool]:
     if config.train.init_from and not resumes:
         _check_init_from(config)
     return config, resumes
+
+
+def restore(
+    config: Config, folder: RunFolder, model: "VideoPredictor", checkpoints: "Checkpoints"
+) -> None:
+    """Rule 7 of `resolve`: take the run's newest whole checkpoint, or another run's weights.
+
+    Raises:
+        UserError: checkpoints were saved, and none of them is whole.
+    """
+    path = checkpoints.restore()
+    if path:
+        print(f"resuming {folder.path} after step {checkpoints.step} ({path.name})")
+    elif checkpoints.were_saved:
+        raise UserError(f"no whole checkpoint in {folder.checkpoints}: nothing to go on from")
+    elif config.train.init_from:
+        _, source, step = load_run(config.train.init_from)
+        model.set_weights(source.get_weights())
+        if checkpoints.averages:
+            checkpoints.averages.restart()
+        print(f"starting from the weights of {config.train.init_from}, step {step}")
 
 
 def _check_init_from(config: Config) -> None:

@@ -1,11 +1,14 @@
-"""The checks of what is asked of a sampler, the same on every backend."""
+"""The checks of frames, and of what is asked of a sampler: the same on every backend."""
 
 import math
 import operator
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, Protocol
 
 from keras.backend import standardize_dtype
+
+from tfvrnn.tensor_ops import Shape, Tensor
 
 
 class Predictor(Protocol):
@@ -18,14 +21,16 @@ class Predictor(Protocol):
     image_shape: tuple[int, int, int]
     rollouts: SimpleNamespace
 
-    def noise_shapes(self, batch: int, steps: int) -> list[tuple[int, ...]]: ...
+    def noise_shapes(self, batch: int | Tensor, steps: int) -> list[tuple[int, ...]]: ...
 
-    def begin(self, context, noise=None) -> Any: ...
+    def begin(self, context: Tensor, noise: Sequence[Tensor] | None = None) -> Any: ...
 
-    def step(self, state, noise, mean: bool = False) -> tuple[Any, Any]: ...
+    def step(
+        self, state: Any, noise: Sequence[Tensor] | None, mean: bool = False
+    ) -> tuple[Any, Tensor]: ...
 
 
-def frame_count(horizon) -> int:
+def frame_count(horizon: Any) -> int:
     """Frames as an int: of a Python or NumPy integer, or a tensor of one."""
     try:
         count = 0 if isinstance(horizon, bool) else operator.index(horizon)
@@ -36,21 +41,92 @@ def frame_count(horizon) -> int:
     return count
 
 
-def check(model: Predictor, context, seeds, mean: bool, temperature: float) -> None:
+def check(model: Predictor, context: Tensor, seeds: Tensor, mean: bool, temperature: float) -> None:
     """Raise ValueError unless these arrays fit the model and each other."""
-    expected, shape = (model.context_frames, *model.image_shape), tuple(context.shape)
-    if len(shape) != 5 or shape[1:] != expected:
-        wanted = ", ".join(map(str, expected))
-        raise ValueError(f"`context` must be [B, {wanted}]. Received: shape {shape}")
-    if shape[0] == 0:
-        raise ValueError(f"`context` must have a row. Received: shape {shape}")
-    dtype = standardize_dtype(context.dtype)
-    if "float" not in dtype and dtype != "uint8":
-        raise ValueError(f"`context` must be float or uint8. Received: {dtype}")
+    check_context(model, context)
     if not mean:
-        _check_seeds(seeds, rows=shape[0])
+        _check_seeds(seeds, rows=context.shape[0])
     if not 0.0 <= temperature < math.inf:
         raise ValueError(f"`temperature` must be at least 0. Received: {temperature}")
+
+
+def check_context(model: Predictor, context: Tensor) -> None:
+    """Raise ValueError unless `context` is `[B, n_ctx, H, W, C]`, float or uint8."""
+    count = model.context_frames
+    shape, sides = _shape(context), model.image_shape
+    if len(shape) != 5 or shape[1:] != (count, *sides):
+        near = _near(context, sides)
+        if not near and shape[1:2] > (count,):
+            near = f"; the model sees {count} frames: context[:, :{count}]"
+        wanted = ", ".join(map(str, (count, *sides)))
+        raise ValueError(f"`context` must be [B, {wanted}]. Received: {_told(context)}{near}")
+    _check_rows_and_dtype("context", context)
+
+
+def check_frames(model: Predictor, frames: Any) -> None:
+    """Raise ValueError unless `frames` are `[B, T, H, W, C]` with T > n_ctx, float or uint8.
+
+    Of `frames` only shape and dtype are read. The length of B may be unknown, None.
+    """
+    count = model.context_frames
+    shape, sides = _shape(frames), model.image_shape
+    if len(shape) != 5 or shape[2:] != sides or shape[1] is None or shape[1] <= count:
+        near = _near(frames, sides)
+        near = near or f"; {count} are the context, so T must be at least {count + 1}"
+        wanted = ", ".join(map(str, sides))
+        raise ValueError(
+            f"`frames` must be [B, T, {wanted}] with T > {count}. Received: {_told(frames)}{near}"
+        )
+    _check_rows_and_dtype("frames", frames)
+
+
+def _shape(array) -> Shape:
+    """The shape; () where it is no array, or one of unknown rank."""
+    shape = getattr(array, "shape", ())
+    return () if getattr(shape, "rank", 0) is None else tuple(shape)
+
+
+def _dtype(array) -> str:
+    """The dtype's name, of any library's array."""
+    return str(getattr(array.dtype, "name", array.dtype)).removeprefix("torch.")
+
+
+def _told(array) -> str:
+    if not hasattr(array, "shape"):
+        return f"a {type(array).__name__}"
+    return f"shape {_shape(array) or 'unknown'}"
+
+
+def _near(array, sides) -> str:
+    """The likely mend of a wrong shape, as the end of a message; empty if none is known."""
+    shape = _shape(array)
+    if isinstance(array, list):
+        return "; equal videos become an array by np.stack"
+    height, width, channels = sides
+    if len(shape) == 4 and shape[1:] == sides:
+        return "; one video becomes a batch by x[None]"
+    if len(shape) == 4 and shape[2:] == (height, width) and channels == 1:
+        return "; grey frames get their last axis by x[..., None]"
+    if len(shape) != 5:
+        return "; the axes are video, time, height, width, channel"
+    if None in shape[1:]:
+        return "; all lengths but the first must be known, see tf.ensure_shape"
+    if shape[2:] == (channels, height, width) or shape[2] == channels != shape[4]:
+        return "; channels become the last axis by np.moveaxis(x, 2, -1)"
+    if shape[4] != channels:
+        return f"; the model has {channels} channel{'s' * (channels > 1)}: ModelConfig.channels"
+    if shape[2:4] != (height, width):
+        return f"; resize the frames to {height}x{width}, or see ModelConfig.image_size"
+    return ""
+
+
+def _check_rows_and_dtype(name, array):
+    if array.shape[0] == 0:
+        raise ValueError(f"`{name}` must have a row. Received: {_told(array)}")
+    dtype = _dtype(array)
+    if "float" not in dtype and dtype != "uint8":
+        hint = "x.astype('uint8'), where they are 0 to 255"
+        raise ValueError(f"`{name}` must be float or uint8. Received: {dtype}; {hint}")
 
 
 def _check_seeds(seeds, rows):

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterable, Iterator
 from types import ModuleType
+from typing import Any
 
 import keras
 import numpy as np
@@ -10,16 +11,17 @@ from keras import ops
 
 from tfvrnn.sampling import arguments
 from tfvrnn.sampling.arguments import Predictor
+from tfvrnn.tensor_ops import Tensor
 
 
 def sample_videos(
     model: Predictor,
-    context,
+    context: Tensor,
     horizon: int,
-    seeds=None,
+    seeds: Tensor = None,
     mean: bool = False,
     temperature: float = 1.0,
-):
+) -> Tensor:
     """Draw futures of contexts: ancestral and stateful, every frame computed once.
 
     A future is a function of weights, context and seed. On TensorFlow the noise is that of its
@@ -52,7 +54,7 @@ def sample_videos(
 
 def predict_videos(
     model: Predictor,
-    context,
+    context: Any,
     horizon: int,
     seed: int = 0,
     batch_size: int = 32,

@@ -1,14 +1,17 @@
 """Futures on JAX and PyTorch: a loop in Python over a compiled step, with noise of NumPy's."""
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 from keras import ops
 
 from tfvrnn import tensor_ops
 from tfvrnn.sampling.arguments import Predictor
+from tfvrnn.tensor_ops import Tensor
 
 
-def row_noise(model: Predictor, seeds, time: int) -> list[np.ndarray]:
+def row_noise(model: Predictor, seeds: Sequence[int] | np.ndarray, time: int) -> list[np.ndarray]:
     """The noise of one predicted frame: row b is a function of (seeds[b], time, level) only.
 
     Args:
@@ -31,14 +34,16 @@ def row_noise(model: Predictor, seeds, time: int) -> list[np.ndarray]:
     ]
 
 
-def as_arrays(context, seeds):
+def as_arrays(context: Tensor, seeds: Tensor) -> tuple[Tensor, np.ndarray | None]:
     """The context as a tensor; the seeds, which stay outside of the backend, as a NumPy array."""
     if seeds is not None:
         seeds = ops.convert_to_numpy(seeds) if ops.is_tensor(seeds) else np.asarray(seeds)
     return ops.convert_to_tensor(context), seeds
 
 
-def futures(model: Predictor, context, horizon: int, seeds, temperature: float):
+def futures(
+    model: Predictor, context: Tensor, horizon: int, seeds: np.ndarray | None, temperature: float
+) -> Tensor:
     """As `sample_videos`, of arrays that were checked; None as seeds takes latents at their means.
 
     Returns:

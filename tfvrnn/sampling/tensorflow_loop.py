@@ -6,13 +6,16 @@ import tensorflow as tf
 
 from tfvrnn import backend
 from tfvrnn.sampling.arguments import Predictor
+from tfvrnn.tensor_ops import Tensor, to_float
 
 backend.require_tensorflow()
 
 ALGORITHM = "philox"  # named, as the automatic choice differs by device
 
 
-def training_noise(model: Predictor, examples, steps: int, seed: int, step) -> list[tf.Tensor]:
+def training_noise(
+    model: Predictor, examples: Tensor, steps: int, seed: int, step: int | Tensor
+) -> list[tf.Tensor]:
     """The noise of a training or validation step: row b depends on (seed, step, level,
     examples[b]) only, so that it does not matter how a batch is divided over devices.
 
@@ -33,7 +36,7 @@ def training_noise(model: Predictor, examples, steps: int, seed: int, step) -> l
     return _normals(shapes, key, examples)
 
 
-def row_noise(model: Predictor, seeds, time) -> list[tf.Tensor]:
+def row_noise(model: Predictor, seeds: Tensor, time: int | Tensor) -> list[tf.Tensor]:
     """The noise of one predicted frame: row b is a function of (seeds[b], time, level) only.
 
     Args:
@@ -75,25 +78,26 @@ def _fold(key, number):
     return tf.random.experimental.stateless_fold_in(key, tf.cast(number, tf.int64), ALGORITHM)
 
 
-def as_arrays(context, seeds):
+def as_arrays(context: Tensor, seeds: Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
     """Context and seeds as tensors; seeds may be None."""
     return tf.convert_to_tensor(context), None if seeds is None else tf.convert_to_tensor(seeds)
 
 
-def futures(model: Predictor, context, horizon: int, seeds, temperature: float) -> tf.Tensor:
+def futures(
+    model: Predictor, context: tf.Tensor, horizon: int, seeds: tf.Tensor | None, temperature: float
+) -> tf.Tensor:
     """As `sample_videos`, of tensors that were checked; None as seeds takes latents at their means.
 
     Returns:
         float32 `[*seeds.shape, horizon, H, W, C]`.
     """
-    if context.dtype == tf.uint8:
-        context = tf.cast(context, tf.float32) / 255.0
+    context = to_float(context)
     count = tf.constant(horizon, tf.int32)
     if seeds is None:
         return compiled(model)(context, None, count)
-    seeds = tf.cast(seeds, tf.int64)
-    flat = compiled(model)(context, seeds, count, tf.constant(temperature, tf.float32))
-    return tf.reshape(flat, (*seeds.shape, horizon, *flat.shape[2:]))
+    numbers = tf.cast(seeds, tf.int64)
+    flat = compiled(model)(context, numbers, count, tf.constant(temperature, tf.float32))
+    return tf.reshape(flat, (*numbers.shape, horizon, *flat.shape[2:]))
 
 
 def compiled(model: Predictor) -> Callable:
@@ -105,7 +109,13 @@ def compiled(model: Predictor) -> Callable:
     return model.rollouts.tensorflow
 
 
-def rollout_frames(model: Predictor, context, seeds, horizon, temperature=1.0) -> tf.Tensor:
+def rollout_frames(
+    model: Predictor,
+    context: tf.Tensor,
+    seeds: tf.Tensor | None,
+    horizon: tf.Tensor,
+    temperature: float | tf.Tensor = 1.0,
+) -> tf.Tensor:
     """Frames `[B * S, horizon, H, W, C]` of contexts `[B, ...]` and seeds `[B]` or `[B, S]`.
 
     A loop of `horizon` steps, a scalar tensor. Without seeds every latent is at its mean. With

@@ -10,10 +10,11 @@ import tensorflow as tf
 
 import tfvrnn
 from tfvrnn import config_flags, files, sampling
-from tfvrnn.config import UserError, expanded
+from tfvrnn.config import EXPORT_MAX_BATCH, EXPORT_SAMPLES, UserError, expanded
 from tfvrnn.models import VideoPredictor
 from tfvrnn.runs import RunFolder, load_run
 from tfvrnn.serving import warmup
+from tfvrnn.tensor_ops import to_float
 
 CARD = "model_card.json"
 WARMED_UP = ("mean", "samples", "serving_default")
@@ -23,10 +24,10 @@ def export_sampler(
     run_dir: str | Path,
     out: str | Path,
     horizon: int | None = None,
-    samples: int = 4,
+    samples: int = EXPORT_SAMPLES,
     version: int | None = None,
     precision: str = "float32",
-    max_batch: int = 16,
+    max_batch: int = EXPORT_MAX_BATCH,
     name: str = "tfvrnn",
     temperature: float = 1.0,
 ) -> Path:
@@ -69,9 +70,9 @@ def export_model(
     model: VideoPredictor,
     out: str | Path,
     horizon: int,
-    samples: int = 4,
+    samples: int = EXPORT_SAMPLES,
     version: int | None = None,
-    max_batch: int = 16,
+    max_batch: int = EXPORT_MAX_BATCH,
     name: str = "tfvrnn",
     card: dict | None = None,
     temperature: float = 1.0,
@@ -149,7 +150,7 @@ def _publish(aside: Path, base: Path, card: dict, version: int | None) -> int:
 
 
 def sampler_module(
-    model, horizon: int, samples: int, temperature: float = 1.0
+    model: VideoPredictor, horizon: int, samples: int, temperature: float = 1.0
 ) -> tuple[tf.Module, dict[str, Callable]]:
     """(module that holds the weights, {name: concrete function} of its signatures)."""
     frames_shape = (model.context_frames, *model.image_shape)
@@ -251,7 +252,7 @@ def _context(frames, shape):
     """Pixels in [0, 1]; once it is saved and loaded, a function takes frames of any shape."""
     same = tf.debugging.assert_equal(tf.shape(frames)[1:], shape, "the shape of `frames`")
     with tf.control_dependencies([same]):  # before the model meets the frames
-        return tf.cast(frames, tf.float32) / 255.0
+        return to_float(frames)
 
 
 def versions(base: Path) -> list[int]:

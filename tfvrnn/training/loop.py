@@ -18,7 +18,7 @@ from tfvrnn import backend
 from tfvrnn.config import Config, UserError
 from tfvrnn.data import read
 from tfvrnn.models import VideoPredictor, build_model
-from tfvrnn.runs import RunFolder, checkpoint_paths, load_run
+from tfvrnn.runs import RunFolder, checkpoint_paths, resume
 from tfvrnn.runs.checkpoints import Checkpoints
 from tfvrnn.training.optimizer import MovingAverages, make_optimizer
 from tfvrnn.training.step import is_compiled, make_train_step, per_unit
@@ -89,9 +89,14 @@ def _train(
         optimizer.build(model.trainable_variables)
         decay = settings.average_decay
         averages = MovingAverages(model, decay) if decay else None
-        checkpoints = Checkpoints(folder, model, optimizer, averages, settings.checkpoints_to_keep)
         train_step = make_train_step(model, optimizer, config, averages)
-    begin(config, folder, model, checkpoints, chief)
+        checkpoints = Checkpoints(folder, model, optimizer, averages, settings.checkpoints_to_keep)
+    resume.restore(config, folder, model, checkpoints)
+    if chief:
+        announce(config, model)
+        with writing(folder):
+            folder.checkpoints.mkdir(parents=True, exist_ok=True)
+            folder.write_config(config)
     workers.check_same_step(checkpoints.step)
     # From here on without the scope, in which what the chief alone makes would be waited for.
     step = checkpoints.step
@@ -162,32 +167,11 @@ class Chores:
                 self.summaries.flush()
 
 
-def begin(
-    config: Config,
-    folder: RunFolder,
-    model: VideoPredictor,
-    checkpoints: Checkpoints,
-    chief: bool = True,
-) -> None:
-    """Take the run's newest checkpoint, or another run's weights; the chief makes the folder."""
-    path = checkpoints.restore()
-    if path:
-        print(f"resuming {folder.path} after step {checkpoints.step} ({path.name})")
-    elif checkpoints.were_saved:
-        raise UserError(f"no whole checkpoint in {folder.checkpoints}: nothing to go on from")
-    elif config.train.init_from:
-        _, source, step = load_run(config.train.init_from)
-        model.set_weights(source.get_weights())
-        if checkpoints.averages:
-            checkpoints.averages.restart()
-        print(f"starting from the weights of {config.train.init_from}, step {step}")
-    if chief:
-        auto = " (auto)" if config.train.jit_compile is None else ""
-        xla = "on" if is_compiled(config) else "off"
-        print(f"{model.count_params():,} parameters; XLA{auto}: {xla}")
-        with writing(folder):
-            folder.checkpoints.mkdir(parents=True, exist_ok=True)
-            folder.write_config(config)
+def announce(config: Config, model: VideoPredictor) -> None:
+    """Print how large the model is and how it is computed."""
+    auto = " (auto)" if config.train.jit_compile is None else ""
+    xla = "on" if is_compiled(config) else "off"
+    print(f"{model.count_params():,} parameters; XLA{auto}: {xla}")
 
 
 def check_finite(metrics: dict[str, float], step: int, folder: RunFolder) -> None:

@@ -10,7 +10,7 @@ from tfvrnn import sampling
 from tfvrnn.config import Config
 from tfvrnn.models import VideoPredictor
 from tfvrnn.models.objective import loss_terms
-from tfvrnn.models.reconstruction import bits_per_dimension
+from tfvrnn.models.reconstruction import Likelihood, bits_per_dimension
 from tfvrnn.tensor_ops import to_float
 from tfvrnn.training.optimizer import MovingAverages, ramp
 
@@ -27,7 +27,10 @@ def is_compiled(config: Config) -> bool:
 
 
 def make_train_step(
-    model: VideoPredictor, optimizer, config: Config, averages: MovingAverages | None = None
+    model: VideoPredictor,
+    optimizer: keras.optimizers.Optimizer,
+    config: Config,
+    averages: MovingAverages | None = None,
 ) -> Callable:
     """The train step `step(frames, step_number) -> metrics`, one `tf.function`.
 
@@ -89,7 +92,7 @@ def _make_replica_step(model, optimizer, config: Config) -> Callable:
     return replica_step
 
 
-def follow(likelihood, error, strategy) -> None:
+def follow(likelihood: Likelihood, error: tf.Tensor, strategy: tf.distribute.Strategy) -> None:
     """Let the scale of a likelihood follow a batch's mean error; outside of replicas."""
     scale, followed = likelihood.error.value, likelihood.followed(error)
     strategy.extended.update(scale, lambda s, new: s.assign(new), args=(followed,))

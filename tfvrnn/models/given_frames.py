@@ -1,0 +1,73 @@
+"""The frames that `fit` and `evaluate` are given, from an array or from what yields batches."""
+
+import copy
+from collections.abc import Callable, Iterable, Iterator
+from types import GeneratorType
+from typing import Any
+
+import keras
+
+NO_LABELS = "`fit` and `evaluate` take frames only. Received: labels or weights"
+
+
+def checked(data: Any, check: Callable[[Any], None]) -> Any:
+    """The data as Keras takes them, whose frames were checked, or are before they are used.
+
+    An array, a `tf.data.Dataset` and a `keras.utils.PyDataset` are checked here and returned as
+    they are. A PyTorch `DataLoader` and a generator are wrapped: each batch is checked when it is
+    drawn, and may be a tensor as well as a tuple of one, which Keras would take apart.
+
+    Args:
+        data: as the `x` of `keras.Model.fit`.
+        check: raises ValueError unless its argument has a shape and dtype that fit.
+
+    Raises:
+        ValueError: frames that do not fit, labels or weights.
+    """
+    if hasattr(data, "element_spec"):  # a tf.data.Dataset
+        check(_frames_of(data.element_spec))
+    elif isinstance(data, keras.utils.PyDataset):
+        check(_frames_of(data[0]))
+    elif isinstance(data, GeneratorType):
+        return _in_tuples(data, check)
+    elif hasattr(data, "dataset") and hasattr(data, "collate_fn"):  # a PyTorch DataLoader
+        return _loader_of_tuples(data, check)
+    else:
+        check(data)
+    return data
+
+
+def check_no_labels(*given: Any) -> None:
+    """Raise ValueError unless all are None."""
+    if any(part is not None for part in given):
+        raise ValueError(NO_LABELS)
+
+
+def _frames_of(batch):
+    frames, *others = keras.utils.unpack_x_y_sample_weight(batch)
+    check_no_labels(*others)
+    return frames
+
+
+def _in_tuples(batches: Iterable, check) -> Iterator[tuple]:
+    for batch in batches:
+        frames = _frames_of(batch)
+        check(frames)
+        yield (frames,)
+
+
+def _loader_of_tuples(loader, check):
+    """The loader, whose batches are checked: a copy, as the user's own stays what it is."""
+    if getattr(loader, "gives_checked_tuples", False):
+        return loader
+
+    class Checked(type(loader)):
+        # Keras takes a DataLoader only, so this is one, of the user's own class.
+        gives_checked_tuples = True
+
+        def __iter__(self):
+            return _in_tuples(super().__iter__(), check)
+
+    wrapped = copy.copy(loader)
+    wrapped.__class__ = Checked
+    return wrapped
