@@ -7,11 +7,19 @@ from tfvrnn import config_flags, metrics
 from tfvrnn.config import Config
 from tfvrnn.reporting.protocols import protocol_hash
 
+# Options by which seeds of one configuration may differ: names of folders and machines.
+ASIDE = {"train": ("run_dir",), "data": ("data_dir", "workers", "service"), "model": ()}
+
 
 def training_of(config: Config) -> dict:
     """Name what a run was trained by: {seed, configuration: digits that all its seeds share}."""
     values = {
-        part: config_flags.values(getattr(config, part)) for part in ("model", "data", "train")
+        part: {
+            name: value
+            for name, value in config_flags.values(getattr(config, part)).items()
+            if name not in aside
+        }
+        for part, aside in ASIDE.items()
     }
     return {"seed": values["train"].pop("seed"), "configuration": protocol_hash(values)}
 

@@ -20,15 +20,15 @@ TO_READ = (
     "video's. If both are equally good, the model ignores its latents. The further they are "
     "apart, the more the latents say of the future. A posterior far above the prior means that "
     "the future was open, or that the prior has not learned it. Latents at their mean may beat "
-    "the prior by PSNR and SSIM, as an average is near to every future, but should not by LPIPS "
-    "and FVD. Then look whether the truth could be one of the futures. Coverage is the share of "
-    "pixels whose truth lies within the range of the futures. Spread / error is their deviation "
-    "by the error of their mean. Below the ideal, the futures are too alike. The ranks show "
-    "where among the futures the truth stands. An even histogram is ideal. It is high at both "
-    "ends where the futures are too alike, in the middle where they differ too much, at low "
-    "ranks where they are too bright, at high ones where they are too dark. Pixels where the "
-    "truth and all futures are equal do not count. Frames of a model are means without the noise "
-    "of a pixel, so blur also lowers coverage and spread: compare models with each other first."
+    "the prior, as an average is near to every future. Then look whether the truth could be one "
+    "of the futures. Coverage is the share of pixels whose truth lies within the range of the "
+    "futures. Spread / error is their deviation by the error of their mean. Below the ideal, the "
+    "futures are too alike. The ranks show where among the futures the truth stands. An even "
+    "histogram is ideal. It is high at both ends where the futures are too alike, in the middle "
+    "where they differ too much, at low ranks where they are too bright, at high ones where they "
+    "are too dark. Pixels where the truth and all futures are equal do not count. Frames of a "
+    "model are means without the noise of a pixel, so blur also lowers coverage and spread: "
+    "compare models with each other first."
 )
 
 
@@ -41,8 +41,8 @@ def stochastic_section(results: Sequence[tuple[str, dict]]) -> str:
     return (
         "<h2>Is it really stochastic?</h2>"
         f"<p>{_of_what(told, spread)} {TO_READ}</p>"
-        f"{_table(told, spread)}<div class='charts'>{_told_charts(told)}{_spread_charts(spread)}"
-        "</div>"
+        f"{_told_table(told)}<div class='charts'>{_told_charts(told)}</div>"
+        f"{_spread_table(spread)}<div class='charts'>{_spread_charts(spread)}</div>"
     )
 
 
@@ -59,28 +59,33 @@ def _of_what(told, spread) -> str:
     return text
 
 
-def _table(told, spread) -> str:
-    told, spread = dict(told), dict(spread)
+def _told_table(told) -> str:
+    if not told:
+        return ""
     kinds = ("prior", *GIVEN)
     heads = ["run", *(f"PSNR, {NAMES[kind]}" for kind in kinds), "posterior - another video's"]
-    heads += [f"{title}, ideal {_ideal(spread, key)}" for key, title in CALIBRATION]
-    rows = []
-    for name in told | spread:
-        cells = [_interval(told.get(name), ("psnr", kind)) for kind in kinds]
-        cells.append(_interval(told.get(name), ("psnr", "shuffled", "below_posterior")))
-        cells += [_interval(spread.get(name), (key,)) for key, _ in CALIBRATION]
-        rows.append([name, *cells])
+    rows = [
+        [
+            name,
+            *(_interval(found["psnr"][kind]) for kind in kinds),
+            _interval(found["psnr"]["shuffled"]["below_posterior"]),
+        ]
+        for name, found in told
+    ]
     return page.html_table(heads, rows)
 
 
-def _ideal(spread, key) -> str:
-    return f"{next(iter(spread.values()))[key]['ideal']:.2f}" if spread else "-"
+def _spread_table(spread) -> str:
+    if not spread:
+        return ""
+    ideal = spread[0][1]
+    heads = ["run", *(f"{title}, ideal {ideal[key]['ideal']:.2f}" for key, title in CALIBRATION)]
+    rows = [[name, *(_interval(found[key]) for key, _ in CALIBRATION)] for name, found in spread]
+    return page.html_table(heads, rows)
 
 
-def _interval(found, keys) -> str:
-    for key in keys:
-        found = None if found is None else found[key]
-    return "not measured" if found is None else page.with_interval(found, ".2f")
+def _interval(figure) -> str:
+    return page.with_interval(figure, ".2f")
 
 
 def _told_charts(told) -> str:
@@ -111,7 +116,7 @@ def _spread_charts(spread) -> str:
     lines.append(("ideal", {"curve": [1.0] * len(lines[0][1]["curve"])}))
     charts.append(curves_chart("pixels, by an even share", lines, "rank of the truth, low to high"))
     lines = [(name, {"curve": found["ranks"]["curve"]}) for name, found in spread]
-    charts.append(curves_chart("unevenness of the ranks, ideal 0", lines))
+    charts.append(curves_chart("unevenness of ranks, ideal 0", lines))
     return "".join(charts)
 
 
