@@ -170,7 +170,9 @@ class Bench:
             pairs |= {"same": (self.base("A"), a), "model_only": (self.base("A"), m)}
         found = {column: distances(*pair) for column, pair in pairs.items()}
         for figure in found.get("same", {}).values():
-            del figure["deviation"]  # over halves of both sides, which would not be the same clips
+            figure["deviation"] = (
+                None  # over halves of both sides, which would not be the same clips
+            )
         return found
 
     def features(self, name: str, row: Row):
@@ -317,7 +319,7 @@ def _cell(found: dict | None) -> str:
         return ""
     fvd = found["fvd"]
     text = f"{fvd['value']:.1f}"
-    return f"{text} ± {fvd['deviation']:.1f}" if "deviation" in fvd else text
+    return text if fvd["deviation"] is None else f"{text} ± {fvd['deviation']:.1f}"
 
 
 if __name__ == "__main__":
