@@ -103,7 +103,7 @@ class DifferencesConfig:
     dataset: str = option("pusht", "Dataset of the clips.")
     data_dir: str = option("data", "Where prepared datasets lie.")
     split: str = option("test", "Split of the dataset.", ("test", "validation"))
-    clips: int = option(256, "N, clips of each of the three sets.")
+    clips: int = option(128, "N, clips of each of the three sets.")
     docs: str = option("", "Folder of record and page; empty: OUT/docs.")
 
     def __post_init__(self):
