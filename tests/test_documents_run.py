@@ -49,6 +49,7 @@ ELSEWHERE = {  # pattern: why it is not run here
     r"^kubectl ": "no cluster here; tests/faults starts the workers as processes",
     r"opencv-doc|sha256sum": "nothing is fetched; a recording of noise stands in its place",
     r"--dataset=bair$": "30 GB; --source runs, on records of the original layout",
+    r"fvd_differences": "minutes of I3D; tests/test_fvd_differences.py has a cheap network",
     r"benchmarks/check\.py": "needs PyTorch; runs train_step.py and sampling.py, which are run",
 }
 if importlib.util.find_spec("mujoco") is None:
@@ -155,8 +156,10 @@ def session(page: str, folder: Path) -> str:
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)])
 def test_the_commands_of(page, checkout, inputs, tmp_path):
     if page == "docs/evaluation.md":
-        for name in ("a", "b"):
-            shutil.copytree(checkout / "runs" / "quickstart", checkout / "runs" / name)
+        for name, seed in (("a", 0), ("b", 0), ("seed_0", 0), ("seed_1", 1), ("seed_2", 2)):
+            run = shutil.copytree(checkout / "runs" / "quickstart", checkout / "runs" / name)
+            flags = (run / "config.flags").read_text()
+            (run / "config.flags").write_text(f"{flags}--train.seed={seed}\n")
     script = session(page, tmp_path)
     done = subprocess.run(
         ["bash", "-c", script], cwd=checkout, capture_output=True, text=True, timeout=3000

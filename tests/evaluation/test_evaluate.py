@@ -1,22 +1,17 @@
 import dataclasses
 import json
 import shutil
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tfvrnn import media, metrics
-from tfvrnn.config import Config, DataConfig, EvalConfig, ModelConfig, UserError
+from tfvrnn.config import UserError
 from tfvrnn.data import make_dataset
 from tfvrnn.evaluation import evaluate, evaluate_run, evaluate_runs, measures, read_result
-from tfvrnn.evaluation.measures import Measures
-from tfvrnn.models import build_model
 from tfvrnn.runs import load_run
-from tfvrnn.sampling import sample_videos
+from tfvrnn.sampling import sample_videos, training_noise
 
-HEADS = (64, 192, 384, 256, 256)  # channels of AlexNet's taps
 # Frames of 8x8 are too small for the Gaussian SSIM and for LPIPS.
 CHANGES = {
     "videos": 5,
@@ -126,6 +121,34 @@ def test_the_figures_are_those_of_the_rule(run, monkeypatch):
         np.testing.assert_allclose(nats.sum(axis=1), arrays["kl_1"] / 4, rtol=1e-3, atol=1e-6)
     np.testing.assert_array_equal(result.shown[:, 0], videos[:3])
     np.testing.assert_array_equal(result.shown[:, 2:, 2:], futures[:3])
+    check_given_latents(figures["given_latents"], figures["psnr"], model, config, videos[:4])
+    variance = (futures / 255.0).var(axis=1, ddof=1).mean(axis=(0, 2, 3, 4))
+    error = np.square(truth / 255.0 - (futures / 255.0).mean(axis=1)).mean(axis=(0, 2, 3, 4))
+    curve = figures["calibration"]["spread_to_error"]["curve"]
+    np.testing.assert_allclose(curve, np.sqrt(variance * 4 / 3 / error), rtol=1e-3, atol=1e-6)
+
+
+def check_given_latents(found, of_all, model, config, videos):
+    """The posterior's futures and those of latents at zero, frame after frame."""
+    assert found["videos"] == 4  # in pairs: the fifth video has no other in its batch
+    frames = (videos / 255.0).astype(np.float32)
+    noise = [
+        np.concatenate(levels)
+        for levels in zip(
+            *(training_noise(model, range(2), 4, 0, measures.FIRST_STEP + k) for k in (0, 2))
+        )
+    ]
+    (latents,) = model.infer_latents(frames, noise)[0]
+    for name, given in (("posterior", latents), ("zeroed", np.zeros_like(latents))):
+        state, future = model.begin(frames[:, :2]), []
+        for t in range(4):
+            state, frame = model.render(state, [given[:, t]])
+            state = model.observe(state, frame)
+            future.append(media.to_uint8(np.asarray(frame)))
+        shown = (np.stack(future, axis=1) / 255.0).astype(np.float32)
+        curve = np.asarray(metrics.psnr(shown, frames[:, 2:])).mean(axis=0)
+        np.testing.assert_allclose(found["psnr"][name]["curve"], curve, rtol=1e-3)
+    assert found["psnr"]["prior"]["mean"] != of_all["mean"]["mean"]  # of fewer videos
 
 
 def test_an_interrupted_evaluation_goes_on_and_ends_the_same(
@@ -185,15 +208,45 @@ def test_runs_of_one_name_are_told_apart(small_run, tmp_path, cheap):
     assert [result.name for result in results] == [str(run) for run in runs]
 
 
-def test_what_was_measured_is_read_and_a_change_measured_anew(run, monkeypatch, cheap):
+def test_what_was_measured_is_read_and_a_change_measured_anew(run, monkeypatch, capsys, cheap):
     first = evaluate_run(run, CHANGES)
     with monkeypatch.context() as not_again:
         not_again.setattr(evaluate, "Measures", lambda *_: pytest.fail("measured again"))
         assert evaluate_run(run, CHANGES | {"cache_dir": "elsewhere"}).figures == first.figures
     changed = evaluate_run(run, CHANGES | {"seed": 7, "fvd_network": "none"})
     assert changed.figures["psnr"] != first.figures["psnr"] and changed.figures["fvd"] is None
+    told = capsys.readouterr().err
+    assert f"measured anew, as {first.path} is of other rules (here, there): " in told
+    assert "settings.seed: 7, 0" in told
     # What was measured first stays.
     assert changed.path != first.path and read_result(first.path).figures == first.figures
+
+
+def test_a_result_of_an_earlier_version_is_read_and_measured_anew_with_a_line(run, capsys, cheap):
+    path = evaluate_run(run, CHANGES).path
+    content = json.loads(path.read_text())
+    content["protocol"]["code_sha256"] = "another"
+    for name in ("intervals", "given_latents", "calibration"):
+        del content["figures"][name]
+    del content["training"]
+    path.write_text(json.dumps(content))
+    assert read_result(path).training is None and read_result(path).figures["fvd"]
+    assert "measured anew" not in capsys.readouterr().err
+    again = evaluate_run(run, CHANGES)
+    assert f"as {path} is of other rules (here, there): another version" in capsys.readouterr().err
+    assert again.path != path and "intervals" in again.figures
+    assert evaluate_run(run, CHANGES).path == again.path
+    assert "measured anew" not in capsys.readouterr().err
+
+
+def test_seeds_of_training_share_a_configuration(run, small_run, tmp_path, cheap):
+    others = [shutil.copytree(small_run, tmp_path / f"other{k}") for k in range(2)]
+    for other, option in zip(others, ("--train.seed=5\n", "--train.learning_rate=0.5\n")):
+        flags = (other / "config.flags").read_text()
+        (other / "config.flags").write_text(flags + option)
+    first, seed, rate = (each.training for each in evaluate_runs([run, *others], CHANGES))
+    assert (first["seed"], seed["seed"]) == (0, 5)
+    assert first["configuration"] == seed["configuration"] != rate["configuration"]
 
 
 def test_the_protocol_gives_the_same_figures_and_refuses_another_model(
@@ -332,44 +385,3 @@ def test_with_the_real_network(run, monkeypatch):
     changes = {"horizon": 9, "fvd_context": False, "videos": 4, "fvd_repeats": 1, "samples": 2}
     figures = evaluate_run(run, CHANGES | changes).figures
     assert figures["fvd"]["mean"] > 0 and figures["fvd_infinity"]["videos"] == 4
-
-
-def test_lpips_and_the_gaussian_ssim_through_an_evaluation(rng):
-    config = Config(
-        model=ModelConfig(image_size=32, channels=1, width=8, groups=2, latent_resolutions=(1,)),
-        data=DataConfig(horizon=2, digits=1),
-        eval=EvalConfig(videos=2, samples=2, batch_size=2, examples=0),
-    )
-    network = random_lpips()
-    model = build_model(config.model)
-    videos = rng.integers(0, 256, (2, 4, 32, 32, 1), np.uint8)
-    found = Measures(model, config, network)(videos, 0)
-    futures = sample_videos(model, videos[:, :2], 2, np.arange(4).reshape(2, 2)).numpy()
-    futures = (media.to_uint8(futures) / 255).astype(np.float32)
-    truth = (videos[:, 2:] / 255).astype(np.float32)
-    for sample in range(2):
-        expected = network(futures[:, sample], truth).numpy()
-        np.testing.assert_allclose(found["lpips"][:, sample], expected, atol=1e-5)
-        expected = metrics.ssim(futures[:, sample], truth).numpy()
-        np.testing.assert_allclose(found["ssim"][:, sample], expected, atol=1e-5)
-
-
-def test_frames_that_are_no_numbers_are_not_measured(rng):
-    config = Config(
-        model=ModelConfig(image_size=8, channels=1, width=8, groups=2, latent_resolutions=(1,)),
-        eval=EvalConfig(videos=2, samples=2, batch_size=2, horizon=1, ssim="uniform"),
-    )
-    model = build_model(config.model)
-    model.set_weights([np.full_like(weight, np.nan) for weight in model.get_weights()])
-    with pytest.raises(UserError, match="not finite"):
-        Measures(model, config)(rng.integers(0, 256, (2, 3, 8, 8, 1), np.uint8), 0)
-
-
-def random_lpips():
-    sys.path.insert(0, str(Path(__file__).parents[1] / "metrics" / "golden"))
-    from inputs import trunk_arrays
-
-    arrays = {f"head/{tap}": np.full(c, 0.1, np.float32) for tap, c in enumerate(HEADS)}
-    for layer, (kernel, bias) in trunk_arrays("alex").items():
-        arrays |= {f"trunk/{layer}/kernel": kernel, f"trunk/{layer}/bias": bias}
-    return metrics.LPIPS("alex", arrays)

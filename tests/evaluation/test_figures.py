@@ -1,6 +1,7 @@
 import numpy as np
 
 from tfvrnn.evaluation.figures import summarize
+from tfvrnn.metrics import bootstrap_interval
 
 
 def measured(**changes):
@@ -21,7 +22,8 @@ def measured(**changes):
 def test_best_mean_and_worst_of_the_samples():
     figures = summarize(measured(), 2)
     best, worst = figures["ssim"]["best"], figures["ssim"]["worst"]
-    assert best == {"mean": 5.0, "deviation": 1.0, "curve": [4.5, 5.5]}
+    expected = {"mean": 5.0, "deviation": 1.0, "interval": [4.0, 6.0], "curve": [4.5, 5.5]}
+    assert best == expected  # of the videos' 4 and 6, both of which a quarter of resamples is only
     assert worst["curve"] == [0.5, 1.5]
     assert figures["ssim"]["mean"]["curve"] == [2.5, 3.5]
     assert figures["lpips"]["best"] == worst and figures["lpips"]["worst"] == best
@@ -33,13 +35,34 @@ def test_nats_are_by_frame_and_channels_in_use_are_counted():
     assert figures["levels"]["1"] == {"nats": 3.0, "active": 1, "channels": 2}
     assert figures["levels"]["4"] == {"nats": 0.0, "active": 0, "channels": 3}
     assert summarize(measured(), 4)["levels"]["1"]["nats"] == 1.5  # context frames counted, too
-    assert figures["spread"] == {"mean": 2.5, "curve": [2.0, 3.0]}
+    assert figures["spread"] == {"mean": 2.5, "interval": [1.5, 3.5], "curve": [2.0, 3.0]}
     assert figures["fvd"] is figures["kvd"] is figures["fvd_infinity"] is None
+
+
+def test_intervals_are_the_bootstraps_over_videos(rng):
+    values = rng.normal(size=(30, 1, 4))
+    terms = rng.gamma(2.0, size=30)
+    figures = summarize(measured(ssim=values, reconstruction=terms, kl_1=2 * terms, kl_4=terms), 2)
+    expected = list(bootstrap_interval(values.mean(axis=(1, 2))))
+    np.testing.assert_allclose(figures["ssim"]["best"]["interval"], expected, rtol=1e-12)
+    expected = list(bootstrap_interval(terms / 2))
+    np.testing.assert_allclose(figures["intervals"]["reconstruction"], expected, rtol=1e-12)
+    expected = list(bootstrap_interval(3 * terms / 2))
+    np.testing.assert_allclose(figures["intervals"]["kl"], expected, rtol=1e-12)
+
+
+def test_without_latents_the_kl_is_zero_with_an_interval_of_no_width():
+    bare = {name: values for name, values in measured().items() if not name.startswith("kl_")}
+    figures = summarize(bare, 2)
+    assert figures["kl"] == 0 and figures["intervals"]["kl"] == [0, 0]
 
 
 def test_a_log_density_has_bits_per_dimension():
     figures = summarize(measured(), 2, density_dimensions=4)
     assert figures["bits_per_dimension"] == 13.0 / (4 * np.log(2.0)) + np.log2(255.0)
+    low, high = figures["intervals"]["bits_per_dimension"]  # of (10 + 4) / 2 and (30 + 8) / 2 nats
+    expected = np.array([7.0, 19.0]) / (4 * np.log(2.0)) + np.log2(255.0)
+    np.testing.assert_allclose([low, high], expected)
     assert summarize(measured(), 2)["bits_per_dimension"] is None
 
 

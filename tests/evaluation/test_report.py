@@ -1,6 +1,7 @@
 import base64
 import dataclasses
 import io
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -8,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import stats
 
 from tfvrnn import media
 from tfvrnn.config import UserError
 from tfvrnn.evaluation import Result, table, write_report
 from tfvrnn.evaluation.figures import summarize
 from tfvrnn.evaluation.grid import draw_grid
+from tfvrnn.metrics import stratified_bootstrap
 
 
 def result(name, **measured):
@@ -126,7 +129,84 @@ def test_the_table_names_what_was_not_measured_and_what_the_figures_are_of():
     assert "3 videos of the test split" in lines[0]
     assert lines[1] == "first: LPIPS is not measured: <no network>"
     assert lines[3].startswith("run") and lines[4].startswith("first")
-    assert "not measured" in lines[4] and "±" in lines[4]
+    figure = result("first").figures["ssim"]["best"]
+    low, high = figure["interval"]
+    assert (
+        "not measured" in lines[4] and f"{figure['mean']:.3f} [{low:.3f}, {high:.3f}]" in lines[4]
+    )
+
+
+def test_results_of_an_earlier_version_are_shown_with_what_they_have(tmp_path):
+    old = result("old")
+    for name in ("intervals", "given_latents", "calibration"):
+        del old.figures[name]
+    del old.figures["spread"]["interval"]
+    for choice in old.figures["ssim"].values():
+        del choice["interval"]
+    best = old.figures["ssim"]["best"]
+    line = table([old]).splitlines()[-1]
+    assert f"{best['mean']:.3f} ± {best['deviation']:.3f}" in line
+    assert f"  {old.figures['spread']['mean']:.4f}  " in line
+    write_report([old, result("new", **spread())], tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text()
+    assert "<td>old</td>" in text and "Is it really stochastic?" in text
+    write_report([old], tmp_path / "report.html")
+    assert "Is it really stochastic?" not in (tmp_path / "report.html").read_text()
+
+
+def spread():
+    """What is measured of a model with latents, of two videos of the three."""
+    rng = np.random.default_rng(3)
+    given = rng.uniform(size=(2, 4, 5))
+    squares = {"variance": np.full((3, 5), 1.0), "squared_error": np.full((3, 5), 6.0)}
+    ranks = np.tile(np.array([1.0, 1.0, 2.0]), (3, 5, 1))
+    return {"given_psnr": given, "given_ssim": given, "ranks": ranks, **squares}
+
+
+def test_whether_models_are_stochastic_stands_in_the_report(tmp_path):
+    results = [result(name, **spread()) for name in ("first", r"sec$\frac$ond & last")]
+    write_report(results, tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text()
+    section = text[text.index("Is it really stochastic?") : text.index("Futures of the same")]
+    assert section.count("<svg") == 2 * 2 + 4  # PSNR and SSIM of each, four of the spread
+    assert "the first 2 videos" in section and "3 videos, 2 futures of each" in section
+    figure = results[0].figures["given_latents"]["psnr"]["shuffled"]
+    low, high = figure["interval"]
+    assert f"<td>{figure['mean']:.2f} [{low:.2f}, {high:.2f}]</td>" in section
+    assert "coverage, ideal 0.33</th>" in section and "<td>0.25 [0.25, 0.25]</td>" in section
+    assert "spread / error, ideal 1.00</th>" in section and "<td>0.50 [0.50, 0.50]</td>" in section
+    assert "<td>sec$\\frac$ond &amp; last</td>" in section
+
+
+def test_seeds_of_one_configuration_are_taken_together(tmp_path):
+    names = ("one", "second", "the third", "another")
+    results = [result(name) for name in names]
+    for seed, each in enumerate(results):
+        each.training = {"seed": seed, "configuration": "b" if seed == 3 else "a"}
+    lines = table(results).splitlines()
+    assert lines[-1].startswith("3 seeds of one, interquartile mean  ") and len(lines) == 11
+    scores = [each.figures["psnr"]["best"]["mean"] for each in results[:3]]
+    expected = stats.trim_mean(scores, 0.25)
+    _, low, high = stratified_bootstrap(scores)
+    assert f"{expected:.2f} [{low:.2f}, {high:.2f}]" in lines[-1]
+    written = write_report(results, tmp_path / "all.html")
+    assert written[-1] == tmp_path / "all_seeds.json"
+    (group,) = json.loads(written[-1].read_text())
+    assert group["runs"] == ["one", "second", "the third"] and group["seeds"] == [0, 1, 2]
+    assert group["figures"]["psnr"]["values"] == scores and group["figures"]["lpips"] is None
+    np.testing.assert_allclose(group["figures"]["psnr"]["mean"], expected)
+    assert lines[-1].partition("  ")[0] in written[0].read_text()
+
+
+def test_equal_seeds_other_steps_and_old_results_are_not_taken_together(tmp_path):
+    results = [result(name) for name in ("one", "second", "the third", "old one")]
+    for each, (seed, step) in zip(results, [(0, 10), (0, 10), (1, 20)]):
+        each.training = {"seed": seed, "configuration": "a"}
+        each.protocol["model"]["step"] = step
+    assert len(table(results).splitlines()) == 10  # meaning, four notes, heads, four runs
+    assert not [
+        path for path in write_report(results, tmp_path / "x.html") if path.suffix == ".json"
+    ]
 
 
 def test_any_name_of_a_run_is_written_as_it_is(tmp_path):

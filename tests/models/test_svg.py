@@ -194,6 +194,19 @@ def test_batch_norm_learns_its_statistics_in_training_alone():
 # The model
 
 
+def test_inferred_latents_rendered_step_by_step_give_the_frames_of_training_terms(
+    model, frames, noise
+):
+    _, predictions = model.training_terms(frames, noise)
+    latents, _ = model.infer_latents(frames, noise)
+    assert latents[0].shape == (2, STEPS - FIRST, 1, 1, LATENTS)
+    state = model.begin(frames[:, :FIRST], noise)
+    for t in range(STEPS - FIRST):
+        state, frame = model.render(state, [z[:, t] for z in latents])
+        np.testing.assert_allclose(frame, predictions[:, t], atol=1e-4)
+        state = model.observe(state, frames[:, FIRST + t])
+
+
 def test_terms_count_context_steps_and_sum_latent_kl(model, frames, noise):
     terms, predictions = model.training_terms(frames, noise)
     assert set(terms) == {"reconstruction", "kl_1"} and predictions.shape[1] == STEPS - FIRST

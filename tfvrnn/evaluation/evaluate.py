@@ -21,8 +21,9 @@ from tfvrnn.evaluation import protocol as protocols
 from tfvrnn.evaluation.figures import summarize
 from tfvrnn.evaluation.grid import choose_times
 from tfvrnn.evaluation.measures import Measures
+from tfvrnn.evaluation.seeds import training_of
 from tfvrnn.models import VideoPredictor
-from tfvrnn.reporting.protocols import differences, protocol_hash, read_json
+from tfvrnn.reporting.protocols import differences, protocol_hash, read_json, section
 from tfvrnn.runs import RunFolder, load_run
 
 
@@ -31,7 +32,8 @@ class Result:
     """Figures with their protocol.
 
     name: of the run; path: of the JSON; notes: what was not measured, and why; shown: uint8
-    `[examples, 2 + samples, T, H, W, C]`: truth, best sample, first samples.
+    `[examples, 2 + samples, T, H, W, C]`: truth, best sample, first samples; training: as of
+    `seeds.training_of`, None in results of older versions.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Result:
     figures: dict
     notes: list[str]
     shown: np.ndarray
+    training: dict | None = None
 
 
 @dataclass
@@ -54,6 +57,7 @@ class EvaluationPlan:
     notes: list[str]
     protocol: dict
     path: Path
+    earlier: Path | None = None  # a result of this name under another protocol
 
 
 def evaluate_runs(
@@ -120,10 +124,11 @@ def _plan(run_dir, label, settings, protocol_file) -> EvaluationPlan:
         _check_same(protocol_file, protocol, notes)
         name = f"{Path(protocol_file).stem}_again"
     path = RunFolder(run_dir).evaluation / f"{name}.json"
+    earlier = None
     if path.is_file() and read_json(path).get("protocol") != protocol:
         # What was measured otherwise stays.
-        path = path.with_stem(f"{name}-{protocol_hash(protocol)}")
-    return EvaluationPlan(label, config, model, lpips, network, notes, protocol, path)
+        earlier, path = path, path.with_stem(f"{name}-{protocol_hash(protocol)}")
+    return EvaluationPlan(label, config, model, lpips, network, notes, protocol, path, earlier)
 
 
 def _is_measured(plan: EvaluationPlan) -> bool:
@@ -134,7 +139,7 @@ def _evaluate(plan: EvaluationPlan, anew) -> Result:
     path = plan.path
     if not anew and _is_measured(plan):
         return read_result(path, plan.name)
-    for note in plan.notes:
+    for note in plan.notes + _measured_anew(plan):
         print(note, file=sys.stderr)
     with _parts(path, plan.protocol) as folder:
         measured, seconds = _measure(plan, folder)
@@ -146,11 +151,22 @@ def _evaluate(plan: EvaluationPlan, anew) -> Result:
             "figures": summarize(measured, counted, density_dimensions=dimensions),
             "notes": plan.notes,
             "seconds": seconds,
+            "training": training_of(plan.config),
         }
         files.write_arrays(path.with_suffix(".npz"), measured)
         files.write_whole(path, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
         shutil.rmtree(folder)
     return read_result(path, plan.name)
+
+
+def _measured_anew(plan: EvaluationPlan) -> list[str]:
+    """Why an earlier result of the same name is not taken."""
+    if plan.earlier is None:
+        return []
+    theirs = section(read_json(plan.earlier), "protocol")
+    found = differences(plan.protocol, theirs, ("model", "data", "settings"))
+    other = "; ".join(found) or "another version of the package"
+    return [f"measured anew, as {plan.earlier} is of other rules (here, there): {other}"]
 
 
 def read_result(path: str | Path, name: str | None = None) -> Result:
@@ -166,7 +182,7 @@ def read_result(path: str | Path, name: str | None = None) -> Result:
         shown = arrays.get("shown", np.zeros((0, 2, 1, 1, 1, 1), np.uint8))
         protocol, figures, notes = (content[part] for part in ("protocol", "figures", "notes"))
         name = name or path.resolve().parents[1].name
-        return Result(name, path, protocol, figures, notes, shown)
+        return Result(name, path, protocol, figures, notes, shown, content.get("training"))
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{path} holds no result: {error}") from None
 

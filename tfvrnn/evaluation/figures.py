@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from tfvrnn import metrics
+from tfvrnn.evaluation.stochastic import calibration, given_latents
 from tfvrnn.models import ACTIVE_NATS
 from tfvrnn.models.reconstruction import bits_per_dimension
 
@@ -27,13 +28,15 @@ def summarize(
             log density.
 
     Returns:
-        ssim, psnr, lpips: each {best, mean, worst}: {mean, deviation (over videos), curve (by
-        time step)}; best and worst of the samples by their mean over time. fvd, kvd,
-        fvd_infinity: {mean, deviation (over repeats), values, videos}. spread: {mean, curve};
-        reconstruction, kl: of the model's own loss, per frame, the KL in nats;
+        ssim, psnr, lpips: each {best, mean, worst}: {mean, deviation and interval (over videos),
+        curve (by time step)}; best and worst of the samples by their mean over time. fvd, kvd,
+        fvd_infinity: {mean, deviation (over repeats), values, videos}. spread: {mean, interval,
+        curve}; reconstruction, kl: of the model's own loss, per frame, the KL in nats;
         bits_per_dimension: of the negative ELBO, where the reconstruction is a log density;
-        levels: {resolution: {nats (a frame), active, channels}}.
-        None for what was not measured.
+        intervals: {reconstruction, kl, bits_per_dimension: (low, high)}. All intervals are of 95 %,
+        by the bootstrap over videos.
+        levels: {resolution: {nats (a frame), active, channels}}; given_latents, calibration: see
+        `tfvrnn.evaluation.stochastic`. None for what was not measured.
     """
     figures: dict[str, Any] = {
         name: _of_samples(measured[name], name in metrics.LOWER_IS_BETTER)
@@ -42,17 +45,38 @@ def summarize(
         for name in FRAME_MEASURES
     }
     figures |= _distances(measured, seed)
-    spread = measured["spread"].mean(axis=0)
-    figures["spread"] = {"mean": float(spread.mean()), "curve": _list(spread)}
+    spread = measured["spread"]
+    figures["spread"] = {
+        "mean": float(spread.mean()),
+        "interval": metrics.interval_of_mean(spread),
+        "curve": _list(spread.mean(axis=0)),
+    }
+    figures |= _of_loss(measured, counted_frames, density_dimensions)
+    figures["given_latents"] = given_latents(measured, FRAME_MEASURES)
+    figures["calibration"] = calibration(measured)
+    return figures
+
+
+def _of_loss(measured, counted_frames, density_dimensions) -> dict:
     levels = sorted(int(n.removeprefix("kl_")) for n in measured if n.startswith("kl_"))
     nats = {level: float(measured[f"kl_{level}"].mean() / counted_frames) for level in levels}
-    figures["reconstruction"] = float(measured["reconstruction"].mean() / counted_frames)
-    figures["kl"] = sum(nats.values())
-    figures["bits_per_dimension"] = density_dimensions and bits_per_dimension(
-        figures["reconstruction"] + figures["kl"], density_dimensions
-    )
-    figures["levels"] = {str(r): _level(nats[r], measured.get(f"channels_{r}")) for r in levels}
-    return figures
+    reconstruction = float(measured["reconstruction"].mean() / counted_frames)
+    kl, bits, ends = sum(nats.values()), None, {}
+    terms = measured["reconstruction"] / counted_frames
+    divergences = sum(measured[f"kl_{r}"] for r in levels) / counted_frames + np.zeros_like(terms)
+    ends["reconstruction"] = metrics.interval_of_mean(terms)
+    ends["kl"] = metrics.interval_of_mean(divergences)
+    if density_dimensions:
+        bits = bits_per_dimension(reconstruction + kl, density_dimensions)
+        both = metrics.interval_of_mean(terms + divergences)
+        ends["bits_per_dimension"] = [bits_per_dimension(x, density_dimensions) for x in both]
+    return {
+        "reconstruction": reconstruction,
+        "kl": kl,
+        "bits_per_dimension": bits,
+        "intervals": ends,
+        "levels": {str(r): _level(nats[r], measured.get(f"channels_{r}")) for r in levels},
+    }
 
 
 def _of_samples(values_VST, lower_is_better):
@@ -61,6 +85,7 @@ def _of_samples(values_VST, lower_is_better):
         name: {
             "mean": float(curves[name].mean()),
             "deviation": float(curves[name].mean(axis=1).std()),
+            "interval": metrics.interval_of_mean(curves[name]),
             "curve": _list(curves[name].mean(axis=0)),
         }
         for name in curves

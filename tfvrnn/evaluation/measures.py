@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from tfvrnn import media, metrics
 from tfvrnn.config import Config, UserError
+from tfvrnn.evaluation.latents import futures_with_given_latents
 from tfvrnn.metrics import LPIPS, FeatureNetwork
 from tfvrnn.metrics.frame import PSNR_OF_EQUAL_FRAMES
 from tfvrnn.models import VideoPredictor
@@ -13,6 +14,7 @@ from tfvrnn.tensor_ops import to_float
 
 ROWS_AT_ONCE = 32
 SHOWN_SAMPLES = 3
+PROBED = 16  # videos whose latents are exchanged, the first of the split
 # Noise of the ELBO's latents, from seeds far from those of training steps and of validation.
 FIRST_STEP = 2**61
 
@@ -44,14 +46,16 @@ class Measures:
         self.samples = config.eval.samples if self.random else 1
         self.repeats = min(config.eval.fvd_repeats, self.samples)
         self._frame_measures = tf.function(self._compute_frame_measures, autograph=False)
+        self._given_futures = tf.function(self._compute_given_futures, autograph=False)
         self._terms = tf.function(self._compute_terms, autograph=False)
 
     def __call__(self, videos: np.ndarray, first: int) -> dict[str, np.ndarray]:
         """Of uint8 `[B, T, H, W, C]`, whose first is number `first` of the split.
 
         Returns:
-            psnr, ssim, lpips: `[B, S, horizon]`; spread `[B, horizon]`, the deviation over samples
-            in [0, 1], mean over pixels; real `[B, D]` and generated `[B, repeats, D]` features;
+            psnr, ssim, lpips: `[B, S, horizon]`; spread, variance, squared_error, ranks: as of
+            `Ensemble.measured`; given_psnr, ... `[probed, 4, horizon]`, of the futures with each of
+            `GIVEN`; real `[B, D]` and generated `[B, repeats, D]` features;
             reconstruction, kl_<r> `[B]`, nats; channels_<r> `[B, Z]`, nats a frame; shown
             `[examples, 2 + 3, T, H, W, C]`: truth, the best of the samples by SSIM, the first ones.
 
@@ -60,7 +64,7 @@ class Measures:
         """
         size = len(videos)
         padded = np.concatenate([videos, np.repeat(videos[-1:], self._missing(size), axis=0)])
-        found = self._of_futures(padded, size, first)
+        found = self._of_futures(padded, size, first) | self._of_latents(videos, first)
         terms, channels = self._terms(tf.constant(padded), tf.constant(first, tf.int64))
         found |= {name: value.numpy()[:size] for name, value in terms.items()}
         found |= {f"channels_{r}": value.numpy()[:size] for r, value in channels.items()}
@@ -77,14 +81,12 @@ class Measures:
         context, truth = np.split(videos, [self.model.context_frames], axis=1)
         shown = max(0, min(size, self.settings.examples - first))
         gathered, generated, pictures = [], [], Pictures(videos[:shown], context.shape[1])
-        total, squares = np.zeros(truth.shape), np.zeros(truth.shape)
+        ensemble = metrics.Ensemble(truth[:size])
         for futures in self._futures(context, first):
             values = self._frame_measures(tf.constant(futures), tf.constant(truth))
             gathered.append({name: value.numpy()[:size] for name, value in values.items()})
             pictures.add(futures[:shown], gathered[-1]["ssim"][:shown])
-            scaled = media.to_float(futures, np.float64)
-            total += scaled.sum(axis=1)
-            squares += np.square(scaled).sum(axis=1)
+            ensemble.add(futures[:size])
             wanted = futures[:size, : max(0, self.repeats - sum(map(_second, generated)))]
             if self.network and wanted.shape[1]:
                 generated.append(self._features(self.network, videos[:size], wanted))
@@ -92,11 +94,25 @@ class Measures:
             name: np.concatenate([values[name] for values in gathered], axis=1)
             for name in gathered[0]
         }
-        variance = np.maximum(squares / self.samples - np.square(total / self.samples), 0)
-        measured["spread"] = np.sqrt(variance).mean(axis=(2, 3, 4))[:size]
+        measured |= ensemble.measured()
         if generated:
             measured["generated"] = np.concatenate(generated, axis=1)
         return measured | ({"shown": pictures.array()} if shown else {})
+
+    def _of_latents(self, videos, first):
+        """Measures of futures with given latents, of the first videos of a split."""
+        probed = min(len(videos), PROBED - first)
+        if not self.random or probed < 2:  # one video has no other to exchange latents with
+            return {}
+        videos = videos[:probed]
+        futures = _pixels(self._given_futures(tf.constant(videos), tf.constant(first, tf.int64)))
+        truth = videos[:, self.model.context_frames :]
+        values = self._frame_measures(tf.constant(futures), tf.constant(truth))
+        return {f"given_{name}": value.numpy() for name, value in values.items()}
+
+    def _compute_given_futures(self, videos, number):
+        frames = to_float(videos)
+        return futures_with_given_latents(self.model, frames, self._noise(frames, number))
 
     def _futures(self, context, first):
         """uint8 `[B, s, horizon, H, W, C]` of s samples at a time, all of them in the end."""
@@ -134,10 +150,14 @@ class Measures:
     def _compute_terms(self, videos, number):
         """(terms of the negative ELBO, nats per latent channel), latents from the posterior."""
         frames = to_float(videos)
-        places, step = tf.range(tf.shape(frames)[0]), FIRST_STEP + number
-        noise = training_noise(self.model, places, self.horizon, self.settings.seed, step)
+        noise = self._noise(frames, number)
         terms, _ = self.model.training_terms(frames, noise)
         return terms, self.model.channel_nats(frames, noise) if self.random else {}
+
+    def _noise(self, frames, number):
+        """Noise of the posterior's latents; `number` is the first video's."""
+        places, step = tf.range(tf.shape(frames)[0]), FIRST_STEP + number
+        return training_noise(self.model, places, self.horizon, self.settings.seed, step)
 
     def _features(self, network: FeatureNetwork, videos, futures):
         context = np.repeat(videos[:, None, : self.model.context_frames], futures.shape[1], axis=1)

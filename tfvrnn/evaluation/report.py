@@ -1,17 +1,20 @@
 """Results as a table of text, and as one HTML file that opens offline."""
 
 import html
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 import tfvrnn
-from tfvrnn import media
+from tfvrnn import files, media
 from tfvrnn.config import UserError
 from tfvrnn.evaluation.evaluate import Result
 from tfvrnn.evaluation.grid import caption, choose_times, draw_grid, magnification
 from tfvrnn.evaluation.protocol import check_alike
+from tfvrnn.evaluation.seeds import over_seeds
+from tfvrnn.evaluation.stochastic_report import stochastic_section
 from tfvrnn.reporting import page
 from tfvrnn.reporting.charts import curves_chart
 
@@ -43,9 +46,7 @@ def table(results: Sequence[Result]) -> str:
     """The figures of several results, a line each, for a terminal, under what they mean."""
     columns = _columns(results)
     rows = [["run", *(column for column, _, _ in columns)]]
-    rows += [
-        [r.name, *(_figure(r.figures, key, form) for _, key, form in columns)] for r in results
-    ]
+    rows += [[name, *_figures(figures, columns)] for name, figures in _named_figures(results)]
     notes = [f"{r.name}: {note}" for r in results for note in r.notes]
     lines = [_meaning(results[0].protocol), *notes, *page.text_table(rows)]
     return "\n".join(lines)
@@ -56,7 +57,8 @@ def write_report(
 ) -> list[Path]:
     """One self-contained HTML file: table, curves, grid, strips, moving pictures, protocols.
 
-    The grid of all systems is also written beside it, as `<name>_grid.png`.
+    The grid of all systems is also written beside it, as `<name>_grid.png`, and figures over seeds
+    of training as `<name>_seeds.json`.
 
     Args:
         results: in the order of the grid's rows.
@@ -79,6 +81,7 @@ def write_report(
         _table(results),
         _curves(results),
         _levels(results),
+        stochastic_section([(result.name, result.figures) for result in results]),
         _grid_section(results, grid),
         *(_examples(result) for result in results),
         *(page.details(f"Protocol of {r.name}", r.protocol) for r in results),
@@ -86,11 +89,14 @@ def write_report(
     text = page.page(_title(results[0].protocol), parts)
     # Names of runs need not be UTF-8.
     path.write_text(text, encoding="utf-8", errors="replace")
-    if grid is None:
-        return [path]
-    picture = grid_path(path)
-    picture.write_bytes(grid)
-    return [path, picture]
+    written = [path]
+    if grid is not None:
+        grid_path(path).write_bytes(grid)
+        written.append(grid_path(path))
+    if groups := over_seeds(results, [key for _, key, _ in COLUMNS]):
+        written.append(path.with_name(f"{path.stem}_seeds.json"))
+        files.write_whole(written[-1], (json.dumps(groups, indent=2) + "\n").encode())
+    return written
 
 
 def grid_path(report: Path) -> Path:
@@ -138,8 +144,9 @@ def _meaning(protocol) -> str:
     return (
         f"{settings['videos']} videos of the {settings['split']} split, "
         f"{height}x{width}x{channels}; {settings['samples']} futures of each. "
-        f"SSIM ({settings['ssim']}), PSNR, LPIPS: best of the futures ± deviation over videos. "
+        f"SSIM ({settings['ssim']}), PSNR, LPIPS: best of the futures. "
         f"{fvd if settings['fvd_frames'] else ''}"
+        "In brackets: 95 % intervals, by the bootstrap over videos. "
         "Reconstruction, KL: of each model's own loss, a frame; nats for VRNNs and copy_last. "
         "tfvrnn " + tfvrnn.__version__ + "."
     )
@@ -148,12 +155,24 @@ def _meaning(protocol) -> str:
 def _table(results):
     columns = _columns(results)
     names = ["run", "family", "parameters", "step", *(column for column, _, _ in columns)]
+    models = {result.name: result.protocol["model"] for result in results}
     rows = []
-    for result in results:
-        model = result.protocol["model"]
-        cells = [result.name, model["family"], f"{model['parameters']:,}", f"{model['step']:,}"]
-        rows.append(cells + [_figure(result.figures, key, form) for _, key, form in columns])
+    for name, figures in _named_figures(results):
+        size = ["", "", ""]
+        if model := models.get(name):
+            size = [model["family"], f"{model['parameters']:,}", f"{model['step']:,}"]
+        rows.append([name, *size, *_figures(figures, columns)])
     return page.html_table(names, rows)
+
+
+def _named_figures(results):
+    """(name, figures) of every run, then of every configuration of several seeds."""
+    groups = over_seeds(results, [key for _, key, _ in COLUMNS])
+    over = [
+        (f"{len(group['runs'])} seeds of {group['runs'][0]}, interquartile mean", group["figures"])
+        for group in groups
+    ]
+    return [*((result.name, result.figures) for result in results), *over]
 
 
 def _columns(results):
@@ -161,17 +180,19 @@ def _columns(results):
     return [column for column in COLUMNS if densities or column[1] != ONLY_OF_SOME]
 
 
+def _figures(figures, columns) -> list[str]:
+    return [_figure(figures, key, form) for _, key, form in columns]
+
+
 def _figure(figures, key, form) -> str:
-    """A figure as text: 'mean ± deviation'; of the best sample where there are several."""
+    """A figure as text, with its interval; of the best sample where there are several."""
     value = figures.get(key)
     if value is None:
         return "not measured"
-    if isinstance(value, dict):
-        value = value.get("best", value)
-        if "deviation" in value:
-            return f"{value['mean']:{form}} ± {value['deviation']:{form}}"
-        value = value["mean"]
-    return f"{value:{form}}"
+    if not isinstance(value, dict):
+        interval = figures.get("intervals", {}).get(key)  # not of an older version
+        value = {"mean": value} | ({"interval": interval} if interval else {})
+    return page.with_interval(value.get("best", value), form)
 
 
 def _curves(results):

@@ -1,5 +1,13 @@
 """Measures of predicted videos: frame by frame, and of whole sets. They know nothing of models."""
 
+from tfvrnn.metrics.ensemble import (
+    Ensemble,
+    coverage,
+    rank_counts,
+    rank_histogram,
+    spread_to_error,
+    unevenness,
+)
 from tfvrnn.metrics.frame import SSIM_WINDOWS, psnr, ssim
 from tfvrnn.metrics.frechet import (
     LEAST_FOR_INFINITY,
@@ -18,6 +26,7 @@ from tfvrnn.metrics.i3d import I3D, FeatureNetwork
 from tfvrnn.metrics.intervals import (
     bootstrap_interval,
     interquartile_mean,
+    interval_of_mean,
     stratified_bootstrap,
 )
 from tfvrnn.metrics.kernel import blockwise_kernel_distance
@@ -31,6 +40,7 @@ __all__ = [
     "LOWER_IS_BETTER",
     "LPIPS",
     "SSIM_WINDOWS",
+    "Ensemble",
     "FeatureNetwork",
     "FeatureStatistics",
     "TooSmall",
@@ -40,16 +50,22 @@ __all__ = [
     "cached_features",
     "check_frame_size",
     "chosen_samples",
+    "coverage",
     "feature_network",
     "frechet_distance",
     "frechet_infinity",
     "frechet_video_distance",
     "interquartile_mean",
+    "interval_of_mean",
     "kernel_distance",
     "kernel_video_distance",
     "lpips",
     "perceptual_network",
     "psnr",
+    "rank_counts",
+    "rank_histogram",
+    "spread_to_error",
     "ssim",
     "stratified_bootstrap",
+    "unevenness",
 ]

@@ -47,6 +47,12 @@ def bootstrap_interval(
     return _percentiles(np.concatenate(found), level)
 
 
+def interval_of_mean(values: np.ndarray) -> list[float]:
+    """`bootstrap_interval` of the mean over videos of values `[V]`, or `[V, ...]` of each video."""
+    by_video = np.asarray(values, np.float64).reshape(len(values), -1).mean(axis=1)
+    return list(bootstrap_interval(by_video))
+
+
 def interquartile_mean(values: ArrayLike, axis: int | None = None) -> np.ndarray:
     """The mean of the middle half of the values, without the lowest and the highest quarter.
 

@@ -209,10 +209,13 @@ class SVG(VideoPredictor):
         squares = ops.square(ops.cast(frames, "float32") - ops.cast(predictions, "float32"))
         return ops.sum(ops.mean(squares, axis=(2, 3, 4)), axis=1)
 
-    def latent_kl(self, frames: Tensor, noise: Sequence[Tensor]) -> dict[int, Tensor]:
+    def infer_latents(
+        self, frames: Tensor, noise: Sequence[Tensor]
+    ) -> tuple[list[Tensor], dict[int, Tensor]]:
         vectors, _ = self._encode(frames)
         posterior, prior = self._distributions(vectors)
-        return {1: posterior.kl_divergence(prior)[:, :, None, None, :]}
+        z = posterior.sample(noise[0][:, :, 0, 0])[:, self.context_draws :, None, None, :]
+        return [z], {1: posterior.kl_divergence(prior)[:, :, None, None, :]}
 
     def _encode(self, frames, training=False):
         vectors, skips = self.encoder(tensor_ops.fold_time(frames), training=training)

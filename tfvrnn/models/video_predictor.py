@@ -88,12 +88,23 @@ class VideoPredictor(Fitting):
         """
         raise NotImplementedError
 
+    def infer_latents(
+        self, frames: Tensor, noise: Sequence[Tensor]
+    ) -> tuple[list[Tensor], dict[int, Any]]:
+        """Draw the posterior's samples of the predicted frames, with KL(posterior || prior).
+
+        Returns:
+            ([float32 `[B, T - n_ctx, r, r, Z]` per level], as `render` takes them step by step;
+            the KL as of `latent_kl`).
+        """
+        raise NotImplementedError
+
     def latent_kl(self, frames: Tensor, noise: Sequence[Tensor]) -> dict[int, Any]:
         """What `training_terms` sums: {resolution: float32 `[B, T - n_ctx, r, r, Z]`}, nats.
 
         `context_draws` further steps stand in front, as in the noise.
         """
-        raise NotImplementedError
+        return self.infer_latents(frames, noise)[1]
 
     def channel_nats(self, frames: Tensor, noise: Sequence[Tensor]) -> dict[int, Any]:
         """KL of every latent channel, nats a frame: {resolution: float32 `[B, Z]`}.

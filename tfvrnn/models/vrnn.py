@@ -192,18 +192,9 @@ class VRNN(VideoPredictor):
     def reconstruction_term(self, frames: Tensor, predictions: Tensor) -> Tensor:
         return reconstruction_loss(self.reconstruction, frames, predictions)
 
-    def latent_kl(self, frames: Tensor, noise: Sequence[Tensor]) -> dict[int, Tensor]:
-        return self.infer_latents(frames, noise)[1]
-
     def infer_latents(
         self, frames: Tensor, noise: Sequence[Tensor]
     ) -> tuple[list[Tensor], dict[int, Tensor]]:
-        """The posterior's samples, and KL(posterior || prior).
-
-        Returns:
-            ([float32 `[B, T - n_ctx, r, r, Z]` per level],
-            {resolution: float32 of the same shape, nats}).
-        """
         return self._infer_latents(self._encode_parts(frames), noise)
 
     def _infer(self, frames, noise):

@@ -32,9 +32,9 @@ def curves_chart(
                 (line,) = axes.plot(steps, curve, style, color=f"C{number}", marker=_mark(curve))
                 if style == "-":
                     lines.append(line)
-                    names.append(run.encode("utf-8", "replace").decode())  # a folder's name
+                    names.append(_drawable(run))
     axes.set_xlabel(time)
-    axes.set_ylabel(title)
+    axes.set_ylabel(_drawable(title), parse_math=False)
     axes.grid(alpha=0.3)
     for text in axes.legend(lines, names, frameon=False).get_texts():
         text.set_parse_math(False)  # between two $ is no formula
@@ -45,6 +45,11 @@ def curves_chart(
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :]
+
+
+def _drawable(name: str) -> str:
+    """A text that may hold a folder's name, which need not be UTF-8."""
+    return name.encode("utf-8", "replace").decode()
 
 
 def _mark(curve):

@@ -57,6 +57,15 @@ def text_table(rows: Sequence[Sequence[str]]) -> list[str]:
     return [line.rstrip() for line in lines]
 
 
+def with_interval(figure: dict, form: str) -> str:
+    """A mean as text, with the interval of 95 % where it has one, else with its deviation."""
+    text = f"{figure['mean']:{form}}"
+    if "interval" in figure:
+        low, high = figure["interval"]
+        return f"{text} [{low:{form}}, {high:{form}}]"
+    return f"{text} ± {figure['deviation']:{form}}" if "deviation" in figure else text
+
+
 def picture(pixels: np.ndarray) -> str:
     """A picture, uint8 `[H, W, 1 or 3]`."""
     image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)

@@ -1,0 +1,71 @@
+"""Figures over seeds of training: runs of one configuration, taken together."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tfvrnn import config_flags, metrics
+from tfvrnn.config import Config
+from tfvrnn.reporting.protocols import protocol_hash
+
+# Options by which seeds of one configuration may differ: names of folders and machines.
+ASIDE = {"train": ("run_dir",), "data": ("data_dir", "workers", "service"), "model": ()}
+
+
+def training_of(config: Config) -> dict:
+    """Name what a run was trained by: {seed, configuration: digits that all its seeds share}."""
+    values = {
+        part: {
+            name: value
+            for name, value in config_flags.values(getattr(config, part)).items()
+            if name not in aside
+        }
+        for part, aside in ASIDE.items()
+    }
+    return {"seed": values["train"].pop("seed"), "configuration": protocol_hash(values)}
+
+
+def over_seeds(results: Sequence[Any], names: Sequence[str]) -> list[dict]:
+    """The interquartile mean over the seeds of every configuration that has several.
+
+    The interval is the stratified bootstrap's over the seeds, see `stratified_bootstrap`; all of
+    one dataset, the strata are one.
+
+    Args:
+        results: `Result`s.
+        names: of the figures; of several samples the best ones are taken.
+
+    Returns:
+        [{runs, seeds, step, figures: {name: {mean: interquartile mean, interval, values} or None
+        where a seed was not measured}}].
+    """
+    groups: dict = {}
+    for result in results:
+        if result.training:
+            key = (result.training["configuration"], result.protocol["model"]["step"])
+            groups.setdefault(key, {})[result.training["seed"]] = result
+    return [
+        {
+            "runs": [result.name for result in by_seed.values()],
+            "seeds": list(by_seed),
+            "step": step,
+            "figures": {
+                name: _over([_value(result.figures.get(name)) for result in by_seed.values()])
+                for name in names
+            },
+        }
+        for (_, step), by_seed in groups.items()
+        if len(by_seed) > 1
+    ]
+
+
+def _value(figure) -> float | None:
+    if isinstance(figure, dict):
+        return figure.get("best", figure)["mean"]
+    return figure
+
+
+def _over(values) -> dict | None:
+    if None in values:
+        return None
+    mean, low, high = metrics.stratified_bootstrap(values)
+    return {"mean": mean, "interval": [low, high], "values": values}
