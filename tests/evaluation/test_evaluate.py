@@ -74,7 +74,12 @@ def cheap_network(request, monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def run(small_run, tmp_path):
+def run(copying_run, tmp_path):
+    return shutil.copytree(copying_run, tmp_path / "run")
+
+
+@pytest.fixture
+def stochastic_run(small_run, tmp_path):
     return shutil.copytree(small_run, tmp_path / "run")
 
 
@@ -94,10 +99,11 @@ def check_measure(found, values_VST):
     np.testing.assert_allclose(found["mean"]["curve"], curve, rtol=1e-4, atol=1e-5)
 
 
-def test_the_figures_are_those_of_the_rule(run, monkeypatch):
+@pytest.mark.usefixtures("eagerly")
+def test_the_figures_are_those_of_the_rule(stochastic_run, monkeypatch):
     monkeypatch.setattr(measures, "ROWS_AT_ONCE", 4)  # two samples at a time, then one
-    result = evaluate_run(run, CHANGES)
-    config, model, _ = load_run(run)
+    result = evaluate_run(stochastic_run, CHANGES)
+    config, model, _ = load_run(stochastic_run)
     data = dataclasses.replace(config.data, horizon=4, batch_size=5)
     videos = next(iter(make_dataset(data, config.model, "test"))).numpy()
     context, truth = videos[:, :2], videos[:, 2:]
@@ -129,10 +135,10 @@ def test_the_figures_are_those_of_the_rule(run, monkeypatch):
 
 
 def test_an_interrupted_evaluation_goes_on_and_ends_the_same(
-    run, small_run, tmp_path, monkeypatch, cheap
+    run, copying_run, tmp_path, monkeypatch, cheap
 ):
     whole = evaluate_run(run, CHANGES)
-    other = shutil.copytree(small_run, tmp_path / "other")
+    other = shutil.copytree(copying_run, tmp_path / "other")
     calls, measure = [], CheapMeasures.__call__
 
     def interrupted(self, videos, first):
@@ -170,8 +176,8 @@ def test_two_at_once_are_refused(run, monkeypatch, cheap):
         evaluate_run(run, CHANGES)
 
 
-def test_unlike_runs_are_refused_before_the_first_is_measured(run, small_run, tmp_path):
-    other = shutil.copytree(small_run, tmp_path / "other")
+def test_unlike_runs_are_refused_before_the_first_is_measured(run, copying_run, tmp_path):
+    other = shutil.copytree(copying_run, tmp_path / "other")
     flags = (other / "config.flags").read_text()
     (other / "config.flags").write_text(flags + "--data.seed=5\n")
     with pytest.raises(UserError, match=r"data\.seed: 0, 5"):
@@ -179,8 +185,8 @@ def test_unlike_runs_are_refused_before_the_first_is_measured(run, small_run, tm
     assert not (run / "evaluation").exists()
 
 
-def test_runs_of_one_name_are_told_apart(small_run, tmp_path, cheap):
-    runs = [shutil.copytree(small_run, tmp_path / name / "run") for name in ("a", "b")]
+def test_runs_of_one_name_are_told_apart(copying_run, tmp_path, cheap):
+    runs = [shutil.copytree(copying_run, tmp_path / name / "run") for name in ("a", "b")]
     results = evaluate_runs(runs, CHANGES)
     assert [result.name for result in results] == [str(run) for run in runs]
 
@@ -197,10 +203,10 @@ def test_what_was_measured_is_read_and_a_change_measured_anew(run, monkeypatch, 
 
 
 def test_the_protocol_gives_the_same_figures_and_refuses_another_model(
-    run, small_run, tmp_path, cheap
+    run, copying_run, tmp_path, cheap
 ):
     first = evaluate_run(run, CHANGES | {"name": "one"})
-    copy = shutil.copytree(small_run, tmp_path / "copy")
+    copy = shutil.copytree(copying_run, tmp_path / "copy")
     again = evaluate_run(copy, {}, first.path)
     assert again.figures == first.figures and again.protocol == first.protocol
     assert again.path == copy / "evaluation" / "one_again.json" and again.name == "copy"
@@ -323,17 +329,19 @@ def test_a_broken_result_is_refused(run, cheap):
 
 
 @pytest.mark.real_network
-def test_with_the_real_network(run, monkeypatch):
+@pytest.mark.usefixtures("eagerly")
+def test_with_the_real_network(stochastic_run, monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME")
     try:
         metrics.feature_network()
     except metrics.WeightsUnavailable as error:
         pytest.skip(f"no I3D weights: {error}")
     changes = {"horizon": 9, "fvd_context": False, "videos": 4, "fvd_repeats": 1, "samples": 2}
-    figures = evaluate_run(run, CHANGES | changes).figures
+    figures = evaluate_run(stochastic_run, CHANGES | changes).figures
     assert figures["fvd"]["mean"] > 0 and figures["fvd_infinity"]["videos"] == 4
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_lpips_and_the_gaussian_ssim_through_an_evaluation(rng):
     config = Config(
         model=ModelConfig(image_size=32, channels=1, width=8, groups=2, latent_resolutions=(1,)),
@@ -354,6 +362,7 @@ def test_lpips_and_the_gaussian_ssim_through_an_evaluation(rng):
         np.testing.assert_allclose(found["ssim"][:, sample], expected, atol=1e-5)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_frames_that_are_no_numbers_are_not_measured(rng):
     config = Config(
         model=ModelConfig(image_size=8, channels=1, width=8, groups=2, latent_resolutions=(1,)),
