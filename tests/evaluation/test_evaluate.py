@@ -99,7 +99,6 @@ def check_measure(found, values_VST):
     np.testing.assert_allclose(found["mean"]["curve"], curve, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.usefixtures("eagerly")
 def test_the_figures_are_those_of_the_rule(stochastic_run, monkeypatch):
     monkeypatch.setattr(measures, "ROWS_AT_ONCE", 4)  # two samples at a time, then one
     result = evaluate_run(stochastic_run, CHANGES)
@@ -329,7 +328,6 @@ def test_a_broken_result_is_refused(run, cheap):
 
 
 @pytest.mark.real_network
-@pytest.mark.usefixtures("eagerly")
 def test_with_the_real_network(stochastic_run, monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME")
     try:
