@@ -1,6 +1,7 @@
 import gc
 import subprocess
 import time
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -22,6 +23,33 @@ FUZZING = dict(
 settings.register_profile("short", max_examples=40, derandomize=True, **FUZZING)
 settings.register_profile("long", max_examples=500, **FUZZING)
 settings.load_profile("short")
+
+
+# Files and folders that neither trace much nor start programs: python -m pytest -m fast.
+FAST = [
+    "cli/test_main.py", "cli/test_prepare.py", "cli/test_runtime.py", "cli/test_sample.py",
+    "data/test_simulated.py", "data/test_video_folder_contents.py", "data/test_windows.py",
+    "evaluation/test_figures.py", "evaluation/test_grid.py", "evaluation/test_report.py",
+    "layers", "measurement/test_clips.py", "measurement/test_figures.py",
+    "measurement/test_pairing.py", "measurement/test_report.py",
+    "measurement/test_selection.py", "media/test_images.py", "media/test_video_files.py",
+    "media/test_wholeness.py", "metrics/test_frame.py", "metrics/test_intervals.py",
+    "metrics/test_kernel.py", "metrics/test_lpips.py", "metrics/test_weights.py",
+    "models/test_copy_last.py", "models/test_objective.py", "models/test_prednet.py",
+    "models/test_reconstruction.py", "sampling/test_arguments.py", "sampling/test_host_loop.py",
+    "serving/test_samplers.py", "test_commands.py", "test_config.py", "test_config_flags.py",
+    "test_distributions.py", "test_documents.py", "test_files.py", "test_layering.py",
+    "test_media.py", "test_mirror.py", "test_presets.py", "test_reproduce.py",
+    "test_roofline.py", "test_style.py", "test_tensor_ops.py", "test_tfvrnn.py",
+]  # fmt: skip
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    fast = [Path(__file__).parent / name for name in FAST]
+    for item in items:
+        if any(item.path.is_relative_to(path) for path in fast):
+            item.add_marker(pytest.mark.fast)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -68,21 +96,16 @@ def ffmpeg():
     return run
 
 
-@pytest.fixture(scope="session")
-def small_run(tmp_path_factory):
-    """A run folder as training leaves it, with moving averages that are not the weights.
-
-    Many tests share it: what would write into it copies it first.
-    """
+def as_training_leaves_it(folder, **model_options):
+    """Write a run folder whose moving averages are not the weights."""
     from tfvrnn.config import Config, DataConfig, ModelConfig, TrainConfig
     from tfvrnn.models import build_model
     from tfvrnn.runs import RunFolder
     from tfvrnn.runs.checkpoints import Checkpoints
     from tfvrnn.training.optimizer import MovingAverages, make_optimizer
 
-    folder = tmp_path_factory.mktemp("run") / "run"
     config = Config(
-        model=ModelConfig(image_size=8, channels=1, width=8, groups=2, latent_resolutions=(1,)),
+        model=ModelConfig(image_size=8, channels=1, **model_options),
         data=DataConfig(horizon=2, batch_size=2, digits=1),
         train=TrainConfig(average_decay=0.5),
     )
@@ -97,16 +120,50 @@ def small_run(tmp_path_factory):
     checkpoints.advance(4)
     checkpoints.save()
     RunFolder(folder).write_config(config)
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory):
+    """A run folder as training leaves it, with moving averages that are not the weights.
+
+    Many tests share it: what would write into it copies it first.
+    """
+    folder = tmp_path_factory.mktemp("run") / "run"
+    as_training_leaves_it(folder, width=8, groups=2, latent_resolutions=(1,))
     files = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     yield folder
     assert files == {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
 @pytest.fixture
+def prednet_run(tmp_path):
+    """The same of a PredNet, which is built in a tenth of the time; for one test only."""
+    as_training_leaves_it(tmp_path / "run", family="prednet", prednet_stacks=(2, 2, 2))
+    return tmp_path / "run"
+
+
+@pytest.fixture(scope="session")
+def copying_run(tmp_path_factory):
+    """A run that copies the last frame: it loads, predicts and exports at once.
+
+    For what does not depend on the model. What would write into it copies it first.
+    """
+    from tfvrnn import files
+    from tfvrnn.config import Config, DataConfig, ModelConfig
+    from tfvrnn.runs import RunFolder
+
+    folder = RunFolder(tmp_path_factory.mktemp("copying") / "run")
+    folder.path.mkdir()
+    model = ModelConfig(family="copy_last", image_size=8, channels=1)
+    folder.write_config(Config(model=model, data=DataConfig(horizon=2, batch_size=2, digits=1)))
+    files.write_arrays(folder.weights, {"step": np.int64(2)})
+    yield folder.path
+    assert len(list(folder.path.iterdir())) == 2
+
+
+@pytest.fixture
 def eagerly():
     """tf.functions run eagerly: what runs once does so sooner than it is traced."""
-    import tensorflow as tf
-
     tf.config.run_functions_eagerly(True)
     yield
     tf.config.run_functions_eagerly(False)

@@ -21,6 +21,7 @@ QUICK = [
 ]
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_a_run_and_then_two_are_evaluated(start, small_run, tmp_path):
     runs = [shutil.copytree(small_run, tmp_path / name) for name in ("a", "b")]
     code, out, _ = start("evaluate.py", f"--run_dir={runs[0]}", *QUICK)
@@ -40,9 +41,9 @@ def test_a_run_and_then_two_are_evaluated(start, small_run, tmp_path):
 
 
 def test_a_result_that_is_there_is_read_where_nothing_can_be_written(
-    start, small_run, tmp_path, monkeypatch
+    start, copying_run, tmp_path, monkeypatch
 ):
-    run = shutil.copytree(small_run, tmp_path / "run")
+    run = shutil.copytree(copying_run, tmp_path / "run")
     assert start("evaluate.py", "--run_dir=run", *QUICK)[0] == 0
     (run / "evaluation" / "report.html").unlink()
     there = sorted(run.rglob("*"))
@@ -74,6 +75,7 @@ def test_runs_may_have_commas_in_their_names(start):
     assert_refused(start("evaluate.py", "--runs=a\nb"), "`runs` must name run folders")
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_a_pretrained_model_is_measured_in_a_folder_of_its_own(start, tmp_path):
     code, out, _ = start("evaluate.py", "--pretrained=smmnist", *QUICK)
     assert code == 0 and "pretrained_smmnist" in out
@@ -101,10 +103,10 @@ def test_a_pretrained_model_is_measured_in_a_folder_of_its_own(start, tmp_path):
         (["--run_dir=RUN", "--protocol=none.json", *QUICK], "beside it there is no --eval.batch"),
     ],
 )
-def test_evaluate_refuses(start, small_run, arguments, message):
-    arguments = [argument.replace("RUN", str(small_run)) for argument in arguments]
+def test_evaluate_refuses(start, copying_run, arguments, message):
+    arguments = [argument.replace("RUN", str(copying_run)) for argument in arguments]
     assert_refused(start("evaluate.py", *arguments), message)
-    assert not (small_run / "evaluation").exists()
+    assert not (copying_run / "evaluation").exists()
 
 
 def test_fetch_weights_refuses(start, tmp_path):

@@ -23,10 +23,10 @@ def clip(tmp_path):
     return tmp_path / "clip.gif"
 
 
-def test_a_run_is_exported_and_its_export_continues_a_clip(start, small_run, clip):
-    code, out, _ = start("export.py", f"--run_dir={small_run}", "--out=base", "--max_batch=2")
+def test_a_run_is_exported_and_its_export_continues_a_clip(start, copying_run, clip):
+    code, out, _ = start("export.py", f"--run_dir={copying_run}", "--out=base", "--max_batch=2")
     assert code == 0 and "bin/serve.py --export=base" in out
-    for source in ("--export=base", f"--run_dir={small_run}"):
+    for source in ("--export=base", f"--run_dir={copying_run}"):
         code, out, _ = start("predict.py", source, f"--video={clip}", "--samples=2", "--scale=1")
         assert code == 0 and "2 frames given, 2 predicted, 2 futures" in out
         found = media.read_video("prediction.gif")
@@ -37,8 +37,8 @@ def test_a_run_is_exported_and_its_export_continues_a_clip(start, small_run, cli
     result = start("predict.py", "--export=base", f"--video={clip}", "--horizon=9")
     assert_refused(result, "the export predicts 2 frames; --horizon is 9")
     code, *_ = start(
-        "predict.py", f"--run_dir={small_run}", f"--video={clip}", "--horizon=5", "--out=long.mp4",
-        "--start=1",
+        "predict.py", f"--run_dir={copying_run}", f"--video={clip}", "--horizon=5",
+        "--out=long.mp4", "--start=1",
     )  # fmt: skip
     assert code == 0 and len(media.read_video("long.mp4")) == 7
 
@@ -62,8 +62,8 @@ def test_pretrained_is_one_that_there_is_and_stands_alone(start, name):
     assert_refused(both, "one of `run_dir`")
 
 
-def test_serve_answers_until_it_is_told_to_stop(start, small_run, clip, tmp_path):
-    start("export.py", f"--run_dir={small_run}", "--out=base", "--max_batch=2")
+def test_serve_answers_until_it_is_told_to_stop(start, copying_run, clip, tmp_path):
+    start("export.py", f"--run_dir={copying_run}", "--out=base", "--max_batch=2")
     command = [sys.executable, str(ROOT / "bin" / "serve.py"), "--export=base", "--port=0"]
     process = subprocess.Popen(
         [*command, "--rest_port=0"], stdout=subprocess.PIPE, text=True, cwd=tmp_path
@@ -83,7 +83,7 @@ def test_serve_answers_until_it_is_told_to_stop(start, small_run, clip, tmp_path
         process.stdout.close()
 
 
-def test_export_refuses(start, tmp_path, small_run):
+def test_export_refuses(start, tmp_path, copying_run):
     assert_refused(start("export.py", "--out=base"), "`run_dir` must name a run folder")
     assert_refused(start("export.py", "--run_dir=r", "--out=base"), "no run in r")
     assert_refused(start("export.py", "--run_dir=r"), "`out` must name a folder")
@@ -98,7 +98,7 @@ def test_export_refuses(start, tmp_path, small_run):
     result = start("export.py", "--run_dir=run", "--out=base")
     assert_refused(result, "no whole checkpoint in run/checkpoints")
     (tmp_path / "file").touch()
-    result = start("export.py", f"--run_dir={small_run}", "--out=file/base")
+    result = start("export.py", f"--run_dir={copying_run}", "--out=file/base")
     assert_refused(result, "cannot write the export into file/base")
     assert not (tmp_path / "base").exists()
 
@@ -144,8 +144,8 @@ def test_predict_refuses(start, tmp_path, clip):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.gif", "zero.mp4"]
 
 
-def test_predict_refuses_a_clip_shorter_than_the_context(start, small_run, clip):
-    given = [f"--run_dir={small_run}", f"--video={clip}"]
+def test_predict_refuses_a_clip_shorter_than_the_context(start, copying_run, clip):
+    given = [f"--run_dir={copying_run}", f"--video={clip}"]
     result = start("predict.py", *given, "--stride=5")
     assert_refused(result, "clip.gif has 5 frames; needed are 6")
     result = start("predict.py", *given, "--start=4")

@@ -69,7 +69,12 @@ def cheap_network(request, monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def run(small_run, tmp_path):
+def run(copying_run, tmp_path):
+    return shutil.copytree(copying_run, tmp_path / "run")
+
+
+@pytest.fixture
+def stochastic_run(small_run, tmp_path):
     return shutil.copytree(small_run, tmp_path / "run")
 
 
@@ -89,10 +94,10 @@ def check_measure(found, values_VST):
     np.testing.assert_allclose(found["mean"]["curve"], curve, rtol=1e-4, atol=1e-5)
 
 
-def test_the_figures_are_those_of_the_rule(run, monkeypatch):
+def test_the_figures_are_those_of_the_rule(stochastic_run, monkeypatch):
     monkeypatch.setattr(measures, "ROWS_AT_ONCE", 4)  # two samples at a time, then one
-    result = evaluate_run(run, CHANGES)
-    config, model, _ = load_run(run)
+    result = evaluate_run(stochastic_run, CHANGES)
+    config, model, _ = load_run(stochastic_run)
     data = dataclasses.replace(config.data, horizon=4, batch_size=5)
     videos = next(iter(make_dataset(data, config.model, "test"))).numpy()
     context, truth = videos[:, :2], videos[:, 2:]
@@ -152,10 +157,10 @@ def check_given_latents(found, of_all, model, config, videos):
 
 
 def test_an_interrupted_evaluation_goes_on_and_ends_the_same(
-    run, small_run, tmp_path, monkeypatch, cheap
+    run, copying_run, tmp_path, monkeypatch, cheap
 ):
     whole = evaluate_run(run, CHANGES)
-    other = shutil.copytree(small_run, tmp_path / "other")
+    other = shutil.copytree(copying_run, tmp_path / "other")
     calls, measure = [], CheapMeasures.__call__
 
     def interrupted(self, videos, first):
@@ -193,8 +198,8 @@ def test_two_at_once_are_refused(run, monkeypatch, cheap):
         evaluate_run(run, CHANGES)
 
 
-def test_unlike_runs_are_refused_before_the_first_is_measured(run, small_run, tmp_path):
-    other = shutil.copytree(small_run, tmp_path / "other")
+def test_unlike_runs_are_refused_before_the_first_is_measured(run, copying_run, tmp_path):
+    other = shutil.copytree(copying_run, tmp_path / "other")
     flags = (other / "config.flags").read_text()
     (other / "config.flags").write_text(flags + "--data.seed=5\n")
     with pytest.raises(UserError, match=r"data\.seed: 0, 5"):
@@ -202,8 +207,8 @@ def test_unlike_runs_are_refused_before_the_first_is_measured(run, small_run, tm
     assert not (run / "evaluation").exists()
 
 
-def test_runs_of_one_name_are_told_apart(small_run, tmp_path, cheap):
-    runs = [shutil.copytree(small_run, tmp_path / name / "run") for name in ("a", "b")]
+def test_runs_of_one_name_are_told_apart(copying_run, tmp_path, cheap):
+    runs = [shutil.copytree(copying_run, tmp_path / name / "run") for name in ("a", "b")]
     results = evaluate_runs(runs, CHANGES)
     assert [result.name for result in results] == [str(run) for run in runs]
 
@@ -239,8 +244,8 @@ def test_a_result_of_an_earlier_version_is_read_and_measured_anew_with_a_line(ru
     assert "measured anew" not in capsys.readouterr().err
 
 
-def test_seeds_of_training_share_a_configuration(run, small_run, tmp_path, cheap):
-    others = [shutil.copytree(small_run, tmp_path / f"other{k}") for k in range(2)]
+def test_seeds_of_training_share_a_configuration(run, copying_run, tmp_path, cheap):
+    others = [shutil.copytree(copying_run, tmp_path / f"other{k}") for k in range(2)]
     for other, option in zip(others, ("--train.seed=5\n", "--train.learning_rate=0.5\n")):
         flags = (other / "config.flags").read_text()
         (other / "config.flags").write_text(flags + option)
@@ -250,10 +255,10 @@ def test_seeds_of_training_share_a_configuration(run, small_run, tmp_path, cheap
 
 
 def test_the_protocol_gives_the_same_figures_and_refuses_another_model(
-    run, small_run, tmp_path, cheap
+    run, copying_run, tmp_path, cheap
 ):
     first = evaluate_run(run, CHANGES | {"name": "one"})
-    copy = shutil.copytree(small_run, tmp_path / "copy")
+    copy = shutil.copytree(copying_run, tmp_path / "copy")
     again = evaluate_run(copy, {}, first.path)
     assert again.figures == first.figures and again.protocol == first.protocol
     assert again.path == copy / "evaluation" / "one_again.json" and again.name == "copy"
@@ -376,12 +381,12 @@ def test_a_broken_result_is_refused(run, cheap):
 
 
 @pytest.mark.real_network
-def test_with_the_real_network(run, monkeypatch):
+def test_with_the_real_network(stochastic_run, monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME")
     try:
         metrics.feature_network()
     except metrics.WeightsUnavailable as error:
         pytest.skip(f"no I3D weights: {error}")
     changes = {"horizon": 9, "fvd_context": False, "videos": 4, "fvd_repeats": 1, "samples": 2}
-    figures = evaluate_run(run, CHANGES | changes).figures
+    figures = evaluate_run(stochastic_run, CHANGES | changes).figures
     assert figures["fvd"]["mean"] > 0 and figures["fvd_infinity"]["videos"] == 4

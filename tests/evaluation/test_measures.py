@@ -15,6 +15,7 @@ from tfvrnn.sampling import sample_videos
 HEADS = (64, 192, 384, 256, 256)  # channels of AlexNet's taps
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_lpips_and_the_gaussian_ssim_through_an_evaluation(rng):
     config = Config(
         model=ModelConfig(image_size=32, channels=1, width=8, groups=2, latent_resolutions=(1,)),
@@ -35,6 +36,7 @@ def test_lpips_and_the_gaussian_ssim_through_an_evaluation(rng):
         np.testing.assert_allclose(found["ssim"][:, sample], expected, atol=1e-5)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_frames_that_are_no_numbers_are_not_measured(rng):
     config = Config(
         model=ModelConfig(image_size=8, channels=1, width=8, groups=2, latent_resolutions=(1,)),

@@ -93,12 +93,12 @@ def run(small_run, tmp_path_factory):
 
 
 @given(kind=st.sampled_from(["index", "data-00000-of-00001"]), mutations=MUTATIONS)
-def test_checkpoints(run, kind, mutations):
-    [path] = (run / "checkpoints").glob(f"ckpt-*.{kind}")
+def test_checkpoints(prednet_run, kind, mutations):
+    [path] = (prednet_run / "checkpoints").glob(f"ckpt-*.{kind}")
     whole = path.read_bytes()
     try:
         path.write_bytes(mutated(whole, mutations))
-        _, model, _ = load_run(run)
+        _, model, _ = load_run(prednet_run)
         assert all(np.isfinite(weight).all() for weight in model.get_weights())
     except UserError as error:
         assert "no whole checkpoint" in str(error)

@@ -174,7 +174,9 @@ def test_a_run_goes_on_with_the_optimizer_that_it_began_with(small_run):
         resolve([f"--train.run_dir={small_run}", "--train.optimizer=muon"])
 
 
-def test_kept_weights_that_are_damaged_or_of_another_model_are_one_line(kept):
+def test_kept_weights_that_are_damaged_or_of_another_model_are_one_line(prednet_run, tmp_path):
+    kept = tmp_path / "kept"
+    keep_weights(prednet_run, kept)
     path = RunFolder(kept).weights
     whole = path.read_bytes()
     arrays = files.read_arrays(path)

@@ -3,15 +3,16 @@ import pytest
 import tensorflow as tf
 from serving_tools import HORIZON, LARGEST, running
 from tensorflow_serving.apis import prediction_service_pb2_grpc
-from tiny_models import vrnn
+from tiny_models import GreyDrift
 
 from tfvrnn.serving import export
 
 
 @pytest.fixture(scope="session")
 def base(tmp_path_factory):
+    """An export of a model that is quick: what serves it does not know which model it is."""
     base = tmp_path_factory.mktemp("export") / "base"
-    export.export_model(vrnn(), base, HORIZON, 2, None, LARGEST)
+    export.export_model(GreyDrift(), base, HORIZON, 2, None, LARGEST)
     return base
 
 

@@ -46,6 +46,16 @@ class Drift(VideoPredictor):
         return (frame,)
 
 
+class GreyDrift(Drift):
+    """A drift of grey frames."""
+
+    context_frames = 2
+    image_shape = (8, 8, 1)
+
+    def noise_shapes(self, batch, steps):
+        return [(batch, steps, 1, 1, 1)]
+
+
 class Fade(Drift):
     """A deterministic family: the last frame, half as bright."""
 
