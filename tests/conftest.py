@@ -28,14 +28,13 @@ settings.load_profile("short")
 # Files and folders that neither trace much nor start programs: python -m pytest -m fast.
 FAST = [
     "cli/test_main.py", "cli/test_prepare.py", "cli/test_runtime.py", "cli/test_sample.py",
-    "data/test_simulated.py", "data/test_video_folder_contents.py", "data/test_windows.py",
-    "evaluation/test_figures.py", "evaluation/test_grid.py", "evaluation/test_report.py",
-    "layers", "measurement/test_clips.py", "measurement/test_figures.py",
-    "measurement/test_pairing.py", "measurement/test_report.py",
-    "measurement/test_selection.py", "media/test_images.py", "media/test_video_files.py",
-    "media/test_wholeness.py", "metrics/test_frame.py", "metrics/test_intervals.py",
-    "metrics/test_kernel.py", "metrics/test_lpips.py", "metrics/test_weights.py",
-    "models/test_copy_last.py", "models/test_objective.py", "models/test_prednet.py",
+    "data/test_bair.py", "data/test_simulated.py", "data/test_video_folder.py",
+    "data/test_video_folder_contents.py", "data/test_windows.py", "evaluation/test_figures.py",
+    "evaluation/test_grid.py", "evaluation/test_report.py", "layers", "measurement",
+    "media/test_images.py", "media/test_video_files.py", "media/test_wholeness.py",
+    "metrics/test_frame.py", "metrics/test_intervals.py", "metrics/test_kernel.py",
+    "metrics/test_lpips.py", "metrics/test_weights.py", "models/test_copy_last.py",
+    "models/test_objective.py", "models/test_prednet.py", "models/test_presets_of_models.py",
     "models/test_reconstruction.py", "sampling/test_arguments.py", "sampling/test_host_loop.py",
     "serving/test_samplers.py", "test_commands.py", "test_config.py", "test_config_flags.py",
     "test_distributions.py", "test_documents.py", "test_files.py", "test_layering.py",
@@ -50,6 +49,11 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if any(item.path.is_relative_to(path) for path in fast):
             item.add_marker(pytest.mark.fast)
+
+
+def pytest_collection_finish():
+    """What was imported stays: every collection of garbage would go through all of it."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="module", autouse=True)

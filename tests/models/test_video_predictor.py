@@ -192,7 +192,9 @@ def test_a_file_keeps_the_model_and_all_that_follows_the_data(options, tmp_path,
     np.testing.assert_array_equal(*terms)
 
 
-def test_keras_exports_the_call(model, frames, tmp_path):
+def test_keras_exports_the_call(frames, tmp_path):
+    # One level is traced sooner than two.
+    model = build_model(ModelConfig(**SMALL | dict(latent_resolutions=(1,))), horizon=3)
     keras.utils.disable_interactive_logging()
     numbers = np.concatenate([frames, frames[:, :1]], axis=1).astype(np.float32) / 255
     model.seed_generator.state.assign([11, 0])
@@ -202,7 +204,7 @@ def test_keras_exports_the_call(model, frames, tmp_path):
     for _ in range(2):  # each draws further noise
         terms, predictions = model(numbers)
         found = exported.signatures["serving_default"](tf.constant(numbers))
-        assert set(found) == {"reconstruction", "kl_1", "kl_4", "predictions"}
+        assert set(found) == {"reconstruction", "kl_1", "predictions"}
         assert found["predictions"].shape == (2, 3, 8, 8, 1)
         for name, expected in {**terms, "predictions": predictions}.items():
             np.testing.assert_allclose(found[name], expected, atol=1e-5, rtol=1e-5, err_msg=name)

@@ -29,6 +29,13 @@ def fed_back():
     return model
 
 
+@pytest.fixture(scope="module")
+def computed(model):
+    """(frames, noise, terms, predictions) of the model, for all tests that compare with them."""
+    frames, noise = make_inputs(model)
+    return frames, noise, *model.training_terms(frames, noise)
+
+
 @pytest.fixture(params=["model", "fed_back"])
 def either(request):
     return request.getfixturevalue(request.param)
@@ -62,9 +69,8 @@ def test_number_of_parameters_at_the_papers_sizes(options, parameters):
     assert build_model(ModelConfig(**options)).count_params() == parameters
 
 
-def test_terms_sum_latent_kl_and_the_reconstruction(model):
-    frames, noise = make_inputs(model)
-    terms, predictions = model.training_terms(frames, noise)
+def test_terms_sum_latent_kl_and_the_reconstruction(model, computed):
+    frames, noise, terms, predictions = computed
     assert set(terms) == {"reconstruction", "kl_1", "kl_4", "kl_8"}
     expected = np.abs(frames[:, 2:] - predictions).sum(axis=(1, 2, 3, 4))
     np.testing.assert_allclose(terms["reconstruction"], expected, rtol=1e-5)
@@ -137,12 +143,14 @@ def test_mean_takes_latents_at_their_means(model):
 
 
 @pytest.mark.parametrize("t", [2, 3, 4])
-def test_changing_a_frame_leaves_predictions_up_to_it_unchanged_but_for_its_latents(model, t):
+def test_changing_a_frame_leaves_predictions_up_to_it_unchanged_but_for_its_latents(
+    model, computed, t
+):
     """Frame t reaches the predictions of frames < t not at all; frame t through z_t alone."""
-    frames, noise = make_inputs(model)
+    frames, noise, _, before = computed
     changed = frames.numpy()
     changed[:, t] = np.random.default_rng(5).uniform(size=changed[:, t].shape)
-    (_, before), (_, after) = (model.training_terms(x, noise) for x in (frames, changed))
+    _, after = model.training_terms(changed, noise)
     np.testing.assert_allclose(before[:, : t - 2], after[:, : t - 2], atol=1e-6)
     assert np.abs(before[:, t - 2] - after[:, t - 2]).max() > 1e-4
 
@@ -308,17 +316,15 @@ def test_the_number_of_latent_channels_can_be_chosen(latent_channels):
     assert 2 * latent_channels[0] // model.prior_levels[0].head.groups >= 4
 
 
-def test_each_latent_reaches_the_frame(model):
-    frames, noise = make_inputs(model)
-    _, before = model.training_terms(frames, noise)
+def test_each_latent_reaches_the_frame(model, computed):
+    frames, noise, _, before = computed
     finest = [*noise[:-1], noise[-1] + 1.0]
     _, after = model.training_terms(frames, finest)
     assert np.abs(before - after).max() > 1e-4
 
 
-def test_a_video_does_not_depend_on_its_neighbours_in_the_batch(model):
-    frames, noise = make_inputs(model)
-    _, together = model.training_terms(frames, noise)
+def test_a_video_does_not_depend_on_its_neighbours_in_the_batch(model, computed):
+    frames, noise, _, together = computed
     _, alone = model.training_terms(frames[:1], [z[:1] for z in noise])
     np.testing.assert_allclose(together[:1], alone, atol=1e-5)
 

@@ -329,8 +329,8 @@ def test_a_run_exports_its_moving_averages(small_run, exported_run):
     assert_same_frames(found, expected)
 
 
-def test_the_card_of_an_evaluated_run_has_its_figures(small_run, tmp_path):
-    run = shutil.copytree(small_run, tmp_path / "run")
+def test_the_card_of_an_evaluated_run_has_its_figures(copying_run, tmp_path):
+    run = shutil.copytree(copying_run, tmp_path / "run")
     (run / "evaluation").mkdir()
     (run / "evaluation" / "quick.json").write_text('{"fvd": 123.5}')
     export.export_sampler(run, tmp_path / "base", horizon=1, samples=1, max_batch=1)

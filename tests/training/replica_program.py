@@ -58,6 +58,7 @@ def run(strategy, kind):
     optimizer = None
     if kind == "sgd":
         optimizer = SGD(1e-2, global_clipnorm=5.0, weight_decay=1e-3)
+        config = config_flags.replace(config, {"model.latent_resolutions": (1,)})  # traced sooner
     if kind == "calibrated":
         config = config_flags.replace(config, {"model.reconstruction": "gaussian"})
     if kind == "muon":

@@ -30,12 +30,13 @@ FAMILIES = {
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_family_goes_all_the_way(family, tmp_path):
+def test_a_family_goes_all_the_way(family, tmp_path, request):
     changes = {"model.family": family, "train.steps": 2, "train.run_dir": str(tmp_path / "run")}
     changes |= {"data.batch_size": 2, "train.validation_videos": 2, "train.average_decay": 0.5}
     config = config_flags.replace(SMALL, changes | FAMILIES[family])
     outcome = train(config)
     assert outcome.step == 2 and np.isfinite(outcome.validation["negative_elbo"])
+    request.getfixturevalue("eagerly")  # the rest runs once; exports are traced nevertheless
 
     stored, model, step = load_run(tmp_path / "run")
     assert step == 2 and stored.model == config.model

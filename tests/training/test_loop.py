@@ -2,6 +2,7 @@
 
 import io
 import os
+import runpy
 import shutil
 import signal
 import subprocess
@@ -26,10 +27,14 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A finished tiny run of 6 steps with moving averages: (folder, configuration)."""
+    """A tiny run of 6 steps with moving averages, made eagerly: (folder, configuration)."""
     folder = tmp_path_factory.mktemp("runs") / "small"
     config = config_flags.replace(SMALL, {"train.run_dir": str(folder), "train.average_decay": 0.5})
-    assert train(config).step == 6
+    tf.config.run_functions_eagerly(True)
+    try:
+        assert train(config).step == 6
+    finally:
+        tf.config.run_functions_eagerly(False)
     return folder, config
 
 
@@ -161,23 +166,25 @@ def test_only_the_newest_checkpoints_are_kept(plain_copy):
     assert [p.name for p in checkpoint_paths(folder / "checkpoints")] == ["ckpt-12", "ckpt-9"]
 
 
-def sample(*arguments):
-    command = [sys.executable, str(ROOT / "bin" / "sample.py"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-def test_sample_program_draws_a_grid_of_futures(run, tmp_path):
+@pytest.mark.usefixtures("eagerly")
+def test_sample_program_draws_a_grid_of_futures(run, tmp_path, monkeypatch, capsys):
     out = tmp_path / "samples.gif"
     options = ["--contexts=2", "--samples=1", "--horizon=5", "--scale=1"]
-    done = sample(f"--run_dir={run[0]}", f"--out={out}", *options)
-    assert done.returncode == 0, done.stderr
-    assert "2 test videos after step 6; columns: truth, mean, sample 1" in done.stdout
+    arguments = ["sample.py", f"--run_dir={run[0]}", f"--out={out}", *options]
+    monkeypatch.setattr(sys, "argv", arguments)
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(ROOT / "bin" / "sample.py"), run_name="__main__")
+    assert ended.value.code == 0
+    printed = capsys.readouterr().out
+    assert "2 test videos after step 6; columns: truth, mean, sample 1" in printed
     with Image.open(out) as image:
         assert image.size == (3 * 8 + 2 * 2, 2 * 8 + 2)
 
 
 def test_sample_program_refuses_a_folder_without_a_run(tmp_path):
-    done = sample(f"--run_dir={tmp_path}", f"--out={tmp_path}/a.gif")
+    given = [f"--run_dir={tmp_path}", f"--out={tmp_path}/a.gif"]
+    command = [sys.executable, str(ROOT / "bin" / "sample.py"), *given]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2 and done.stderr == (
         f"error: no run in {tmp_path}: it has no config.flags\n"
     )
@@ -359,31 +366,31 @@ def test_six_steps_equal_three_a_kill_and_three_more_to_the_last_bit(small, tmp_
         model__latent_resolutions=(1,),
     )  # fmt: skip
     flags.write_text(config_flags.to_flagfile(config, exclude=("train.run_dir",)))
-    whole = start(tmp_path / "whole", f"--flagfile={flags}")
-    output, _ = whole.communicate(timeout=400)
-    assert whole.returncode == 0, output[-3000:]
-    assert f"-m tensorboard.main --logdir={tmp_path / 'whole'}" in output
-
     # All checkpoints are kept, as the run may be many steps on before it is killed.
     endless = ["--train.steps=100000", "--train.checkpoints_to_keep=100000"]
     killed = start(tmp_path / "parts", f"--flagfile={flags}", *endless)
-    # The list is written after the checkpoint; an index may exist before it is whole.
-    wait_for(tmp_path / "parts" / "checkpoints" / "checkpoint", killed)
+    # One is there before the next is begun: ckpt-6 is whole.
+    wait_for(tmp_path / "parts" / "checkpoints" / "ckpt-9.index", killed)
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
+    # What it had done after six steps, never disturbed; the parts begin again after three.
+    (tmp_path / "whole").mkdir()
+    for path in (tmp_path / "parts" / "checkpoints").glob("ckpt-6.*"):
+        shutil.copy(path, tmp_path / "whole")
     for path in (tmp_path / "parts" / "checkpoints").glob("ckpt-*"):
         if path.is_dir():  # killed while it was saving
             shutil.rmtree(path)
-        elif not path.name.startswith("ckpt-3."):  # it was faster than the kill
+        elif not path.name.startswith("ckpt-3."):
             path.unlink()
     resumed = start(tmp_path / "parts", "--train.steps=6")
     output, _ = resumed.communicate(timeout=400)
     assert resumed.returncode == 0, output[-3000:]
     assert "after step 3 (ckpt-3)" in output
+    assert f"-m tensorboard.main --logdir={tmp_path / 'parts'}" in output
 
     first, second = (
-        tf.train.load_checkpoint(str(tmp_path / part / "checkpoints" / "ckpt-6"))
-        for part in ("whole", "parts")
+        tf.train.load_checkpoint(str(folder / "ckpt-6"))
+        for folder in (tmp_path / "whole", tmp_path / "parts" / "checkpoints")
     )
     names = first.get_variable_to_shape_map()
     assert names == second.get_variable_to_shape_map()

@@ -16,7 +16,7 @@ FAMILIES = {"vrnn": VRNN, "svg": SVG, "prednet": PredNet}
 
 @pytest.fixture
 def made(small):
-    config = small(train__validation_videos=10, train__pictures=3)
+    config = small(train__validation_videos=10, train__pictures=0)
     model = build_model(config.model)
     return config, model, Validation(model, config)
 
@@ -79,9 +79,9 @@ def test_a_sum_is_told_where_all_of_it_is_in_nats():
 
 
 @pytest.mark.usefixtures("eagerly")
-def test_pictures_begin_with_the_context_and_show_every_kind(made):
-    config, _, validation = made
-    videos = validation().videos
+def test_pictures_begin_with_the_context_and_show_every_kind(made, small):
+    config, model, _ = made
+    videos = Validation(model, small(train__pictures=3))().videos
     assert list(videos) == ["truth", "posterior", "mean", "sample 1", "sample 2", "sample 3"]
     for video in videos.values():
         assert video.shape == (3, config.frames, 8, 8, 1) and video.dtype == np.uint8
@@ -90,9 +90,8 @@ def test_pictures_begin_with_the_context_and_show_every_kind(made):
 
 
 @pytest.mark.usefixtures("eagerly")
-def test_no_pictures_where_none_are_wanted(made, small):
-    _, model, _ = made
-    scalars, videos = Validation(model, small(train__pictures=0))()
+def test_no_pictures_where_none_are_wanted(made):
+    scalars, videos = made[2]()
     assert videos == {} and scalars["reconstruction"] > 0
 
 
