@@ -12,12 +12,17 @@ from tfvrnn.models import build_model
 SMALL = dict(image_size=8, channels=1, width=8, groups=2, latent_resolutions=(1, 4))
 
 
-@pytest.fixture(scope="module")
-def model():
-    model = build_model(ModelConfig(**SMALL), seed=2, horizon=3)
-    for level in model.prior_levels:  # whose scales start at 0, where noise has one size only
+def awakened(config):
+    """A model whose last scales do not start at 0, where noise has one size only."""
+    model = build_model(config, seed=2, horizon=3)
+    for level in model.prior_levels:
         level.head.norm.scale.assign(np.full(level.head.norm.scale.shape, 1.0))
     return model
+
+
+@pytest.fixture(scope="module")
+def model():
+    return awakened(ModelConfig(**SMALL))
 
 
 @pytest.fixture
@@ -194,7 +199,7 @@ def test_a_file_keeps_the_model_and_all_that_follows_the_data(options, tmp_path,
 
 def test_keras_exports_the_call(frames, tmp_path):
     # One level is traced sooner than two.
-    model = build_model(ModelConfig(**SMALL | dict(latent_resolutions=(1,))), horizon=3)
+    model = awakened(ModelConfig(**SMALL | dict(latent_resolutions=(1,))))
     keras.utils.disable_interactive_logging()
     numbers = np.concatenate([frames, frames[:, :1]], axis=1).astype(np.float32) / 255
     model.seed_generator.state.assign([11, 0])

@@ -104,7 +104,7 @@ def export_model(
         _free_version(base, version)  # complains before it computes
         module, signatures = sampler_module(model, horizon, samples, temperature)
         with files.for_tensorflow(base) as folder:
-            # Without gradients, which nobody takes of a server: to trace them takes most of the time.
+            # Nobody takes gradients of a server, and to trace them takes most of the time.
             options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
             tf.saved_model.save(module, f"{folder}/{aside.name}", signatures, options)
         card = {
