@@ -263,10 +263,10 @@ class VRNN(VideoPredictor):
             prior=self._begin(self.prior_begins, self.latent_resolutions, maps),
             decoder=self._begin(self.decoder_begins, sorted(maps), maps),
             latents=self._no_latents(ops.shape(context)[0]),
-            frame=self._kept(context[:, -1]),
+            frame=self._frame_part(context[:, -1]),
         )
 
-    def _kept(self, frame):
+    def _frame_part(self, frame):
         """The part `frame` of a state after a frame."""
         return (ops.cast(frame, "float32"),) if self.compose else ()
 
@@ -303,7 +303,7 @@ class VRNN(VideoPredictor):
     def observe(self, state: VRNNState, frame: Tensor) -> VRNNState:
         maps = self.encoder(frame)
         maps = tuple(maps[r] for r in self.map_resolutions)
-        return state._replace(maps=maps, frame=self._kept(frame))
+        return state._replace(maps=maps, frame=self._frame_part(frame))
 
     def get_config(self) -> dict[str, Any]:
         return {
