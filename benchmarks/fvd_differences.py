@@ -29,7 +29,7 @@ import common
 from reproduce import markdown, place_of
 
 import tfvrnn
-from tfvrnn import config_flags, files
+from tfvrnn import config_flags, files, media
 from tfvrnn.cli import runtime
 from tfvrnn.config import (
     Config,
@@ -57,7 +57,7 @@ HEADS = {
 
 @dataclass(frozen=True)
 class Row:
-    """A difference: options of the measurement over `BASE`, a change of the clips, or both.
+    """One difference of protocol: other options than `BASE`, changed clips, or both.
 
     share: of the N clips; alike: whether changed and unchanged clips can be compared.
     """
@@ -147,7 +147,7 @@ def record_of(wanted: DifferencesConfig, path: Path) -> dict:
 
 
 class Bench:
-    """The three sets, and what `tfvrnn measure` says of them."""
+    """The three sets of clips and their features, measured as `tfvrnn measure` does."""
 
     def __init__(self, wanted: DifferencesConfig):
         from tfvrnn import metrics
@@ -226,7 +226,7 @@ def write_sets(wanted: DifferencesConfig, folder: Path):
 
 
 def like_a_model(clip):
-    """The context as it is; then every frame is blurred more than the one before."""
+    """Keep the context, and blur every further frame more than the one before."""
     from PIL import ImageFilter
 
     blurs = [BLUR * max(0, time + 1 - CONTEXT) / HORIZON for time in range(len(clip))]
@@ -243,26 +243,11 @@ def change_set(source: Path, target: Path, change: str):
     kind, _, strength = change.partition("_")
     if kind == "mp4":
         for number, clip in enumerate(clips):
-            write_mp4(target / f"{number:06}.mp4", clip, strength)
+            path = target / f"{number:06}.mp4"
+            media.write_video(path, clip, FRAMES_PER_SECOND, crf=int(strength))
         return
     changed = {"jpeg": lambda clip: jpeg(clip, int(strength))}.get(kind, CHANGES.get(change))
     np.save(target / "clips.npy", np.stack([changed(clip) for clip in clips]))
-
-
-def write_mp4(path: Path, clip, crf: str):
-    """H.264 with colours at half the resolution, as most programs write it."""
-    import av
-    import numpy as np
-
-    clip = np.broadcast_to(clip, (*clip.shape[:3], 3))
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=FRAMES_PER_SECOND, options={"crf": crf})
-        stream.height, stream.width = clip.shape[1:3]
-        stream.pix_fmt = "yuv420p"
-        for frame in clip:
-            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
-            container.mux(stream.encode(picture))
-        container.mux(stream.encode())
 
 
 def jpeg(clip, quality: int):
@@ -279,7 +264,7 @@ def jpeg(clip, quality: int):
 
 
 def by_picture(clip, change):
-    """A clip whose frames went through `change(picture, number)` as Pillow's pictures."""
+    """Apply `change(picture, number)` to every frame of a clip as a Pillow picture."""
     import numpy as np
     from PIL import Image
 
@@ -290,7 +275,7 @@ def by_picture(clip, change):
 
 
 def without_antialias(clip, method: str, side: int = 24):
-    """Resized as `tf.image.resize` does unless it is told otherwise; PyTorch is alike."""
+    """Resize without antialiasing, the default of `tf.image.resize` and of PyTorch."""
     import numpy as np
     import tensorflow as tf
 
@@ -306,7 +291,7 @@ CHANGES = {
 
 
 def table(record: dict) -> str:
-    """Markdown: a row a difference; FVD ± its deviation over halves of the clips."""
+    """Markdown with one row per difference: FVD ± its deviation over halves of the clips."""
     lines = [["difference", "N", *HEADS.values()], ["---"] * (2 + len(HEADS))]
     for name, columns in record["rows"].items():
         cells = [_cell(columns.get(column)) for column in HEADS]

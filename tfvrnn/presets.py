@@ -37,7 +37,7 @@ model = tfvrnn.VideoPredictor.from_preset("FOLDER")
 futures = model.generate(context, horizon=20, seeds=[[1, 2, 3]])  # context: [1, {context}, ...]
 ```
 
-TODO: describe the data, command, results, licence and limits.
+Describe here: the data, the training command, the results, the licence and the limits.
 """
 
 

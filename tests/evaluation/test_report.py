@@ -155,7 +155,7 @@ def test_results_of_an_earlier_version_are_shown_with_what_they_have(tmp_path):
 
 
 def spread():
-    """What is measured of a model with latents, of two videos of the three."""
+    """Measured values of three videos. The first two also have futures with given latents."""
     rng = np.random.default_rng(3)
     given = rng.uniform(size=(2, 4, 5))
     squares = {"variance": np.full((3, 5), 1.0), "squared_error": np.full((3, 5), 6.0)}

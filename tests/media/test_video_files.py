@@ -192,3 +192,13 @@ def test_what_an_edit_list_cuts_off_is_not_shown(ffmpeg, tmp_path):
     ffmpeg("-ss", "0.75", "-i", tmp_path / "a.mp4", "-c", "copy", path)
     np.testing.assert_array_equal(media.read_video(path), media.read_video(tmp_path / "a.mp4")[15:])
     assert len(list(media.frames_at(path, 20))) == 25
+
+
+def test_a_higher_constant_rate_factor_loses_more(tmp_path, rng):
+    video = rng.integers(0, 256, (4, 32, 32, 3), np.uint8)
+    errors = []
+    for crf in (0, 20, 45):
+        media.write_video(tmp_path / f"{crf}.mp4", video, 8, crf=crf)
+        found = media.read_clip(tmp_path / f"{crf}.mp4", 4)
+        errors.append(np.abs(found.astype(int) - video).mean())
+    assert errors[0] < errors[1] < errors[2]

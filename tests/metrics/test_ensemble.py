@@ -99,4 +99,6 @@ def test_two_samples_by_hand_and_one_has_no_calibration():
     assert spread_to_error(0.02, 0.01, 2) == pytest.approx(3**0.5)
     alone = Ensemble(truth)
     alone.add(samples[:, :1])
-    assert list(alone.measured()) == ["spread"] and alone.measured()["spread"] == 0
+    found = alone.measured()
+    assert list(found) == ["spread"]
+    assert found["spread"] == 0

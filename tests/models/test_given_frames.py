@@ -1,4 +1,4 @@
-"""What `fit`, `evaluate`, `generate` and `predict` refuse, and what yields batches."""
+"""`fit`, `evaluate`, `generate` and `predict` refuse frames that do not fit; loaders work."""
 
 import keras
 import numpy as np
@@ -37,7 +37,7 @@ def frames(rng):
 
 @pytest.fixture
 def unchanged(model):
-    """Of the model, whatever the test does."""
+    """Check that the test leaves weights, optimizer and generator as they were."""
     parts = [*model.weights, *model.optimizer.variables, model.seed_generator.state]
     before = [part.numpy() for part in parts]
     yield
@@ -111,7 +111,7 @@ def test_contexts_that_do_not_fit_are_refused_before_a_seed_is_drawn(
 
 
 class Loader:
-    """As a PyTorch DataLoader."""
+    """A stand-in for a PyTorch DataLoader."""
 
     def __init__(self, dataset, size):
         self.dataset, self.size, self.collate_fn = dataset, size, np.stack

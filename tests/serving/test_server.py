@@ -220,7 +220,7 @@ def memory() -> int:
 
 
 def test_a_version_that_is_gone_gives_its_memory_back(tmp_path):
-    """Of an export of a VRNN: what stays of a smaller one is small."""
+    """The export is of a VRNN: a smaller model would leave too little memory behind to see."""
     with zipfile.ZipFile(EXPORT) as archive:
         archive.extractall(tmp_path)
 

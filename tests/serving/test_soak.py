@@ -9,7 +9,7 @@ PROGRAM = Path(__file__).parents[2] / "benchmarks" / "soak.py"
 
 
 def test_twice_the_sustainable_rate_hanging_clients_and_a_new_version():
-    command = [sys.executable, str(PROGRAM), "--seconds=10"]
+    command = [sys.executable, str(PROGRAM), "--seconds=30"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
     report = json.loads(done.stdout.splitlines()[-1])

@@ -1,4 +1,4 @@
-"""Futures with latents that are given: whether a model uses what its latents say."""
+"""Futures with given latents, which show whether a model uses its latents."""
 
 import tensorflow as tf
 
@@ -9,10 +9,10 @@ GIVEN = ("posterior", "shuffled", "mean", "zeroed")
 
 
 def futures_with_given_latents(model: VideoPredictor, frames, noise) -> tf.Tensor:
-    """A future of every video for each of `GIVEN`, fed with its own frames.
+    """Draw one future per video for each of `GIVEN`. Each is fed with its own frames.
 
-    The posterior's latents are inferred from the whole video and sampled. Shuffled are those of the
-    next video of the batch.
+    The posterior's latents are inferred from the whole video and sampled. The shuffled latents are
+    the posterior's of the next video in the batch.
 
     Args:
         model: one with latents.
@@ -45,7 +45,7 @@ def futures_with_given_latents(model: VideoPredictor, frames, noise) -> tf.Tenso
 
 
 def _choices(z_BTHWZ):
-    """Latents `[4 * B, T, r, r, Z]`, four rows for each video; the row of the means is a filler."""
+    """Latents `[4 * B, T, r, r, Z]`, four rows per video. The row of the means holds zeros."""
     zeros = tf.zeros_like(z_BTHWZ)
     given = {"posterior": z_BTHWZ, "shuffled": tf.roll(z_BTHWZ, -1, axis=0)}
     stacked = tf.stack([given.get(name, zeros) for name in GIVEN], axis=1)

@@ -25,14 +25,14 @@ def training_of(config: Config) -> dict:
 
 
 def over_seeds(results: Sequence[Any], names: Sequence[str]) -> list[dict]:
-    """The interquartile mean over the seeds of every configuration that has several.
+    """Compute the interquartile mean over seeds, per configuration that has several.
 
-    The interval is the stratified bootstrap's over the seeds, see `stratified_bootstrap`; all of
-    one dataset, the strata are one.
+    The interval is that of `stratified_bootstrap` over the seeds, with one stratum, as all runs
+    have one dataset.
 
     Args:
         results: `Result`s.
-        names: of the figures; of several samples the best ones are taken.
+        names: of the figures. For figures of several samples, the best sample counts.
 
     Returns:
         [{runs, seeds, step, figures: {name: {mean: interquartile mean, interval, values} or None

@@ -9,7 +9,7 @@ from tfvrnn.evaluation.latents import GIVEN
 
 
 def given_latents(measured: dict[str, np.ndarray], names: Sequence[str]) -> dict | None:
-    """How good futures are whose latents are given.
+    """Summarise the measures of futures with given latents.
 
     Args:
         measured: what `Measures` gives, of all videos.
@@ -46,7 +46,7 @@ def _choice(curve_VT, curves):
 
 
 def calibration(measured: dict[str, np.ndarray]) -> dict | None:
-    """Whether the truth looks like one of the samples, pixel by pixel.
+    """Summarise how well the samples of each pixel cover the truth.
 
     Args:
         measured: what `Measures` gives, of all videos.
@@ -82,7 +82,7 @@ def calibration(measured: dict[str, np.ndarray]) -> dict | None:
 
 
 def _of_sums(statistic, parts_VTD) -> dict:
-    """A statistic of the sum over all videos, `[..., D]` to `[...]`, of all frames and of each."""
+    """Apply a statistic, `[..., D]` to `[...]`, to sums over videos, in all and per frame."""
     sums_VD = parts_VTD.sum(axis=1, dtype=np.float64)
 
     def of_drawn(videos_RN, axis):

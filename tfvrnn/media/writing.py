@@ -47,10 +47,16 @@ def _changed(before: Image.Image | None, picture: Image.Image) -> tuple[int, int
     return ImageChops.difference(before, picture).getbbox() or (0, 0, 1, 1)
 
 
-def write_video(path: str | Path, video: np.ndarray, frames_per_second: float) -> None:
-    """Write `[T, H, W, C]`, uint8 or in [0, 1], as the path's ending says.
+def write_video(
+    path: str | Path, video: np.ndarray, frames_per_second: float, crf: int | None = None
+) -> None:
+    """Write a video in the format of the path's ending: .gif, .mp4 (H.264) or .webm (VP9).
 
-    .gif, .mp4 (H.264) or .webm (VP9).
+    Args:
+        path: of the file.
+        video: `[T, H, W, C]`, uint8 or in [0, 1].
+        frames_per_second: of the file.
+        crf: constant rate factor of .mp4, 0 (no loss) to 51; the codec's own by default.
     """
     path, video = Path(path), to_uint8(video)
     ending = path.suffix.lower()
@@ -64,7 +70,9 @@ def write_video(path: str | Path, video: np.ndarray, frames_per_second: float) -
     # "file:" because FFmpeg takes what stands before a colon for a protocol.
     with av.open(f"file:{path}", "w") as container:
         codec = "libx264" if ending == ".mp4" else "libvpx-vp9"
-        stream = container.add_stream(codec, rate=Fraction(frames_per_second).limit_denominator())
+        rate = Fraction(frames_per_second).limit_denominator()
+        options = {} if crf is None else {"crf": str(crf)}
+        stream = container.add_stream(codec, rate=rate, options=options)
         stream.height, stream.width = video.shape[1:3]
         stream.pix_fmt = "yuv420p"
         for frame in video:

@@ -7,7 +7,7 @@ TINY = 1e-12  # far below the square of a grey level
 
 
 class Ensemble:
-    """What the samples of every pixel say of the truth, taken up a few samples at a time.
+    """Statistics of the samples of each pixel against the truth, from a few samples at a time.
 
     Args:
         truth: uint8 `[B, T, H, W, C]`.
@@ -19,7 +19,7 @@ class Ensemble:
         self.below, self.equal = np.zeros(truth.shape, int), np.zeros(truth.shape, int)
 
     def add(self, samples: np.ndarray) -> None:
-        """Take up uint8 `[B, s, T, H, W, C]`."""
+        """Count further samples: uint8 `[B, s, T, H, W, C]`."""
         scaled, truth = samples / 255.0, self.truth[:, None]
         self.samples += samples.shape[1]
         self.total += scaled.sum(axis=1)
@@ -28,11 +28,11 @@ class Ensemble:
         self.equal += (samples == truth).sum(axis=1)
 
     def measured(self) -> dict[str, np.ndarray]:
-        """The values of every video and frame, pixels in [0, 1].
+        """Compute the values per video and frame, with pixels in [0, 1].
 
         Returns:
-            spread `[B, T]`: standard deviation over the samples, mean over pixels. Of two samples
-            and more also variance (without bias) and squared_error (of the samples' mean)
+            spread `[B, T]`: standard deviation over the samples, mean over pixels. With two samples
+            or more also variance (without bias) and squared_error (of the samples' mean)
             `[B, T]`, means over pixels, and ranks `[B, T, samples + 1]`, see `rank_counts`.
         """
         mean, pixels = self.total / self.samples, (2, 3, 4)
@@ -47,12 +47,12 @@ class Ensemble:
 
 
 def rank_counts(below: np.ndarray, equal: np.ndarray, samples: int) -> np.ndarray:
-    """The rank histogram of the truth among the samples.
+    """Count the ranks of the truth among the samples.
 
     The truth's rank is the number of samples below it. Samples that equal it could stand on either
     side, so the pixel is shared out over the ranks that are possible. A pixel where truth and all
     samples are equal says nothing and is left out. If the truth is drawn as the samples are, all
-    ranks are equally likely, with equal values, too.
+    ranks are equally likely, also where values are equal.
 
     Source: Talagrand, Vautard and Strauss, "Evaluation of probabilistic prediction systems", 1997;
     Hamill, "Interpretation of Rank Histograms for Verifying Ensemble Forecasts", 2001; the
@@ -60,7 +60,7 @@ def rank_counts(below: np.ndarray, equal: np.ndarray, samples: int) -> np.ndarra
 
     Args:
         below, equal: int `[B, T, ...]`, how many samples are below the truth, and equal to it.
-        samples: how many there are.
+        samples: their number.
 
     Returns:
         float32 `[B, T, samples + 1]`, numbers of pixels.
@@ -131,7 +131,7 @@ def spread_to_error(variance: np.ndarray, squared_error: np.ndarray, samples: in
 
     Args:
         variance, squared_error: as of `Ensemble.measured`, means over what is to be one figure.
-        samples: how many there are.
+        samples: their number.
     """
     expected = variance * (samples + 1) / samples
     return np.sqrt((expected + TINY) / (squared_error + TINY))

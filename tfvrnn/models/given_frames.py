@@ -1,4 +1,4 @@
-"""The frames that `fit` and `evaluate` are given, from an array or from what yields batches."""
+"""Check the frames that `fit` and `evaluate` get from arrays, datasets, loaders or generators."""
 
 import copy
 from collections.abc import Callable, Iterable, Iterator
@@ -11,7 +11,7 @@ NO_LABELS = "`fit` and `evaluate` take frames only. Received: labels or weights"
 
 
 def checked(data: Any, check: Callable[[Any], None]) -> Any:
-    """The data as Keras takes them, whose frames were checked, or are before they are used.
+    """Check the frames of data, at once or when a batch is drawn, and return data for Keras.
 
     An array, a `tf.data.Dataset` and a `keras.utils.PyDataset` are checked here and returned as
     they are. A PyTorch `DataLoader` and a generator are wrapped: each batch is checked when it is
@@ -57,7 +57,7 @@ def _in_tuples(batches: Iterable, check) -> Iterator[tuple]:
 
 
 def _loader_of_tuples(loader, check):
-    """The loader, whose batches are checked: a copy, as the user's own stays what it is."""
+    """Copy a loader so that the copy checks its batches. The user's own stays unchanged."""
     if getattr(loader, "gives_checked_tuples", False):
         return loader
 
