@@ -121,8 +121,8 @@ def as_training_leaves_it(folder, **model_options):
     for weight in averages.weights:
         weight.assign(0.5 * weight)
     checkpoints = Checkpoints(RunFolder(folder), model, optimizer, averages)
-    checkpoints.advance(4)
-    checkpoints.advance(4)
+    checkpoints.advance()
+    checkpoints.advance()
     checkpoints.save()
     RunFolder(folder).write_config(config)
 

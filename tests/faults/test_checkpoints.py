@@ -35,7 +35,7 @@ def saved(tmp_path):
     checkpoints = Checkpoints(folder, model, optimizer)
     for step in (1, 2):
         fill(model, step)
-        checkpoints.advance(4)
+        checkpoints.advance()
         checkpoints.save()
     return folder, model, checkpoints
 
@@ -69,7 +69,7 @@ def test_a_first_checkpoint_that_was_cut_off_is_no_checkpoint(saved):
     checkpoints = Checkpoints(folder, model, optimizer)
     resume.restore(folder.read_config(), folder, model, checkpoints)
     assert checkpoints.step == 0
-    checkpoints.advance(4)
+    checkpoints.advance()
     checkpoints.save()
     assert load_run(folder.path)[2] == 1
 
@@ -109,7 +109,7 @@ def test_a_trap_in_place_of_a_checkpoint_does_not_run(saved, kind):
 def test_a_full_disk_is_one_line_and_what_was_saved_stays(saved):
     folder, model, checkpoints = saved
     fill(model, 3)
-    checkpoints.advance(4)
+    checkpoints.advance()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
     try:
@@ -121,7 +121,7 @@ def test_a_full_disk_is_one_line_and_what_was_saved_stays(saved):
     assert step == 2 and all((weight == 2).all() for weight in loaded.get_weights())
     # With room again, the run goes on.
     assert checkpoints.restore().name == "ckpt-2"
-    checkpoints.advance(4)
+    checkpoints.advance()
     checkpoints.save()
     assert load_run(folder.path)[2] == 3
     assert len(tf.io.gfile.glob(f"{folder.checkpoints}/*temp*")) == 0

@@ -35,6 +35,7 @@ class Checkpoints:
         model, optimizer: built.
         averages: `MovingAverages` of the weights, or None.
         keep: how many of the newest to keep.
+        batch_size: videos that a step consumes.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Checkpoints:
         optimizer: keras.optimizers.Optimizer,
         averages: Averages | None = None,
         keep: int = 3,
+        batch_size: int = 1,
     ):
         self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._videos = tf.Variable(0, dtype=tf.int64, trainable=False)
@@ -63,6 +65,7 @@ class Checkpoints:
         self.directory = folder.checkpoints
         self.list = self.directory / "checkpoint"
         self.keep = keep
+        self.batch_size = batch_size
         self._whole: set[Path] = set()  # those that this process restored or saved
 
     @property
@@ -80,10 +83,10 @@ class Checkpoints:
         """Whether any was ever saved to its end: the list of them is written last."""
         return self.list.is_file()
 
-    def advance(self, videos: int) -> None:
-        """One more step is done, on so many videos."""
+    def advance(self) -> None:
+        """Count one more step, and its videos."""
         self._step.assign_add(1)
-        self._videos.assign_add(videos)
+        self._videos.assign_add(self.batch_size)
 
     def save(self) -> Path:
         """Save under the current step; the oldest beyond `keep` are deleted.

@@ -81,16 +81,17 @@ def _train(
     workers: Workers,
     stop: list[int],
 ) -> Outcome:
-    settings, chief = config.train, workers.is_chief
+    settings, batch_size, chief = config.train, config.data.batch_size, workers.is_chief
     distributed_dataset(strategy, config, 0)  # complains before anything is written
     with strategy.scope():
         model = build_model(config.model, settings.precision, settings.seed, settings.remat)
-        optimizer = make_optimizer(settings, config.data.batch_size, model.initial_loss_scale)
+        optimizer = make_optimizer(settings, batch_size, model.initial_loss_scale)
         optimizer.build(model.trainable_variables)
         decay = settings.average_decay
         averages = MovingAverages(model, decay) if decay else None
         train_step = make_train_step(model, optimizer, config, averages)
-        checkpoints = Checkpoints(folder, model, optimizer, averages, settings.checkpoints_to_keep)
+        keep = settings.checkpoints_to_keep
+        checkpoints = Checkpoints(folder, model, optimizer, averages, keep, batch_size)
     resume.restore(config, folder, model, checkpoints)
     if chief:
         announce(config, model)
@@ -109,7 +110,7 @@ def _train(
             step = done + 1
             metrics = {name: float(value) for name, value in metrics.items()}
             check_finite(metrics, step, folder)
-            checkpoints.advance(config.data.batch_size)
+            checkpoints.advance()
             log.add(metrics)
             bar.update()
             bar.set_postfix_str(log.line(), refresh=False)

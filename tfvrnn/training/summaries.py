@@ -1,5 +1,6 @@
 """What a training run shows in TensorBoard."""
 
+import dataclasses
 import os
 
 import numpy as np
@@ -7,7 +8,7 @@ import tensorflow as tf
 from tensorboard.plugins.hparams import api as hparams
 from tensorboard.plugins.image import metadata as image_metadata
 
-from tfvrnn import config_flags, media
+from tfvrnn import media
 from tfvrnn.config import Config
 from tfvrnn.runs import RunFolder
 
@@ -64,11 +65,12 @@ class Summaries:
 
 
 def _hparams(config: Config) -> dict:
-    values = config_flags.values(config)
-    shown = [name for name in values if name.startswith(("model.", "data.", "train."))]
-    shown = [name for name in shown if name not in ("train.run_dir", "train.init_from")]
+    """{dotted name: value} of the options that the training depends on."""
+    parts = dataclasses.asdict(config)
+    values = {f"{p}.{n}": v for p in ("model", "data", "train") for n, v in parts[p].items()}
+    del values["train.run_dir"], values["train.init_from"]
     numbers = (bool, int, float)
-    return {n: v if isinstance(v := values[n], numbers) else _text(v) for n in shown}
+    return {name: v if isinstance(v, numbers) else _text(v) for name, v in values.items()}
 
 
 def _text(value) -> str:
