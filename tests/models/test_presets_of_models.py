@@ -9,7 +9,7 @@ import pytest
 import tfvrnn
 from tfvrnn import presets
 from tfvrnn.config import ModelConfig, UserError
-from tfvrnn.models import VRNN, PredNet, VideoPredictor, build_model
+from tfvrnn.models import VRNN, CopyLast, PredNet, VideoPredictor, build_model
 from tfvrnn.runs import load_pretrained
 
 TINY = {"image_size": 8, "channels": 1, "width": 8, "groups": 2, "latent_resolutions": (1,)}
@@ -61,7 +61,7 @@ def test_weights_may_be_kept_in_half_precision(model, tmp_path):
 
 def test_another_class_is_one_line(model, tmp_path):
     model.save_to_preset(tmp_path)
-    with pytest.raises(UserError, match=f"{tmp_path} holds a VRNN, not a PredNet"):
+    with pytest.raises(UserError, match=f"{tmp_path} holds no PredNet: its class is tfvrnn>VRNN"):
         PredNet.from_preset(tmp_path)
 
 
@@ -97,6 +97,15 @@ def test_no_other_class_is_built(model, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(other))
     with pytest.raises(UserError, match="holds no VideoPredictor: its class is "):
         VideoPredictor.from_preset(tmp_path)
+
+
+def test_a_class_of_a_users_own_is_built_where_it_is_registered(tmp_path):
+    @keras.saving.register_keras_serializable(package="mine")
+    class Mine(CopyLast):
+        pass
+
+    Mine((8, 8, 1), context_frames=2).save_to_preset(tmp_path)
+    assert type(VideoPredictor.from_preset(tmp_path)) is Mine
 
 
 def test_an_unknown_dtype_is_the_callers_mistake(model, tmp_path):

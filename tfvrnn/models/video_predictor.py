@@ -257,19 +257,19 @@ class VideoPredictor(Fitting):
         """
         policy = keras.DTypePolicy(dtype)
         preset = presets.read(folder := presets.find(name))
-        kind = str(preset.config.get("registered_name"))
-        if not kind.startswith("tfvrnn>"):  # no other class is built, whatever a file names
-            raise UserError(f"{folder} holds no {cls.__name__}: its class is {kind}")
+        registered = str(preset.config.get("registered_name"))
+        kind = keras.saving.get_registered_object(registered)
+        # No other class is built, whatever a file names.
+        if not (isinstance(kind, type) and issubclass(kind, cls)):
+            raise UserError(f"{folder} holds no {cls.__name__}: its class is {registered}")
         try:
             config = {**preset.config, "config": {**preset.config["config"], "dtype": policy}}
             model = keras.saving.deserialize_keras_object(config)
-            if isinstance(model, cls):
-                model.set_weights(preset.weights)
-                return model
+            model.set_weights(preset.weights)
         except (TypeError, ValueError, KeyError) as error:
             reason = str(error).partition("\n")[0][:200]
             raise UserError(f"{folder} holds no {cls.__name__}: {reason}") from None
-        raise UserError(f"{folder} holds a {type(model).__name__}, not a {cls.__name__}")
+        return model
 
     def save_to_preset(
         self, folder: str | Path, dtype: str = "float32", card: str = "", step: int = 0

@@ -77,7 +77,7 @@ def export_model(
     card: dict | None = None,
     temperature: float = 1.0,
 ) -> Path:
-    """Export any model; arguments and errors as of `export_sampler`.
+    """Export any model; see `export_sampler` for the arguments and errors.
 
     Signatures, every tensor with the batch in dimension 0:
 
