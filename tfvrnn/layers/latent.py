@@ -15,7 +15,7 @@ from tfvrnn.tensor_ops import Shape, Tensor
 
 
 def head_groups(channels: int, groups: int, least: int = 1) -> int:
-    """Return the most equal groups, up to `groups`, that have at least `least` channels each."""
+    """Return the largest number of equal groups, up to `groups`, of at least `least` channels."""
     most = min(groups, max(1, channels // least))
     return max(n for n in range(1, most + 1) if channels % n == 0)
 
@@ -44,11 +44,11 @@ class LatentLevel(keras.layers.Layer):
         lower_filters: tuple of int, latent channels of the levels below, coarsest first.
         kernel_size: int, side of the ConvLSTM's kernels.
         groups: int, see `GroupNorm`. The last norm has fewer if they do not divide its channels,
-            or if a group at 1x1 (where `kernel_size` is 1) would have less than four channels.
+            or if a group at 1x1 (where `kernel_size` is 1) would have fewer than four channels.
         feedback: bool, whether the gates see the level's own previous sample.
         forget_bias: float, initial offset of the ConvLSTM's forget gates.
-        initial_variance: float, variance if raw is 0. Raw is almost 0 before training. It sets
-            the offset. The default is log 2, for an offset of 0.
+        initial_variance: float, variance if raw is 0, which sets the offset. Raw is almost 0
+            before training. The default is log 2, for an offset of 0.
 
     Call arguments:
         maps: float `[B, r, r, C]`.
