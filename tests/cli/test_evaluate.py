@@ -100,7 +100,7 @@ def test_a_pretrained_model_is_measured_in_a_folder_of_its_own(start, tmp_path):
         (["--run_dir=RUN", "--eval.sample=3"], "nearest is --eval.samples"),
         (["--run_dir=RUN", "--eval.name=a/b"], "letters, digits"),
         (["--run_dir=RUN", "--protocol=none.json"], "cannot be read"),
-        (["--run_dir=RUN", "--protocol=none.json", *QUICK], "beside it there is no --eval.batch"),
+        (["--run_dir=RUN", "--protocol=none.json", *QUICK], "excludes --eval.batch"),
     ],
 )
 def test_evaluate_refuses(start, copying_run, arguments, message):
