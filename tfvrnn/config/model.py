@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tfvrnn.config.options import check_fields, option, require, require_at_least
 
 SMALLEST_CONV_MAP = 8
-# Least values per group. At 1x1 these are its channels: normalising two leaves only their signs.
+# Fewest values per group. At 1x1 these are its channels: normalising two leaves only their signs.
 MINIMUM_GROUP = 4
 
 

@@ -45,7 +45,7 @@ def futures_with_given_latents(model: VideoPredictor, frames, noise) -> tf.Tenso
 
 
 def _choices(z_BTHWZ):
-    """Latents `[4 * B, T, r, r, Z]`, four rows per video. The row of the means holds zeros."""
+    """Stack latents `[4 * B, T, r, r, Z]`, four rows per video. The row of the means has zeros."""
     zeros = tf.zeros_like(z_BTHWZ)
     given = {"posterior": z_BTHWZ, "shuffled": tf.roll(z_BTHWZ, -1, axis=0)}
     stacked = tf.stack([given.get(name, zeros) for name in GIVEN], axis=1)

@@ -202,7 +202,7 @@ class Pictures:
 
 
 def _pixels(frames) -> np.ndarray:
-    """Convert frames to uint8. Refuse NaN frames, which would otherwise be scored as black."""
+    """Convert frames to uint8. Refuse frames that are not finite: NaN would be scored as black."""
     frames = frames.numpy()
     if not np.isfinite(frames).all():
         raise UserError("the model's frames are not finite: there is nothing to measure")

@@ -121,10 +121,10 @@ class LatentLevel(keras.layers.Layer):
         lower: Sequence[Tensor] = (),
         latent: Tensor | None = None,
     ) -> tuple[DiagonalGaussian, ConvLSTMState]:
-        # The condition of eqs. 7 and 8: x_{<t} or x_{<=t} by the maps and the state ...
+        # Maps and state bring x_{<t} of eq. 7 (prior), or x_{<=t} of eq. 8 (posterior).
         gates = self.cell.inputs_to_gates(self.enter(maps))
         if self.feedback:
-            gates = gates + self.feedback(latent)  # ... and z_{<t}^l.
+            gates = gates + self.feedback(latent)  # z_{<t}^l of eqs. 7 and 8
         hidden, state = self.cell.recurrence(gates, state)
         return self.distribution(hidden, lower), ConvLSTMState(*state)
 

@@ -121,7 +121,7 @@ def read_clips(
 def _clips_of(video: Video, starts: list[int], reading: Reading) -> Iterator[np.ndarray]:
     frames, place = video.frames(), 0
     for start in starts:
-        if start < place:  # it begins before the place that was read up to
+        if start < place:  # it overlaps what was read, so begin again
             frames, place = video.frames(), 0
         begin = start - place
         wanted = itertools.islice(frames, begin, begin + reading.span, reading.stride)

@@ -7,7 +7,7 @@ import numpy as np
 from tfvrnn import metrics
 from tfvrnn.measurement.parts import Arrays
 
-NORMAL_95 = 1.959964  # 95 % of a normal distribution lie within so many deviations of the mean
+NORMAL_95 = 1.959964  # deviations around the mean that hold 95 % of a normal distribution
 LEAST_FOR_HALVES = 4  # clips per side, so that a half has two
 FRAME_MEASURES = ("ssim", "psnr", "lpips")
 

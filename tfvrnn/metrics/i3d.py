@@ -216,5 +216,5 @@ def _saved_network(folder: Path) -> tuple[Callable, str]:
         outputs = signature(**{argument: videos})
         return outputs["default"] if "default" in outputs else next(iter(outputs.values()))
 
-    network.loaded = loaded  # a signature alone does not keep its variables alive
+    network.loaded = loaded  # a signature does not keep its variables alive
     return network, digest.hexdigest()

@@ -76,7 +76,7 @@ class Likelihood(keras.layers.Layer):
         self.build((None, None, None, None, channels))
 
     def build(self, frames_shape: Shape, logits_shape: Any = None) -> None:
-        """Do nothing: the constructor has made the weight."""
+        """Do nothing: the constructor makes the weight."""
 
     @property
     def calibrated(self) -> bool:
@@ -124,8 +124,8 @@ def log_density_loss(kind: str, errors: Tensor, error: Tensor) -> Tensor:
 def reconstruction_loss(kind: str, frames: Tensor, predictions: Tensor) -> Tensor:
     """Compute the reconstruction term of finished predictions, float32 `[B]`.
 
-    It is summed over time, pixels and channels. Copying the last frame gives such predictions. A
-    calibrated kind takes the scale that is best for each video's predictions.
+    It is summed over time, pixels and channels. Finished predictions are, for example, copies of
+    the last frame. A calibrated kind takes the scale that is best for each video's predictions.
 
     Args:
         kind: same as for `Likelihood`.
