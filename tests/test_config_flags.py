@@ -115,7 +115,7 @@ def test_the_later_setting_wins_over_a_flagfile(tmp_path):
         (["--width=3"], "unknown flag --width; the nearest is --model.width"),
         (["--stepz=3"], "unknown flag --stepz; the nearest is --"),
         (["train.steps=3"], "unexpected argument train.steps=3; the nearest is --train.steps"),
-        (["configs/a.flags"], "a file of flags is given as --flagfile=configs/a.flags"),
+        (["configs/a.flags"], "to read a flagfile, write --flagfile=configs/a.flags"),
         (["--train.steps=many"], "--train.steps=many"),
         (["--train.steps"], "Missing value for flag --train.steps"),
         (["--model.latent_resolutions=1,x"], "--model.latent_resolutions=1,x"),

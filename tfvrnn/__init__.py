@@ -30,7 +30,7 @@ _HOME_OF = {
     "train": "training",
 }
 
-# No list of literals that a type checker could read.
+# A type checker cannot read this, as it is not a list of literals.
 __all__ = sorted(_HOME_OF)  # pyright: ignore[reportUnsupportedDunderAll]
 
 

@@ -1,4 +1,4 @@
-"""`python -m tfvrnn`: the command `tfvrnn`."""
+"""Run the command `tfvrnn` as `python -m tfvrnn`."""
 
 from tfvrnn.cli import main
 

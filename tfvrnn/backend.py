@@ -1,4 +1,4 @@
-"""The backend of Keras, and TensorFlow's settings for the whole process."""
+"""Keras' backend, and TensorFlow's settings for the whole process."""
 
 import os
 from pathlib import Path
@@ -15,9 +15,10 @@ def choose_tensorflow() -> None:
 
 
 def require_tensorflow() -> None:
-    """Raise UserError where Keras computes with something else.
+    """Raise UserError unless Keras computes with TensorFlow.
 
-    Layers and models run on every backend; training runs, data, metrics and serving need this one.
+    Layers and models run on every backend. Training runs, data, metrics and serving need
+    TensorFlow.
     """
     import keras
 
@@ -26,10 +27,10 @@ def require_tensorflow() -> None:
 
 
 def quiet_tensorflow() -> None:
-    """Keep TensorFlow's alarm about a missing CUDA, and most of its notes, off the screen.
+    """Hide TensorFlow's message about missing CUDA, and most of its notes.
 
-    Where there is an NVIDIA device, warnings and errors about it are of use and stay. Call it
-    before TensorFlow is imported; TF_CPP_MIN_LOG_LEVEL takes precedence if set.
+    If there is an NVIDIA device, warnings and errors stay, because they may concern it. Call this
+    before TensorFlow is imported. TF_CPP_MIN_LOG_LEVEL takes precedence if set.
     """
     accelerated = any(Path("/dev", name).exists() for name in ("nvidiactl", "dxg"))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1" if accelerated else "3")
@@ -38,10 +39,11 @@ def quiet_tensorflow() -> None:
 def divide_cores() -> None:
     """On a CPU, let TensorFlow run two operations at a time with half the cores each.
 
-    The graphs are about two operations wide, and most operations are small: on two cores the
-    quickstart trains twice as fast as with one operation at a time on all of them (352 against
-    171 frames/s), width 16 a tenth faster; sampling takes a tenth less. Call it before TensorFlow
-    computes anything; TF_NUM_INTEROP_THREADS and TF_NUM_INTRAOP_THREADS take precedence if set.
+    The graphs are about two operations wide, and most operations are small. On two cores, the
+    quickstart trains twice as fast as with one operation at a time on both cores (352 against
+    171 frames/s). Width 16 trains a tenth faster, and sampling takes a tenth less time. Call this
+    before TensorFlow computes anything. TF_NUM_INTEROP_THREADS and TF_NUM_INTRAOP_THREADS take
+    precedence if set.
     """
     import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""Commands to type next: as a shell takes them, in the folder that they are printed in."""
+"""Shell commands for the user to type next, valid in the folder where they are printed."""
 
 import os
 import shlex
@@ -12,10 +12,11 @@ SCRIPTS = {"prepare": "prepare_data.py", "fetch": "fetch_weights.py"}
 
 
 def program(name: str, **options: Any) -> str:
-    """The command that runs a program: `python bin/sample.py --run_dir=runs/a` in a checkout.
+    """Return the command that runs a program.
 
-    An installed package has no bin/ beside it: there it is `python -m tfvrnn sample`. A `__` in the
-    name of an option stands for its dot.
+    In a checkout it is `python bin/sample.py --run_dir=runs/a`. An installed package has no bin/
+    beside it, so there it is `python -m tfvrnn sample`. A `__` in an option's name stands for a
+    dot.
     """
     script = ROOT / "bin" / SCRIPTS.get(name, f"{name}.py")
     if script.is_file():
@@ -24,19 +25,19 @@ def program(name: str, **options: Any) -> str:
 
 
 def module(name: str, *words: str, **options: Any) -> str:
-    """The command that runs a module of Python: `python -m NAME --option=value`."""
+    """Return the command that runs a Python module: `python -m NAME --option=value`."""
     return _command("-m", options, name, *words)
 
 
 def quoted(value: object) -> str:
-    """A word of a command."""
+    """Quote a value as one word of a command."""
     return shlex.quote(str(value))
 
 
 def from_here(path: str | Path) -> str:
-    """The path as seen from the current folder, or the whole one where that is shorter."""
+    """Return a path relative to the current folder, or the absolute path if that is shorter."""
     short = min(os.path.relpath(path), os.path.abspath(path), key=len)  # noqa: PTH100
-    # Neither an option nor a name that a shell looks up in PATH.
+    # It must look neither like an option nor like a name that a shell looks up in PATH.
     return short if "/" in short and not short.startswith("-") else f"./{short}"
 
 

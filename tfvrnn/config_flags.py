@@ -1,8 +1,8 @@
 """Configurations as absl flags and flagfiles, derived from the dataclasses.
 
-A field `width` of the dataclass at `model` is the flag `--model.width`. A flagfile is text, one
-flag a line, with `#` comments and further `--flagfile`s; a later setting wins. A value in double
-quotes is a string of JSON: for names with line breaks, or spaces at their ends.
+A field `width` of the dataclass at `model` is the flag `--model.width`. A flagfile is text with one
+flag per line, `#` comments and further `--flagfile`s. A later setting wins. A value in double
+quotes is a JSON string, for names with line breaks or with spaces at their ends.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound="DataclassInstance")
 
-SHIPPED = Path(__file__).parent / "configs"  # in a checkout a link to its configs/
+SHIPPED = Path(__file__).parent / "configs"  # in a checkout, a link to configs/
 HELP_FLAGS = {"help", "helpshort", "helpfull", "h", "?"}
 
 
@@ -32,7 +32,7 @@ class FlagError(ValueError):
 
 
 class _BooleanParser(flags.BooleanParser):
-    """True or false; or `auto`, which is None, where that is allowed."""
+    """Parses true, false or, if allowed, `auto`, which is None."""
 
     def __init__(self, optional: bool):
         super().__init__()
@@ -49,7 +49,7 @@ class _BooleanParser(flags.BooleanParser):
 
 
 class _IntegersParser(flags.ArgumentParser):
-    """An integer, or integers with commas between; or `none` where that is allowed."""
+    """Parses an integer, or integers separated by commas, or, if allowed, `none`."""
 
     def __init__(self, of_tuple: bool, optional: bool):
         super().__init__()
@@ -83,7 +83,7 @@ class _CommaSerializer(flags.ArgumentSerializer):
 
 
 def to_text(value: object, hint: Any = None) -> str:
-    """A value as it is written behind its flag, of an option of the type `hint`."""
+    """Write the value of an option of type `hint` as its flag takes it."""
     if value is None and bool in typing.get_args(hint):
         return "auto"
     if isinstance(value, tuple):
@@ -96,7 +96,7 @@ def to_text(value: object, hint: Any = None) -> str:
 def options(
     config_class: "type[DataclassInstance]", prefix: str = ""
 ) -> Iterator[tuple[str, dataclasses.Field, Any]]:
-    """(dotted name, field, type) of every option of a dataclass, in order of declaration."""
+    """Yield (dotted name, field, type) per option of a dataclass, in order of declaration."""
     hints = typing.get_type_hints(config_class)
     for spec in dataclasses.fields(config_class):
         name, hint = f"{prefix}{spec.name}", hints[spec.name]
@@ -107,7 +107,7 @@ def options(
 
 
 def values(config: "DataclassInstance") -> dict[str, Any]:
-    """{dotted name: value} of a configuration."""
+    """Return {dotted name: value} of a configuration."""
     return {name: _get(config, name) for name, _, _ in options(type(config))}
 
 
@@ -118,7 +118,7 @@ def _get(config: Any, name: str) -> Any:
 
 
 def replace(config: T, changes: dict[str, Any]) -> T:
-    """The configuration with {dotted name: value} changed; checks run on every part."""
+    """Return the configuration with {dotted name: value} changed. Checks run on every part."""
     own, nested = {}, {}
     for name, value in changes.items():
         head, _, rest = name.partition(".")
@@ -132,7 +132,7 @@ def replace(config: T, changes: dict[str, Any]) -> T:
 
 
 def build(config_class: type[T], changes: dict[str, Any]) -> T:
-    """A dataclass of {dotted name: value}, and of defaults; checks run on what results alone."""
+    """Build a dataclass from {dotted name: value} and defaults. Checks run only on the result."""
     hints = typing.get_type_hints(config_class)
     own = {name: value for name, value in changes.items() if "." not in name}
     for spec in dataclasses.fields(config_class):
@@ -147,7 +147,7 @@ def build(config_class: type[T], changes: dict[str, Any]) -> T:
 
 
 def define(config_class: "type[DataclassInstance]") -> flags.FlagValues:
-    """Flags of every option of a dataclass, with the fields' own defaults."""
+    """Define a flag per option of a dataclass, with the field's default."""
     flag_values = flags.FlagValues()
     for name, spec, hint in options(config_class):
         if spec.default is dataclasses.MISSING:
@@ -171,8 +171,8 @@ def define(config_class: "type[DataclassInstance]") -> flags.FlagValues:
 
 
 def help_text(config_class: "type[DataclassInstance]") -> str:
-    """Every option of a dataclass with its default and help."""
-    lines = ["  --flagfile=PATH\n      Read flags from a file, one a line."]
+    """List every option of a dataclass with its default and help."""
+    lines = ["  --flagfile=PATH\n      Read flags from a file, one per line."]
     for name, spec, hint in options(config_class):
         choices = spec.metadata.get("choices")
         allowed = f" One of {', '.join(filter(None, choices))}." if choices else ""
@@ -184,10 +184,10 @@ def help_text(config_class: "type[DataclassInstance]") -> str:
 def parse_changes(
     arguments: Sequence[str], config_class: "type[DataclassInstance]"
 ) -> dict[str, Any]:
-    """{dotted name: value} of the options that the arguments set.
+    """Return {dotted name: value} of the options that the arguments set.
 
     Args:
-        arguments: flags, without the program's name; `--flagfile`s are read in place.
+        arguments: flags, without the program's name. `--flagfile`s are read in place.
         config_class: the dataclass that declares the options.
 
     Raises:
@@ -199,8 +199,8 @@ def parse_changes(
         leftover = flag_values(["program", *expanded])[1:]
     except flags.UnrecognizedFlagError as error:
         raise FlagError(_unknown(f"unknown flag --{error.flagname}", flag_values)) from None
-    except (flags.Error, ValueError) as error:  # the latter of --noflag=value
-        # An empty choice is the default, not one to be offered.
+    except (flags.Error, ValueError) as error:  # ValueError for --noflag=value
+        # An empty choice is the default, so the message does not offer it.
         raise FlagError(" ".join(str(error).split()).replace("<|", "<")) from None
     if leftover:
         before = ["", *expanded][expanded.index(leftover[0])].lstrip("-")
@@ -221,18 +221,18 @@ def _unexpected(word: str, before: str, flag_values: flags.FlagValues) -> str:
 def _unknown(what: str, flag_values: flags.FlagValues) -> str:
     word = what.split()[-1].lstrip("-").split("=")[0]
     if word.endswith(".flags"):
-        return f"{what}; a file of flags is given as --flagfile={word}"
+        return f"{what}; to read a flagfile, write --flagfile={word}"
     known = list(flag_values)
-    # The last part alone decides where the part before the dot is missing.
+    # If the part before the dot is missing, the last part decides.
     by_tail = {name.rpartition(".")[2]: name for name in known}
     nearest = by_tail.get(word) or difflib.get_close_matches(word, known, 1, 0.0)[0]
     return f"{what}; the nearest is --{nearest}"
 
 
 def expand_flagfiles(arguments: Sequence[str], reading: tuple[Path, ...] = ()) -> list[str]:
-    """The arguments with every `--flagfile=PATH` replaced by the flags in it, recursively.
+    """Replace every `--flagfile=PATH` by the flags in that file, recursively.
 
-    absl would silently skip a line that does not start with `-`; here it is refused.
+    absl would silently skip a line that does not start with `-`. This function refuses it.
     """
     expanded, rest = [], list(arguments)
     while rest:
@@ -243,10 +243,10 @@ def expand_flagfiles(arguments: Sequence[str], reading: tuple[Path, ...] = ()) -
             continue
         if not equals and not rest:
             raise FlagError("--flagfile needs a path")
-        # Not Path.expanduser, which refuses a ~name that is no user's.
+        # Not Path.expanduser, which refuses a ~name that names no user.
         path = Path(os.path.expanduser(path if equals else rest.pop(0)))  # noqa: PTH111
         if reading and (beside := reading[-1].parent / path).is_file():
-            path = beside  # a flagfile names its neighbours
+            path = beside  # a flagfile names its neighbours by relative paths
         elif not path.exists() and (shipped := shipped_flagfile(path)):
             path = shipped
         if path.resolve() in [other.resolve() for other in reading]:
@@ -264,7 +264,7 @@ def shipped_flagfile(path: Path) -> Path | None:
 
 def _flagfile_lines(path: Path) -> list[str]:
     try:
-        text = path.read_text(encoding="utf-8-sig")  # some editors begin with a mark
+        text = path.read_text(encoding="utf-8-sig")  # some editors write a byte order mark
     except OSError as error:
         raise FlagError(f"cannot read flagfile {path}: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -281,11 +281,11 @@ def _flagfile_lines(path: Path) -> list[str]:
 
 
 def _quoted(value: str) -> str:
-    """A value as a line of a flagfile can hold it."""
+    """Quote a value if a line of a flagfile cannot hold it as it is."""
     try:
         value.encode()
         plain = value.strip().splitlines() == [value] and not value.startswith('"')
-    except UnicodeEncodeError:  # a file's name of other bytes
+    except UnicodeEncodeError:  # a file name that is not UTF-8
         plain = False
     return value if plain or not value else json.dumps(value)
 
@@ -298,7 +298,7 @@ def _unquoted(value: str) -> str:
 
 
 def to_flagfile(config: "DataclassInstance", exclude: Sequence[str] = ()) -> str:
-    """The whole configuration as flagfile text, each option under its help."""
+    """Write the whole configuration as flagfile text, each option below its help."""
     lines = []
     for name, spec, hint in options(type(config)):
         value = _get(config, name)
@@ -310,5 +310,5 @@ def to_flagfile(config: "DataclassInstance", exclude: Sequence[str] = ()) -> str
 
 
 def from_flagfile(path: str | Path, config: T) -> T:
-    """The configuration with what a flagfile sets."""
+    """Return the configuration with the settings of a flagfile."""
     return replace(config, parse_changes([f"--flagfile={path}"], type(config)))

@@ -1,4 +1,4 @@
-"""Where prepared datasets lie. Standard library only."""
+"""Locations of prepared datasets. Imports only the standard library."""
 
 from pathlib import Path
 
@@ -7,16 +7,16 @@ from tfvrnn.config import SIM_PUSH_SCENES, DataConfig, ModelConfig, UserError, e
 
 
 def prepared_folder(dataset: str, data_dir: str | Path, side: int, channels: int) -> Path:
-    """Where `tfvrnn prepare` puts a dataset of frames of that shape; versions are in it."""
+    """Return where `tfvrnn prepare` puts a dataset of this frame shape. Versions are inside."""
     name = f"{dataset}_{side}" + ("" if channels == 3 else "_grey")
     return expanded(data_dir) / ("bair_robot_pushing_small" if dataset == "bair" else name)
 
 
 def require_prepared(data: DataConfig, model: ModelConfig) -> Path | None:
-    """The folder of the prepared dataset's version; None where nothing needs preparing.
+    """Return the folder of the prepared dataset's version, or None if nothing needs preparing.
 
     Raises:
-        UserError: it is not there, with the command that prepares it.
+        UserError: the folder is missing. The message has the command that prepares it.
     """
     if data.dataset == "smmnist":
         return None

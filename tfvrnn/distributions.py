@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from keras import ops
 
-Tensor = Any  # of the library that Keras computes with
+Tensor = Any  # a tensor of Keras' backend
 MINIMUM_VARIANCE = 1e-6
 LN_2 = math.log(2.0)  # softplus(0)
 
@@ -28,27 +28,31 @@ class DiagonalGaussian(NamedTuple):
 
     @classmethod
     def from_raw(cls, raw: Tensor, initial_variance: float = LN_2) -> "DiagonalGaussian":
-        """From `[..., 2 Z]` of means and raw variances.
+        """Make a Gaussian from means and raw variances, `[..., 2 Z]`.
 
             variance = softplus(raw + inverse_softplus(initial_variance)) + 1e-6
 
-        In float32 whatever comes in: half precision cannot hold small variances.
+        Always computes in float32, because half precision cannot hold small variances.
 
         Args:
             raw: float `[..., 2 Z]`.
-            initial_variance: the variance where raw is 0, as it almost is before training.
+            initial_variance: the variance if raw is 0. Raw is almost 0 before training.
         """
         mean, raw_variance = ops.split(ops.cast(raw, "float32"), 2, axis=-1)
+        # inverse_softplus(v) = log(exp(v) - 1).
         offset = math.log(math.expm1(initial_variance))
         return cls(mean, ops.softplus(raw_variance + offset) + MINIMUM_VARIANCE)
 
     def sample(self, noise: Tensor) -> Tensor:
-        """The reparametrised sample for standard normal `noise` of the shape of `mean`."""
+        """Return the reparametrised sample for standard normal `noise`, shaped as `mean`."""
+        # Kingma and Welling, section 2.4: z = mean + deviation * noise.
         return self.mean + ops.sqrt(self.variance) * ops.cast(noise, self.mean.dtype)
 
     def kl_divergence(self, other: "DiagonalGaussian") -> Tensor:
-        """KL(self || other) of every dimension by itself, in nats, of the shape of `mean`."""
+        """Compute KL(self || other) per dimension, in nats, shaped as `mean`."""
+        # Castrejon et al., 2019, eq. 10, for q = self and p = other: its sum over t and l, and over
+        # the dimensions of z_t^l, is the KL term of the ELBO.
         squared_distance = ops.square(self.mean - other.mean)
-        # expm1 keeps the digits that vq / vp - 1 cancels where the two Gaussians almost agree.
+        # expm1 keeps the digits that vq / vp - 1 loses if the two Gaussians are almost equal.
         log_ratio = ops.log(self.variance) - ops.log(other.variance)
         return 0.5 * (ops.expm1(log_ratio) - log_ratio + squared_distance / other.variance)

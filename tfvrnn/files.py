@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, folders that one process writes into, any names."""
+"""Atomic writes, locks that name their owner, and names that TensorFlow does not misread."""
 
 import contextlib
 import errno
@@ -19,8 +19,8 @@ from tfvrnn.config import UserError
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
-    """Write a file under another name and rename it: readers see the old one or the new one."""
-    # A part of the name, as the whole one may be as long as the file system allows.
+    """Write a file under another name, then rename it. Readers see the old file or the new one."""
+    # Only a part of the name, as the whole name may have the greatest length allowed.
     partial = path.with_name(f".{path.name[:40]}-{os.getpid()}")
     try:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
@@ -30,7 +30,7 @@ def write_whole(path: Path, content: bytes | str) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """Raise the OSError that a new file in a folder would meet; makes nothing that stays."""
+    """Raise the OSError that writing a file into a folder would raise. Leaves no file behind."""
     if not folder.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, "not a folder")
     with tempfile.TemporaryFile(dir=folder):
@@ -46,31 +46,31 @@ def write_arrays(path: Path, arrays: dict[str, np.ndarray], compressed: bool = F
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an .npz; nothing in it is executed.
+    """Read the arrays of an .npz without executing anything in it.
 
     Raises:
-        OSError: there is none, or it cannot be read.
-        ValueError: it is damaged, or something else.
+        OSError: no such file, or it cannot be read.
+        ValueError: the file is damaged, or is not an .npz.
     """
     try:
-        # Opened here, as NumPy leaves a damaged file open.
+        # Opened here, because NumPy leaves a damaged file open.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
     except (TypeError, EOFError, zlib.error, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is no .npz: {error}") from None
+        raise ValueError(f"{path} is not an .npz: {error}") from None
 
 
 @contextlib.contextmanager
 def for_tensorflow(folder: Path) -> Iterator[str]:
-    """Give an existing folder a name that TensorFlow does not misread, in this block.
+    """Yield a name of an existing folder that TensorFlow does not misread, within this block.
 
-    TensorFlow looks for checkpoints and SavedModels with patterns: it reads `lr[3e-3]` as a set of
-    characters, and finds nothing on the disk. It also takes no name that is not UTF-8. Such a
-    folder is opened here and named by the kernel's link to what is open, `/proc/self/fd/7`. That
-    name is good in this process only, so it must not be written anywhere. A plain name stays as it
-    is, and so does every name where the system has no such links.
+    TensorFlow looks for checkpoints and SavedModels with patterns. It reads `lr[3e-3]` as a set of
+    characters, and finds nothing on the disk. It also rejects names that are not UTF-8. This
+    function opens such a folder and names it by the kernel's link to the open folder,
+    `/proc/self/fd/7`. That name is valid only in this process, so it must not be written anywhere.
+    A plain name stays as it is. So does every name on a system without such links.
 
-    Single files need none of this: TensorFlow takes the bytes of their names (`os.fsencode`).
+    Single files do not need this: TensorFlow takes the bytes of their names (`os.fsencode`).
 
     Raises:
         OSError: no such folder, or it cannot be opened.
@@ -88,21 +88,22 @@ def for_tensorflow(folder: Path) -> Iterator[str]:
 
 @contextlib.contextmanager
 def locked(path: Path, activity: str) -> Iterator[None]:
-    """Hold the lock file `path`; the file names its owner.
+    """Hold the lock file `path`, which names its owner.
 
-    The lock is the kernel's: it ends with the process, however that ended, and the next one takes
-    the file over.
+    The kernel releases the lock when the process ends, however it ends. The next process then
+    takes over the file.
 
     Args:
-        path: the lock file; it stays, unlocked, when the owner is done.
-        activity: what the owner does, for the one that is refused: "training into runs/a".
+        path: the lock file. It stays, unlocked, when the owner is done.
+        activity: what the owner does, for the message to a refused process:
+            "training into runs/a".
 
     Raises:
         UserError: another process holds it.
     """
     with contextlib.ExitStack() as stack:
         try:
-            # Not "w": what the owner wrote must still be there for the one that is refused.
+            # Not "w", which would erase the owner's name before a refused process can read it.
             file = stack.enter_context(path.open("a+b", buffering=0))
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             file.truncate(0)

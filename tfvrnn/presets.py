@@ -42,7 +42,13 @@ Describe here: the data, the training command, the results, the licence and the 
 
 
 class Preset(NamedTuple):
-    """config: of the model; weights: float arrays in the order of `model.weights`; step: int."""
+    """The content of a preset.
+
+    Attributes:
+        config: of the model.
+        weights: float arrays in the order of `model.weights`.
+        step: int, steps of training.
+    """
 
     config: dict[str, Any]
     weights: list[np.ndarray]
@@ -53,11 +59,11 @@ def find(name: str | Path) -> Path:
     """Find the folder of a preset.
 
     Args:
-        name: a model that comes with the package, a folder, or `hf://owner/name`. The latter is
-            downloaded with the package huggingface_hub, which keeps it in its cache.
+        name: a model that comes with the package, a folder, or `hf://owner/name`. The package
+            huggingface_hub downloads the latter and keeps it in its cache.
 
     Raises:
-        UserError: nothing of that name, or it cannot be downloaded.
+        UserError: no preset of that name, or it cannot be downloaded.
     """
     if name in SHIPPED:
         return FOLDER / str(name)
@@ -86,17 +92,17 @@ def _download(repository: str) -> Path:
                 allow_patterns=["config.json", "config.flags", "weights.npz", "README.md"],
             )
         )
-    # Its errors derive from these: no such repository, no network, a name that is none.
+    # Its errors derive from these: no such repository, no network, not a valid name.
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{HUB}{repository} cannot be downloaded: {reason}") from None
 
 
 def read(folder: Path) -> Preset:
-    """Read a preset; nothing in it is executed.
+    """Read a preset without executing anything in it.
 
     Raises:
-        UserError: a file is missing, damaged or something else.
+        UserError: a file is missing, damaged, or not part of a preset.
     """
     try:
         config = json.loads((folder / "config.json").read_text("utf-8"))
@@ -110,11 +116,11 @@ def read(folder: Path) -> Preset:
 
 
 def read_weights(path: Path) -> tuple[list[np.ndarray], int]:
-    """Read weights as float32, and the step that they are of.
+    """Read weights as float32, and their training step.
 
     Raises:
         OSError: no such file, or it cannot be read.
-        ValueError: it is damaged, or something else.
+        ValueError: the file is damaged, or holds no weights.
     """
     arrays = files.read_arrays(path)
     try:
@@ -135,20 +141,20 @@ def write(
 ) -> None:
     """Write a preset, file by file, each whole or not at all.
 
+    Removes the configuration of a run that was kept in the folder before.
+
     Args:
-        folder: made where it is missing.
+        folder: created if it is missing.
         config: of the model, as Keras serialises it.
         weights: in the order of `model.weights`.
         card: text of README.md.
-        default_card: that of README.md where `card` is empty and none is there.
+        default_card: text of README.md if `card` is empty and the folder has no README.md.
         step: steps of training.
         dtype: of the weights in the file, 'float32' or 'float16'.
 
-    The configuration of a run that was kept there before is removed.
-
     Raises:
         ValueError: another dtype.
-        OSError: it cannot be written.
+        OSError: the preset cannot be written.
     """
     if dtype not in ("float32", "float16"):
         raise ValueError(f"`dtype` must be float32 or float16. Received: {dtype!r}")

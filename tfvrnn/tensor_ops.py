@@ -5,13 +5,13 @@ from typing import Any
 from keras import ops
 from keras.backend import standardize_dtype
 
-Tensor = Any  # of the library that Keras computes with
-Shape = tuple[Any, ...]  # of lengths, None where one is not known
+Tensor = Any  # a tensor of Keras' backend
+Shape = tuple[Any, ...]  # lengths; None if one is unknown
 GROUP_NORM_EPSILON = 1e-5
 
 
 def to_float(frames: Tensor) -> Tensor:
-    """Frames as float32 in [0, 1], from uint8 or float in [0, 1].
+    """Convert frames, uint8 or float in [0, 1], to float32 in [0, 1].
 
     Raises:
         ValueError: another dtype.
@@ -25,7 +25,7 @@ def to_float(frames: Tensor) -> Tensor:
 
 
 def logit(x: Tensor) -> Tensor:
-    """Compute log(x / (1 - x)), the inverse of the sigmoid; `x` is kept 1e-6 from 0 and 1."""
+    """Compute log(x / (1 - x)), the inverse sigmoid, with `x` clipped 1e-6 away from 0 and 1."""
     x = ops.clip(x, 1e-6, 1.0 - 1e-6)
     return ops.log(x) - ops.log(1.0 - x)
 
@@ -36,14 +36,14 @@ def fold_time(x: Tensor) -> Tensor:
 
 
 def unfold_time(x: Tensor, steps: int) -> Tensor:
-    """The inverse of `fold_time`: `[B * T, ...]` to `[B, T, ...]` with `T = steps`."""
+    """Invert `fold_time`: `[B * T, ...]` to `[B, T, ...]` with `T = steps`."""
     return ops.reshape(x, (-1, steps, *x.shape[1:]))
 
 
 def upsample_nearest(x: Tensor, resolution: int) -> Tensor:
     """Repeat every pixel so that `[N, r, r, C]` becomes `[N, resolution, resolution, C]`.
 
-    By broadcasting: one `ops.repeat` costs 25 ms of tracing on TensorFlow.
+    It broadcasts, because one `ops.repeat` costs 25 ms of tracing on TensorFlow.
     """
     _, height, width, channels = x.shape
     if height == resolution:
@@ -55,20 +55,20 @@ def upsample_nearest(x: Tensor, resolution: int) -> Tensor:
 
 
 def max_pool(x: Tensor, side: int) -> Tensor:
-    """The largest value of every `side` by `side` square: `[N, H, W, C]` to a `side`th of it."""
-    # Strides given, as Keras' JAX backend takes the default of an integer size amiss.
+    """Take the maximum of each `side` by `side` square of `[N, H, W, C]`."""
+    # Strides are given because Keras' JAX backend misreads the default for an integer size.
     return ops.max_pool(x, (side, side), (side, side), data_format="channels_last")
 
 
 def group_norm(x: Tensor, scale: Tensor, offset: Tensor, groups: int) -> Tensor:
-    """Normalise every group of channels of every frame.
+    """Normalise each group of channels of each frame.
 
         y = (x - mean) / sqrt(variance + 1e-5) * scale + offset
 
     Mean and variance are over the height, width and channels of one group of one frame, in
     float32. They are applied as one multiply-add `x * a + b`, with `a` and `b` per frame and
-    channel. The gradient is written out, as a multiply-add of `x` and `dy`: automatic
-    differentiation of the two-pass variance reads twice as many full-size tensors and traces
+    channel. The gradient is written out as a multiply-add of `x` and `dy`. Automatic
+    differentiation of the two-pass variance would read twice as many full-size tensors and trace
     three times as many operations.
 
     Source: Wu and He, "Group Normalization", 2018; deviations: none.
@@ -77,10 +77,10 @@ def group_norm(x: Tensor, scale: Tensor, offset: Tensor, groups: int) -> Tensor:
         x: float `[N, H, W, C]`, time folded into N.
         scale: float `[C]`.
         offset: float `[C]`.
-        groups: number of equal groups that the channels fall into.
+        groups: number of equal groups of channels.
 
     Returns:
-        As `x`, in shape and dtype.
+        A tensor of the shape and dtype of `x`.
     """
 
     @ops.custom_gradient
@@ -91,18 +91,18 @@ def group_norm(x: Tensor, scale: Tensor, offset: Tensor, groups: int) -> Tensor:
         b = ops.reshape(offset, (groups, -1)) - mean * a
 
         def gradient(*args, upstream=None):
-            # Keras' PyTorch backend hands the upstream gradient over by name.
+            # Keras' PyTorch backend passes the upstream gradient by name.
             dy = args[-1] if upstream is None else upstream
             dx, *others = _group_norm_gradient(_in_groups(dy, groups), x_NPGc, mean, inverse, a)
             return _as(x, dx), *others
 
         return _as(x, x_NPGc * a + b), gradient
 
-    # Copies, as TensorFlow's custom gradients take tensors, not variables.
+    # Copies, because TensorFlow's custom gradients take tensors, not variables.
     return normalise(x, ops.copy(ops.cast(scale, "float32")), ops.copy(ops.cast(offset, "float32")))
 
 
-# Maps are `[N, P, G, c]` here: P pixels, G groups, c channels of a group. Statistics are
+# From here on, maps are `[N, P, G, c]`: P pixels, G groups, c channels per group. Statistics are
 # `[N, 1, G, c]` per channel and `[N, 1, G, 1]` per group, so that no operation needs a new shape.
 
 
@@ -113,15 +113,16 @@ def _in_groups(x, groups):
 
 
 def _as(x, y_NPGc):
-    """The inverse of `_in_groups`: the shape and dtype of `x`."""
+    """Invert `_in_groups`, to the shape and dtype of `x`."""
     return ops.cast(ops.reshape(y_NPGc, (-1, *x.shape[1:])), x.dtype)
 
 
 def _group_statistics(x_NPGc):
-    """Mean and inverse deviation, float32 `[N, 1, G, 1]`.
+    """Compute mean and inverse standard deviation, float32 `[N, 1, G, 1]`.
 
-    The variance is two-pass, as a difference of squares cancels where a group holds few values:
-    of each channel around its own mean, and of the channels' means around the group's.
+    The variance is computed in two passes: of each channel around its own mean, and of the
+    channels' means around the group's mean. A difference of squares would cancel in a group of few
+    values.
     """
     mean_N1Gc = ops.mean(x_NPGc, axis=1, keepdims=True)
     variance_N1Gc = ops.mean(ops.square(x_NPGc - mean_N1Gc), axis=1, keepdims=True)
@@ -131,14 +132,14 @@ def _group_statistics(x_NPGc):
 
 
 def _group_norm_gradient(dy, x, mean, inverse, a):
-    """(dx `[N, P, G, c]`, d scale, d offset `[C]`) of `group_norm`; `a` is inverse * scale."""
+    """Return (dx `[N, P, G, c]`, d scale, d offset `[C]`). `a` is inverse * scale."""
     pixels = x.shape[1]
     sum_dy = ops.sum(dy, axis=1, keepdims=True)
     sum_dy_x = ops.sum(dy * x, axis=1, keepdims=True)
     sum_dy_normal = (sum_dy_x - mean * sum_dy) * inverse
     on_x = inverse * ops.mean(sum_dy_normal * a, axis=3, keepdims=True) / -pixels
     constant = ops.mean(sum_dy * a, axis=3, keepdims=True) / -pixels - mean * on_x
-    # Per channel, though equal within a group: so they broadcast over pixels only, as `a` does.
+    # Equal within a group, but expanded per channel, to broadcast only over pixels, as `a` does.
     wide = ops.zeros_like(a)
     dx = dy * a + x * (on_x + wide) + (constant + wide)
     by_scale, by_offset = ops.sum(sum_dy_normal, axis=(0, 1)), ops.sum(sum_dy, axis=(0, 1))

@@ -100,7 +100,7 @@ def test_a_pretrained_model_is_measured_in_a_folder_of_its_own(start, tmp_path):
         (["--run_dir=RUN", "--eval.sample=3"], "nearest is --eval.samples"),
         (["--run_dir=RUN", "--eval.name=a/b"], "letters, digits"),
         (["--run_dir=RUN", "--protocol=none.json"], "cannot be read"),
-        (["--run_dir=RUN", "--protocol=none.json", *QUICK], "beside it there is no --eval.batch"),
+        (["--run_dir=RUN", "--protocol=none.json", *QUICK], "excludes --eval.batch"),
     ],
 )
 def test_evaluate_refuses(start, copying_run, arguments, message):
@@ -113,7 +113,9 @@ def test_fetch_weights_refuses(start, tmp_path):
     cache = f"--cache_dir={tmp_path / 'cache'}"
     (tmp_path / "file").write_bytes(b"something else")
     assert_refused(start("fetch_weights.py", "i4d"), "i3d|lpips_alex|lpips_vgg")
-    assert_refused(start("fetch_weights.py", "i3d", "--source=file", cache), "not the file meant")
+    assert_refused(
+        start("fetch_weights.py", "i3d", "--source=file", cache), "not the expected file"
+    )
     assert_refused(start("fetch_weights.py", "i3d", "--source=none", cache), "cannot be read")
     assert not (tmp_path / "cache").exists()
     (tmp_path / "i3d.npz").write_bytes(b"something else")

@@ -71,10 +71,10 @@ def test_an_interrupted_one_says_how_it_continues(start, sides, monkeypatch):
         (["SIDES", "--save_statistics=x.npy"], "must end in .npz"),
         (["SIDES", "--save_statistics=none/x.npz"], "no folder none"),
         (["SIDES", "--real_key=a"], "--real_key names an array in an .npz"),
-        (["SIDES", "--fvd_network=none"], "without `paired`, FVD is all there is"),
+        (["SIDES", "--fvd_network=none"], "without `paired`, only FVD is measured"),
         (["SIDES", "--fvd_network=nowhere"], "--fvd_network: no SavedModel in nowhere"),
         (["SIDES", "--size=8", "--filter=none", "--fit=stretch"], "nothing is resized"),
-        (["SIDES", "--frames=20"], "9 frames, needed are 20"),
+        (["SIDES", "--frames=20"], "9 frames, at least 20 needed"),
     ],
 )
 def test_measure_refuses(start, sides, arguments, message):

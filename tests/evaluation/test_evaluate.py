@@ -221,7 +221,7 @@ def test_what_was_measured_is_read_and_a_change_measured_anew(run, monkeypatch, 
     changed = evaluate_run(run, CHANGES | {"seed": 7, "fvd_network": "none"})
     assert changed.figures["psnr"] != first.figures["psnr"] and changed.figures["fvd"] is None
     told = capsys.readouterr().err
-    assert f"measured anew, as {first.path} is of other rules (here, there): " in told
+    assert f"measured again, as {first.path} has another protocol (here, there): " in told
     assert "settings.seed: 7, 0" in told
     # What was measured first stays.
     assert changed.path != first.path and read_result(first.path).figures == first.figures
@@ -236,12 +236,14 @@ def test_a_result_of_an_earlier_version_is_read_and_measured_anew_with_a_line(ru
     del content["training"]
     path.write_text(json.dumps(content))
     assert read_result(path).training is None and read_result(path).figures["fvd"]
-    assert "measured anew" not in capsys.readouterr().err
+    assert "measured again" not in capsys.readouterr().err
     again = evaluate_run(run, CHANGES)
-    assert f"as {path} is of other rules (here, there): another version" in capsys.readouterr().err
+    assert (
+        f"as {path} has another protocol (here, there): another version" in capsys.readouterr().err
+    )
     assert again.path != path and "intervals" in again.figures
     assert evaluate_run(run, CHANGES).path == again.path
-    assert "measured anew" not in capsys.readouterr().err
+    assert "measured again" not in capsys.readouterr().err
 
 
 def test_seeds_of_training_share_a_configuration(run, copying_run, tmp_path, cheap):
@@ -262,7 +264,7 @@ def test_the_protocol_gives_the_same_figures_and_refuses_another_model(
     again = evaluate_run(copy, {}, first.path)
     assert again.figures == first.figures and again.protocol == first.protocol
     assert again.path == copy / "evaluation" / "one_again.json" and again.name == "copy"
-    with pytest.raises(UserError, match=r"there is no --eval\.samples, --eval\.videos"):
+    with pytest.raises(UserError, match=r"excludes --eval\.samples, --eval\.videos"):
         evaluate_run(copy, {"samples": 3, "videos": 2, "cache_dir": "x"}, first.path)
     # Computed, not read.
     content = json.loads(first.path.read_text())

@@ -40,7 +40,7 @@ def only_note(found):
 def test_unequal_counts_are_told(measure, real, generated):
     shutil.rmtree(generated / "3")
     found = measure(real, generated)
-    assert only_note(found).startswith("4 real and 3 generated clips: a distance of another")
+    assert only_note(found).startswith("4 real and 3 generated clips: a distance at other")
     assert (found.figures["fvd"]["real"], found.figures["fvd"]["generated"]) == (4, 3)
 
 
@@ -50,7 +50,7 @@ def test_unlike_lengths_need_a_choice(measure, real, generated):
         UserError, match=r"must be of one length: 9 \(real 0, and 7 more\), 12 \(generated long\)"
     ) as refused:
         measure(real, generated)
-    assert "--frames=9 takes so many of each" in str(refused.value)
+    assert "--frames=9 takes that many of each" in str(refused.value)
     found = measure(real, generated, frames=9)
     assert found.figures["fvd"]["generated"] == 5
     assert found.notes[0] == (
@@ -62,9 +62,9 @@ def test_unlike_lengths_need_a_choice(measure, real, generated):
 def test_videos_that_are_too_short_are_left_out(measure, real, generated):
     write_images(real / "short", noise(7, frames=5))
     found = measure(real, generated, frames=9)
-    assert only_note(found) == "real: 1 left out: short: 5 frames, needed are 9"
-    assert found.treatment["real"]["left_out"] == {"short": "5 frames, needed are 9"}
-    with pytest.raises(UserError, match=r"no video of the real side can be used: .*5 frames, need"):
+    assert only_note(found) == "real: 1 left out: short: 5 frames, at least 9 needed"
+    assert found.treatment["real"]["left_out"] == {"short": "5 frames, at least 9 needed"}
+    with pytest.raises(UserError, match=r"no video of the real side can be used: .*5 frames, at"):
         measure(real / "short", generated, frames=9)
 
 
@@ -208,7 +208,7 @@ GOOD = np.zeros((3, 9, 16, 16, 3), np.uint8)
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (GOOD / 255, r"must be uint8, in 0 to 255. Received: float64; of floats in \[0, 1\]: np"),
+        (GOOD / 255, r"must be uint8, in 0 to 255. Received: float64; for floats in \[0, 1\]: np"),
         (GOOD.astype(np.int64), "must be uint8, in 0 to 255. Received: int64$"),
         (GOOD[0], r"must be \[N, T, H, W, C\], C 1 or 3. Received: \(9, 16, 16, 3\)"),
         (GOOD[..., :2], r"Received: \(3, 9, 16, 16, 2\)"),

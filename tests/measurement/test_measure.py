@@ -183,7 +183,7 @@ def test_a_protocol_repeats_the_choices(sides, settings, tmp_path):
     content = json.loads(first.path.read_text())
     content["protocol"]["weights"]["fvd_sha256"] = "another"
     first.path.write_text(json.dumps(content))
-    with pytest.raises(UserError, match=r"not measured as .*weights\.fvd_sha256: .*, another"):
+    with pytest.raises(UserError, match=r"not the measurement .*weights\.fvd_sha256: .*, another"):
         measure_videos(*sides, None, tmp_path / "y", protocol_file=first.path)
     for text in ("{}", '{"protocol": {"settings": {"frames": "many"}}}', '{"protocol": []}'):
         first.path.write_text(text)
@@ -211,7 +211,7 @@ def test_statistics_stand_for_the_real_side(sides, settings, tmp_path):
         measure_videos(sides[0], file, settings(), tmp_path / "refused")
     arrays = dict(np.load(file)) | {"features": np.full((6, 12), np.nan)}
     np.savez(file, **arrays)
-    with pytest.raises(UserError, match="is damaged: its features are no numbers"):
+    with pytest.raises(UserError, match="is damaged: its features are not finite"):
         measure_videos(file, sides[1], settings(), tmp_path / "refused")
 
 
@@ -244,7 +244,7 @@ def test_features_that_are_no_numbers_are_left_out_and_named(
     faulty = Faulty(network)
     monkeypatch.setattr(metrics, "feature_network", lambda *_: faulty)
     found = measure_videos(*sides, settings(), tmp_path / "out")
-    assert "real: 1 clips have features that are no numbers" in found.notes[-1]
+    assert "real: 1 clips have features that are not finite" in found.notes[-1]
     assert found.notes[-1].endswith(": 2")
     fvd, _ = expected(network, real=REAL[:2] + REAL[3:])
     np.testing.assert_allclose(found.figures["fvd"]["value"], fvd, rtol=1e-4)

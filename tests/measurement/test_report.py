@@ -21,7 +21,7 @@ def test_the_table_has_every_figure_with_its_interval_and_number(paired):
     lines = table(paired).splitlines()
     figures = paired.figures
     assert lines[0].startswith("Clips of 9 frames, 16x16; clips=first, start=0, stride=1.")
-    assert "FVD is of the first sample of each." in lines[0]
+    assert "FVD uses the first sample of each video." in lines[0]
     assert lines[1].startswith("LPIPS is not measured: `frames` must be at least 31 pixels")
     rows = {line.split("  ")[0]: line for line in lines[2:]}
     low, high = figures["fvd"]["interval"]
@@ -64,7 +64,7 @@ def test_without_pairs_clips_of_both_sides_are_shown(settings, tmp_path):
     assert found.shown.shape == (1, 2, 48, 19, 192, 3) and found.rows == ["real", "generated"]
     write_report(found, tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text()
-    assert "have nothing to do with each other" in text and "<svg" not in text
+    assert "Clips shown side by side are unrelated" in text and "<svg" not in text
     none = measure_videos(*large, settings(examples=0), tmp_path / "out")
     write_report(none, tmp_path / "report.html")
     assert "data:image" not in (tmp_path / "report.html").read_text()

@@ -39,7 +39,7 @@ def test_the_predicted_frames_of_whole_videos_against_those_alone(choose):
     assert clips(found) == [[(n, 2) for n in range(40)], [(n, 0) for n in range(40)]]
     with pytest.raises(UserError, match=r"must be of one length: 30 .*, 28 "):
         choose(REAL, OTHER)
-    with pytest.raises(UserError, match="--start passes over all frames"):
+    with pytest.raises(UserError, match="--start skips all frames"):
         choose(REAL, REAL, start=30)
 
 

@@ -167,10 +167,10 @@ def test_a_pickle_of_more_than_arrays_is_refused(name, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", SMALL)
 def test_an_archive_with_another_pickle_or_other_arrays_is_refused(name, tmp_path, monkeypatch):
     archive, _ = small_package(tmp_path, name, SMALL[name][0], monkeypatch)
-    with pytest.raises(WeightsUnavailable, match="other weights than those meant"):
+    with pytest.raises(WeightsUnavailable, match="other weights than expected"):
         weights.fetch(name, tmp_path / "cache", archive)  # not the arrays that are meant
     content = sha256(archive)
-    with pytest.raises(WeightsUnavailable, match="not the file meant") as error:
+    with pytest.raises(WeightsUnavailable, match="not the expected file") as error:
         file = weights.I3D if name == "i3d" else weights.LPIPS["alex"]
         dataclasses.replace(file, content=content).obtain(tmp_path / "x", archive)
     assert content in str(error.value)
@@ -180,7 +180,7 @@ def test_an_archive_with_another_pickle_or_other_arrays_is_refused(name, tmp_pat
 def test_another_file_is_refused_by_its_digest(tmp_path):
     (tmp_path / "file").write_bytes(b"something else")
     for name in weights.NAMES:
-        with pytest.raises(WeightsUnavailable, match="not the file meant"):
+        with pytest.raises(WeightsUnavailable, match="not the expected file"):
             weights.fetch(name, tmp_path / "cache", tmp_path / "file")
     with pytest.raises(WeightsUnavailable, match="cannot be read"):
         weights.fetch("i3d", tmp_path / "cache", tmp_path / "none")

@@ -19,7 +19,7 @@ WRONG = {  # name: (shape, dtype, the message)
     "channels first": ((5, 4, 1, 8, 8), "float32", r"last axis by np\.moveaxis\(x, 2, -1\)$"),
     "integers": ((5, 4, 8, 8, 1), "int64", r"float or uint8\. Received: int64; x\.astype"),
     "truths": ((5, 4, 8, 8, 1), "bool", "Received: bool"),
-    "no video": ((0, 4, 8, 8, 1), "uint8", "`frames` must have a row"),
+    "no video": ((0, 4, 8, 8, 1), "uint8", "`frames` must have at least one row"),
 }
 
 
@@ -92,7 +92,7 @@ def test_what_is_no_array_is_refused(model, frames, unchanged):
     "shape,message",
     [
         ((5, 3, 8, 8, 1), r"\[B, 2, 8, 8, 1\]\. Received: .*; the model sees 2 .*context\[:, :2\]"),
-        ((2, 8, 8, 1), r"one video becomes a batch by x\[None\]"),
+        ((2, 8, 8, 1), r"make one video a batch by x\[None\]"),
         ((5, 2, 16, 16, 1), "resize the frames to 8x8"),
     ],
 )

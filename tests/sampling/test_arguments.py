@@ -25,7 +25,10 @@ def context(rng):
         (dict(seeds=[1, 2, 3, 4, 5, 6]), r"B = 3. Received: shape \(6,\)"),
         (dict(seeds=[[1, 2, 3], [4, 5, 6]]), r"B = 3. Received: shape \(2, 3\)"),
         (dict(seeds=None), "`seeds` must be given"),
-        (dict(context=np.zeros((0, 2, 8, 8, 1), np.float32)), "`context` must have a row"),
+        (
+            dict(context=np.zeros((0, 2, 8, 8, 1), np.float32)),
+            "`context` must have at least one row",
+        ),
         (dict(context=np.zeros((3, 2, 8, 8, 1), np.int32)), "must be float or uint8"),
         (dict(seeds=np.zeros((3, 0), int)), r"must not be empty. Received: shape \(3, 0\)"),
         (dict(seeds=[1.0, 2.5, 3.0]), "`seeds` must be integers. Received: float32"),

@@ -1,8 +1,8 @@
-"""Every option of the project: its type, default, meaning and check. Standard library only.
+"""Every option of the project: its type, default, help and check.
 
 These frozen dataclasses are the only declaration of an option. Flags and flagfiles derive from
-them (see config_flags.py). A field's `help` in its metadata is the flag's help, `choices` the
-values that it may have.
+them (see config_flags.py). A field's metadata has the flag's help, `help`, and the allowed values,
+`choices`. These modules import only the standard library.
 """
 
 from tfvrnn.config.measure import MeasureConfig

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tfvrnn.config.options import check_fields, option, require, require_at_least
 
 SMALLEST_CONV_MAP = 8
-# Values of a group, which are channels at 1x1: a group of two is normalised to its two signs.
+# Fewest values per group. At 1x1 these are its channels: normalising two leaves only their signs.
 MINIMUM_GROUP = 4
 
 
@@ -18,19 +18,19 @@ class ModelConfig:
     image_size: int = option(64, "Side of the square frames in pixels: 8, 16, 32, 64, 128, ...")
     channels: int = option(3, "Channels of a frame: 1 (grey) or 3 (colour).")
     width: int = option(64, "Channels of the finest feature maps; 64 in the paper.")
-    context_frames: int = option(2, "Frames that the model is given.")
+    context_frames: int = option(2, "Context frames, which are given to the model.")
     latent_resolutions: tuple[int, ...] | None = option(
-        None, "Resolutions of the latent levels, coarsest first; 1 alone: no hierarchy."
+        None, "Resolutions of the latent levels, coarsest first; only 1: no hierarchy."
     )
     latent_channels: tuple[int, ...] | None = option(
         None,
-        "vrnn: channels of the latents of each level, coarsest first. Default: as many as the "
-        "encoder has at that resolution. The release has 10 without hierarchy.",
+        "vrnn: latent channels per level, coarsest first. Default: as many as the encoder has at "
+        "that resolution. The release has 10 without hierarchy.",
     )
     latent_feedback: str = option(
         "none",
-        "vrnn: none, as the release; own: prior and posterior also see their own level's earlier "
-        "latents, as eqs. 7 and 8 of the paper are written.",
+        "vrnn: none, as in the release; own: prior and posterior also see their own level's "
+        "earlier latents, as in eqs. 7 and 8 of the paper.",
         ("none", "own"),
     )
     groups: int = option(16, "Groups of a group normalisation; 16 in the paper.")
@@ -46,8 +46,8 @@ class ModelConfig:
     )
     advection: int = option(
         0,
-        "vrnn: side of the window of the last frame that each pixel may be moved from, 1, 3, 5, "
-        "...; 0, as the paper: every pixel is new.",
+        "vrnn: side of the window of the last frame from which each pixel may be moved, 1, 3, 5, "
+        "...; 0, as in the paper: every pixel is new.",
     )
 
     svg_encoder: str = option("dcgan", "svg: the frame encoder and decoder.", ("dcgan", "vgg"))
@@ -56,18 +56,20 @@ class ModelConfig:
         "learned", "svg: prior of the latents; fixed: N(0, 1), SVG-FP.", ("learned", "fixed")
     )
     prednet_loss: str = option(
-        "Lall", "prednet: error of the image alone, or a tenth of every layer's.", ("L0", "Lall")
+        "Lall",
+        "prednet: L0, only the image's error; Lall, plus a tenth of every other layer's.",
+        ("L0", "Lall"),
     )
     prednet_stacks: tuple[int, ...] = option(
         (48, 96, 192), "prednet: channels of the three layers above the image."
     )
     prednet_extrapolate: bool = option(
-        False, "prednet: the second phase, on its own predictions after the context."
+        False, "prednet: train the second phase, on its own predictions after the context."
     )
     prednet_feedback: str = option(
         "previous",
-        "prednet: the prediction that stands for a frame after the context: previous, that of the "
-        "step before (the official code), or own, that of the same step.",
+        "prednet: the prediction that replaces a frame after the context. previous: that of the "
+        "step before, as in the official code; own: that of the same step.",
         ("previous", "own"),
     )
 
@@ -164,7 +166,7 @@ class ModelConfig:
 
     @property
     def encoder_channels(self) -> dict[int, int]:
-        """{resolution: channels}, finest first: doubling from `width` up to 8 times it."""
+        """{resolution: channels}, finest first, doubling from `width` up to 8 * `width`."""
         channels, resolution = {}, self.image_size
         while resolution >= SMALLEST_CONV_MAP:
             channels[resolution] = min(2 ** len(channels), 8) * self.width
@@ -174,9 +176,9 @@ class ModelConfig:
 
     @property
     def resolved_latent_resolutions(self) -> tuple[int, ...]:
-        """The latent levels: those given, or the paper's for this size.
+        """Resolutions of the latent levels: the given ones, or the paper's for this size.
 
-        1, an eighth of the side (at least 8) and half of it: (1, 8, 32) at 64.
+        The paper's are 1, an eighth of the side (at least 8) and half the side: (1, 8, 32) at 64.
         """
         if self.latent_resolutions is not None:
             return self.latent_resolutions

@@ -19,41 +19,42 @@ KINDS = {bool: bool, int: numbers.Integral, float: numbers.Real, str: (str, os.P
 
 
 class UserError(ValueError):
-    """A mistake of the user: programs print it as one line and exit with code 2."""
+    """A user's mistake. Programs print it as one line and exit with code 2."""
 
 
 def expanded(path: str | os.PathLike) -> Path:
-    """The path with the home folder that it begins with, `~` or `~name`, as a shell expands it.
+    """Expand the home folder, `~` or `~name`, at the start of a path, as a shell does.
 
-    A `~name` that is no user's is a name like others. It comes back absolute, so that expanding it
-    again changes nothing.
+    A `~name` that names no user is an ordinary name. The result is then absolute, so that expanding
+    it again changes nothing.
     """
     path = Path(os.path.expanduser(path))  # noqa: PTH111  (Path.expanduser refuses such names)
     return path.absolute() if str(path).startswith("~") else path
 
 
 def option(default: T, help: str, choices: tuple[str, ...] | None = None) -> T:
-    """A field of a configuration, with its default, help and allowed values."""
+    """Declare a field of a configuration, with its default, help and allowed values."""
     return field(default=default, metadata={"help": help, "choices": choices})
 
 
 def require(holds: bool, rule: str, received: object) -> None:
-    """Raise UserError with the rule and what was received instead, unless it holds."""
+    """Raise UserError with the rule and the received value, unless the rule `holds`."""
     if not holds:
         raise UserError(f"{rule} Received: {received}")
 
 
 def require_at_least(config: object, minimum: float, *names: str) -> None:
-    """Every named field is None or at least `minimum`."""
+    """Raise UserError unless every named field is None or at least `minimum`."""
     for name in names:
         value = getattr(config, name)
         require(value is None or value >= minimum, f"`{name}` must be at least {minimum}.", value)
 
 
 def check_fields(config: "DataclassInstance") -> None:
-    """Every field is of its type, and one of its choices if it declares any; floats are finite.
+    """Raise UserError unless every field has its type and, if declared, one of its choices.
 
-    Paths become text, NumPy's numbers Python's, lists tuples.
+    Floats must be finite. Paths become text, NumPy's numbers become Python's, and lists become
+    tuples.
     """
     for spec in dataclasses.fields(config):
         choices = spec.metadata.get("choices")
@@ -72,7 +73,7 @@ def _plain(name: str, kind: Any, value: Any) -> Any:
     if typing.get_origin(kind) is tuple:
         require(isinstance(value, tuple | list), f"`{name}` must be a tuple.", repr(value))
         return tuple(_plain(name, typing.get_args(kind)[0], part) for part in value)
-    if kind not in KINDS:  # a configuration within this one
+    if kind not in KINDS:  # a nested configuration
         return value
     require(_is_a(kind, value), f"`{name}` must be {kind.__name__}.", repr(value))
     if kind is float:
@@ -81,5 +82,5 @@ def _plain(name: str, kind: Any, value: Any) -> Any:
 
 
 def _is_a(kind: type, value: object) -> bool:
-    """Whether a value can be of an option's type; True and False are no numbers."""
+    """Return whether a value fits an option's type. True and False are not numbers."""
     return kind is bool if isinstance(value, bool) else isinstance(value, KINDS[kind])

@@ -1,4 +1,4 @@
-"""Evaluation: a trained run measured under a stated protocol, and a report of it."""
+"""Evaluation: measure a trained run under a stated protocol, and report the results."""
 
 from tfvrnn.evaluation.evaluate import Result, evaluate_run, evaluate_runs, read_result
 from tfvrnn.evaluation.report import grid_path, table, write_report

@@ -1,4 +1,4 @@
-"""A run measured under a protocol: batch by batch, resumable, to figures on disk."""
+"""Measure a run under a protocol, batch by batch and resumable, and write figures to disk."""
 
 import contextlib
 import dataclasses
@@ -31,9 +31,12 @@ from tfvrnn.runs import RunFolder, load_run
 class Result:
     """Figures with their protocol.
 
-    name: of the run; path: of the JSON; notes: what was not measured, and why; shown: uint8
-    `[examples, 2 + samples, T, H, W, C]`: truth, best sample, first samples; training: as of
-    `seeds.training_of`, None in results of older versions.
+    Attributes:
+        name: of the run.
+        path: of the JSON.
+        notes: measures that are missing, and why.
+        shown: uint8 `[examples, 2 + samples, T, H, W, C]`: truth, best sample, first samples.
+        training: from `seeds.training_of`; None in results of older versions.
     """
 
     name: str
@@ -47,7 +50,7 @@ class Result:
 
 @dataclass
 class EvaluationPlan:
-    """A run that is to be measured, with everything that its measuring needs."""
+    """A run to measure, with everything that this needs."""
 
     name: str
     config: Config
@@ -66,26 +69,26 @@ def evaluate_runs(
     protocol_file: str | Path | None = None,
     grid_times: Sequence[int] | None = None,
 ) -> list[Result]:
-    """Measure runs, or go on measuring them, each into its folder evaluation/.
+    """Measure runs, or continue measuring them, each into its folder evaluation/.
 
-    Writes `<name>.json`, figures and protocol, and `<name>.npz`, what was measured of every video.
-    Where this very protocol was measured already, reads that.
+    Writes figures and protocol to `<name>.json`, and the measures of every video to `<name>.npz`.
+    If this protocol was already measured, reads that result.
 
     Args:
-        run_dirs: folders of the runs; measured alike, or not at all.
-        changes: {option of EvalConfig: value}, over the first run's own.
-        protocol_file: JSON of an earlier result, whose settings and data are taken; measures
-            anew, into `<name>_again.json`; no `changes` but of where things lie.
+        run_dirs: folders of the runs. All are measured under equal rules, or none is.
+        changes: {option of EvalConfig: value}, which override the first run's own options.
+        protocol_file: JSON of an earlier result. Its settings and data are used, and the runs are
+            measured again, into `<name>_again.json`. `changes` may then only be of paths.
         grid_times: columns of the report's grid, checked before anything is measured.
 
     Raises:
         UserError: no run there, or one that cannot be written into and was not measured yet, a
-            dataset that cannot be read, runs that cannot be measured alike, a protocol that another
-            model or other weights of a metric had.
+            dataset that cannot be read, runs that cannot be measured under equal rules, a protocol
+            of another model or of other weights of a metric.
     """
     if protocol_file and (other := set(changes or {}) - {"cache_dir", "lpips_trunk"}):
         flags = ", ".join(f"--eval.{name}" for name in sorted(other))
-        raise UserError(f"a protocol has its own settings; beside it there is no {flags}")
+        raise UserError(f"a protocol has its own settings, and excludes {flags}")
     labels = [RunFolder(run_dir).path.resolve().name for run_dir in run_dirs]
     if len(set(labels)) < len(labels):
         labels = [str(run_dir) for run_dir in run_dirs]
@@ -103,7 +106,7 @@ def evaluate_runs(
 
 
 def evaluate_run(run_dir, changes: dict | None = None, protocol_file=None) -> Result:
-    """One run; see `evaluate_runs`."""
+    """Measure one run; see `evaluate_runs`."""
     return evaluate_runs([run_dir], changes, protocol_file)[0]
 
 
@@ -126,7 +129,7 @@ def _plan(run_dir, label, settings, protocol_file) -> EvaluationPlan:
     path = RunFolder(run_dir).evaluation / f"{name}.json"
     earlier = None
     if path.is_file() and read_json(path).get("protocol") != protocol:
-        # What was measured otherwise stays.
+        # A result under another protocol stays.
         earlier, path = path, path.with_stem(f"{name}-{protocol_hash(protocol)}")
     return EvaluationPlan(label, config, model, lpips, network, notes, protocol, path, earlier)
 
@@ -160,20 +163,20 @@ def _evaluate(plan: EvaluationPlan, anew) -> Result:
 
 
 def _measured_anew(plan: EvaluationPlan) -> list[str]:
-    """Why an earlier result of the same name is not taken."""
+    """Say why an earlier result of the same name is not used."""
     if plan.earlier is None:
         return []
     theirs = section(read_json(plan.earlier), "protocol")
     found = differences(plan.protocol, theirs, ("model", "data", "settings"))
     other = "; ".join(found) or "another version of the package"
-    return [f"measured anew, as {plan.earlier} is of other rules (here, there): {other}"]
+    return [f"measured again, as {plan.earlier} has another protocol (here, there): {other}"]
 
 
 def read_result(path: str | Path, name: str | None = None) -> Result:
-    """The result that an evaluation wrote, under the name of its run.
+    """Read the result that an evaluation wrote, under the name of its run.
 
     Raises:
-        UserError: none there.
+        UserError: there is no result.
     """
     path = Path(path)
     content = read_json(path)
@@ -204,7 +207,7 @@ def _check_sizes(config, model):
 
 
 def _networks(config: Config, model):
-    """(LPIPS or None, network of the FVD or None, notes of what is not measured)."""
+    """Return (LPIPS or None, network of the FVD or None, notes on missing measures)."""
     settings, notes, lpips, network = config.eval, [], None, None
     try:
         if settings.lpips != "none":
@@ -239,7 +242,7 @@ def _check_same(path, protocol, notes):
 
 
 def _measure(plan: EvaluationPlan, folder: Path) -> tuple[dict[str, np.ndarray], float]:
-    """({name: array of all videos}, seconds), measuring what an earlier attempt did not."""
+    """Measure what an earlier attempt did not; return ({name: array of all videos}, seconds)."""
     settings, began = plan.config.eval, time.monotonic()
     measures = Measures(plan.model, plan.config, plan.lpips, plan.network)
     firsts = range(0, settings.videos, settings.batch_size)
@@ -247,20 +250,20 @@ def _measure(plan: EvaluationPlan, folder: Path) -> tuple[dict[str, np.ndarray],
     missing = [first for first in firsts if parts[first] is None]
     done = settings.videos - sum(min(settings.batch_size, settings.videos - n) for n in missing)
     if done:
-        print(f"{done} videos were measured before", file=sys.stderr)
+        print(f"{done} videos were already measured", file=sys.stderr)
     with tqdm(total=settings.videos, initial=done, unit="video", smoothing=0.1) as progress:
         for first, videos in _batches(plan.config, missing):
             parts[first] = measured = measures(videos, first)
             files.write_arrays(_part(folder, first), measured)
             progress.update(len(videos))
-    # The examples come from the first parts alone.
+    # The examples come only from the first parts.
     whole = [part for part in parts.values() if part is not None]
     found = {n: np.concatenate([p[n] for p in whole if n in p]) for n in whole[0]}
     return found, round(time.monotonic() - began, 1)
 
 
 def _batches(config, missing) -> Iterator[tuple[int, np.ndarray]]:
-    """(number of the first video, uint8 videos) of the batches that begin at `missing`."""
+    """Yield (number of the first video, uint8 videos) of the batches that begin at `missing`."""
     if not missing:
         return
     settings = config.eval
@@ -280,7 +283,7 @@ def _batches(config, missing) -> Iterator[tuple[int, np.ndarray]]:
 
 @contextlib.contextmanager
 def _parts(path: Path, protocol: dict) -> Iterator[Path]:
-    """Where the batches of an evaluation that is not finished lie, for one process at a time."""
+    """Yield the folder of an unfinished evaluation's batches, for one process at a time."""
     folder = path.with_name(f".{path.stem}-{protocol_hash(protocol)}")
     folder.mkdir(parents=True, exist_ok=True)
     with files.locked(folder / "lock", f"measuring into {folder}"):
@@ -292,7 +295,7 @@ def _part(folder: Path, first: int) -> Path:
 
 
 def _read_part(folder: Path, first: int) -> dict[str, np.ndarray] | None:
-    """None where the batch was not measured, or its file is damaged."""
+    """Read a batch, or return None if it was not measured or its file is damaged."""
     try:
         return files.read_arrays(_part(folder, first))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""From what was measured of every video to the figures of a table."""
+"""The figures of a table, from the measures of every video."""
 
 from typing import Any
 
@@ -18,25 +18,28 @@ def summarize(
     seed: int = 0,
     density_dimensions: int | None = None,
 ) -> dict:
-    """The figures.
+    """Compute the figures.
 
     Args:
-        measured: what `Measures` gives, of all videos.
-        counted_frames: as `VideoPredictor.counted_frames`, of the horizon.
+        measured: the result of `Measures` for all videos.
+        counted_frames: from `VideoPredictor.counted_frames`, for the horizon.
         seed: of the subsets of FVD-infinity.
-        density_dimensions: pixels times channels of a frame, where the reconstruction term is a
-            log density.
+        density_dimensions: pixels times channels of a frame, if the reconstruction term is a log
+            density.
 
     Returns:
-        ssim, psnr, lpips: each {best, mean, worst}: {mean, deviation and interval (over videos),
-        curve (by time step)}; best and worst of the samples by their mean over time. fvd, kvd,
-        fvd_infinity: {mean, deviation (over repeats), values, videos}. spread: {mean, interval,
-        curve}; reconstruction, kl: of the model's own loss, per frame, the KL in nats;
-        bits_per_dimension: of the negative ELBO, where the reconstruction is a log density;
-        intervals: {reconstruction, kl, bits_per_dimension: (low, high)}. All intervals are of 95 %,
-        by the bootstrap over videos.
-        levels: {resolution: {nats (a frame), active, channels}}; given_latents, calibration: see
-        `tfvrnn.evaluation.stochastic`. None for what was not measured.
+        The figures by name. Those that were not measured are None. All intervals are of 95 %, by
+        the bootstrap over videos.
+
+        - ssim, psnr, lpips: {best, mean, worst: {mean, deviation and interval (over videos), curve
+          (by time step)}}. Best and worst sample are chosen by their mean over time.
+        - fvd, kvd, fvd_infinity: {mean, deviation (over repeats), values, videos}.
+        - spread: {mean, interval, curve}.
+        - reconstruction, kl: of the model's own loss, per frame, the KL in nats.
+        - bits_per_dimension: of the negative ELBO, if the reconstruction is a log density.
+        - intervals: {reconstruction, kl, bits_per_dimension: (low, high)}.
+        - levels: {resolution: {nats (per frame), active, channels}}.
+        - given_latents, calibration: see `tfvrnn.evaluation.stochastic`.
     """
     figures: dict[str, Any] = {
         name: _of_samples(measured[name], name in metrics.LOWER_IS_BETTER)

@@ -1,4 +1,4 @@
-"""One picture of several systems on the same contexts, as the paper's Figs. C.1 to C.3."""
+"""One picture of several systems on the same contexts, as in the paper's Figs. C.1 to C.3."""
 
 import functools
 import re
@@ -22,17 +22,18 @@ NAME_WIDTH, NAME_LINES = 20, 3  # characters, lines
 def choose_times(
     context: int, horizon: int, wanted: Sequence[int] | None = None
 ) -> tuple[int, ...]:
-    """Choose the times of the columns; the first frame of the context is 1.
+    """Choose the times of the columns, where 1 is the first frame of the context.
 
-    By default the last three frames of the context, then all predicted frames up to nine, or
-    nine that lie as the paper's: t = 1, 2 | 3, 4, 6, 8, 10, 12, 15, 18, 20 of 2 + 18 frames.
+    The default is the last three frames of the context, then all predicted frames if they are at
+    most nine. Of more, it is nine, spaced as in the paper: t = 1, 2 | 3, 4, 6, 8, 10, 12, 15, 18,
+    20 of 2 + 18 frames.
 
     Args:
-        context, horizon: frames given and predicted.
-        wanted: times to take instead, in any order.
+        context, horizon: numbers of given and predicted frames.
+        wanted: times to use instead, in any order.
 
     Raises:
-        UserError: `wanted` has a time outside the video, or no predicted one.
+        UserError: `wanted` has a time outside the video, or no predicted time.
     """
     last = context + horizon
     if wanted is not None:
@@ -50,7 +51,7 @@ def choose_times(
 
 
 def magnification(width: int) -> int:
-    """The factor that brings frames of this width near FRAME_SIDE pixels."""
+    """Return the factor that brings frames of this width near FRAME_SIDE pixels."""
     return max(1, round(FRAME_SIDE / width))
 
 
@@ -60,14 +61,14 @@ def draw_grid(
     context: int,
     times: Sequence[int],
 ) -> Image.Image:
-    """Draw a block of rows per video: the truth, then every system; a column per time.
+    """Draw a block of rows per video, the truth, then every system, and a column per time.
 
     The truth's row shows the context, and the systems' rows only what they predict.
 
     Args:
         truth: uint8 `[V, T, H, W, C]`.
         systems: (name, futures), the futures shaped as the truth.
-        context: frames given, of the T.
+        context: number of given frames among the T.
         times: of the columns, increasing, from 1.
     """
     videos_VRTHWC = np.stack([truth, *(futures for _, futures in systems)], axis=1)
@@ -94,7 +95,7 @@ def draw_grid(
 
 
 def caption(settings: dict) -> str:
-    """Say what the grid shows, and which of the futures, by the settings of the protocol."""
+    """Say what the grid shows, and which futures, from the settings of the protocol."""
     return (
         f"GT: the true frames, of the first videos of the {settings['split']} split. Below them: "
         "the first future of each system, not chosen by any score. Its seed is "
@@ -104,7 +105,7 @@ def caption(settings: dict) -> str:
 
 
 def _places(begin: int, side: int, groups: Sequence[int]) -> list[int]:
-    """Return where every cell begins, for groups of so many cells each."""
+    """Return where every cell begins, for groups of the given numbers of cells."""
     places = []
     for size in groups:
         places += [begin + cell * (side + GAP) for cell in range(size)]
@@ -113,7 +114,7 @@ def _places(begin: int, side: int, groups: Sequence[int]) -> list[int]:
 
 
 def _draw_head(image, columns, given, side):
-    """Write the times above the columns, and above them which are given: green, and red."""
+    """Write the times above the columns, and above them what is given (green) or predicted."""
     groups = (("Context", columns[:given], media.GREEN), ("Predicted", columns[given:], media.RED))
     for text, group, colour in groups:
         if group:
@@ -126,7 +127,7 @@ def _draw_head(image, columns, given, side):
 
 
 def _label(name: str) -> str:
-    """Break a name into lines that fit beside a row; keep the end of one that is too long."""
+    """Break a name into lines that fit beside a row. Keep the end of a name that is too long."""
     lines = [""]
     pieces = rf".{{1,{NAME_WIDTH}}}?(?:[ _/-]|$)|.{{{NAME_WIDTH}}}"  # up to a separator
     for piece in re.findall(pieces, " ".join(name.split())):

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from tfvrnn.models import VideoPredictor
 
-# Latents of the true future, of another video's, at the prior's means, zero.
+# Latents of the true future, of another video's future, at the prior's means, and zero.
 GIVEN = ("posterior", "shuffled", "mean", "zeroed")
 
 
@@ -15,8 +15,8 @@ def futures_with_given_latents(model: VideoPredictor, frames, noise) -> tf.Tenso
     the posterior's of the next video in the batch.
 
     Args:
-        model: one with latents.
-        frames: float32 `[B, T, H, W, C]` in [0, 1], context first; two videos at least.
+        model: a model with latents.
+        frames: float32 `[B, T, H, W, C]` in [0, 1], context first; at least two videos.
         noise: of the posterior, shaped as `noise_shapes(B, T - n_ctx)`.
 
     Returns:
@@ -45,7 +45,7 @@ def futures_with_given_latents(model: VideoPredictor, frames, noise) -> tf.Tenso
 
 
 def _choices(z_BTHWZ):
-    """Latents `[4 * B, T, r, r, Z]`, four rows per video. The row of the means holds zeros."""
+    """Stack latents `[4 * B, T, r, r, Z]`, four rows per video. The row of the means has zeros."""
     zeros = tf.zeros_like(z_BTHWZ)
     given = {"posterior": z_BTHWZ, "shuffled": tf.roll(z_BTHWZ, -1, axis=0)}
     stacked = tf.stack([given.get(name, zeros) for name in GIVEN], axis=1)

@@ -1,4 +1,4 @@
-"""What is measured of one batch of videos."""
+"""The measures of one batch of videos."""
 
 import numpy as np
 import tensorflow as tf
@@ -20,10 +20,10 @@ FIRST_STEP = 2**61
 
 
 class Measures:
-    """Measures batches of videos; each call is a function of the batch and its place alone.
+    """Measures batches of videos. Each call depends only on the batch and its place.
 
-    Shapes are the same on every call, so that nothing is traced twice: a smaller last batch, and
-    the last of the samples, are filled up and cut off again.
+    Shapes are the same on every call, so that nothing is traced twice. A smaller last batch and the
+    last samples are padded, and the padding is cut off again.
 
     Args:
         model: with its weights.
@@ -50,14 +50,19 @@ class Measures:
         self._terms = tf.function(self._compute_terms, autograph=False)
 
     def __call__(self, videos: np.ndarray, first: int) -> dict[str, np.ndarray]:
-        """Of uint8 `[B, T, H, W, C]`, whose first is number `first` of the split.
+        """Measure uint8 videos `[B, T, H, W, C]`. The first one is number `first` of the split.
 
         Returns:
-            psnr, ssim, lpips: `[B, S, horizon]`; spread, variance, squared_error, ranks: as of
-            `Ensemble.measured`; given_psnr, ... `[probed, 4, horizon]`, of the futures with each of
-            `GIVEN`; real `[B, D]` and generated `[B, repeats, D]` features;
-            reconstruction, kl_<r> `[B]`, nats; channels_<r> `[B, Z]`, nats a frame; shown
-            `[examples, 2 + 3, T, H, W, C]`: truth, the best of the samples by SSIM, the first ones.
+            The measures by name.
+
+            - psnr, ssim, lpips: `[B, S, horizon]`.
+            - spread, variance, squared_error, ranks: from `Ensemble.measured`.
+            - given_psnr, ...: `[probed, 4, horizon]`, of the futures with each of `GIVEN`.
+            - real, generated: features, `[B, D]` and `[B, repeats, D]`.
+            - reconstruction, kl_<r>: `[B]`, nats.
+            - channels_<r>: `[B, Z]`, nats per frame.
+            - shown: `[examples, 2 + 3, T, H, W, C]`: truth, the best sample by SSIM, the first
+              samples.
 
         Raises:
             UserError: futures that are not finite.
@@ -100,7 +105,7 @@ class Measures:
         return measured | ({"shown": pictures.array()} if shown else {})
 
     def _of_latents(self, videos, first):
-        """Measures of futures with given latents, of the first videos of a split."""
+        """Measure futures with given latents, of the first videos of a split."""
         probed = min(len(videos), PROBED - first)
         if not self.random or probed < 2:  # one video has no other to exchange latents with
             return {}
@@ -115,7 +120,7 @@ class Measures:
         return futures_with_given_latents(self.model, frames, self._noise(frames, number))
 
     def _futures(self, context, first):
-        """uint8 `[B, s, horizon, H, W, C]` of s samples at a time, all of them in the end."""
+        """Yield all samples, s at a time, as uint8 `[B, s, horizon, H, W, C]`."""
         if not self.random:
             means = sample_videos(self.model, context, self.horizon, mean=True)
             yield _pixels(means)[:, None]
@@ -125,7 +130,7 @@ class Measures:
         numbers = first + np.arange(rows)
         for begin in range(0, samples, at_once):
             columns = begin + np.arange(at_once)
-            # Past the last sample and the last video they are not used; modulo keeps them small.
+            # Seeds past the last sample and the last video are unused. Modulo keeps them small.
             seeds = self.settings.seed + numbers[:, None] * samples + columns
             futures = sample_videos(
                 self.model,
@@ -137,7 +142,7 @@ class Measures:
             yield _pixels(futures)[:, : samples - begin]
 
     def _compute_frame_measures(self, futures, truth):
-        """psnr, ssim, lpips `[B, s, horizon]` of uint8 futures `[B, s, horizon, H, W, C]`."""
+        """Compute psnr, ssim, lpips `[B, s, horizon]` of uint8 futures `[B, s, horizon, ...]`."""
         futures, truth = to_float(futures), to_float(truth)
         truth = tf.broadcast_to(truth[:, None], tf.shape(futures))
         truth = tf.ensure_shape(truth, futures.shape)
@@ -148,14 +153,14 @@ class Measures:
         return found
 
     def _compute_terms(self, videos, number):
-        """(terms of the negative ELBO, nats per latent channel), latents from the posterior."""
+        """Compute (terms of the negative ELBO, nats per latent channel) with the posterior."""
         frames = to_float(videos)
         noise = self._noise(frames, number)
         terms, _ = self.model.training_terms(frames, noise)
         return terms, self.model.channel_nats(frames, noise) if self.random else {}
 
     def _noise(self, frames, number):
-        """Noise of the posterior's latents; `number` is the first video's."""
+        """Draw noise of the posterior's latents. `number` is the first video's."""
         places, step = tf.range(tf.shape(frames)[0]), FIRST_STEP + number
         return training_noise(self.model, places, self.horizon, self.settings.seed, step)
 
@@ -166,7 +171,7 @@ class Measures:
         return flat.reshape(*clips.shape[:2], -1)
 
     def _clip(self, videos, axis=1):
-        """What the FVD is measured on: the videos, or their predicted frames alone."""
+        """Return the clips for FVD: the videos, or only their predicted frames."""
         if self.settings.fvd_context:
             return videos
         return np.split(videos, [self.model.context_frames], axis)[1]
@@ -182,7 +187,7 @@ class Pictures:
         self.first = []
 
     def add(self, futures: np.ndarray, ssim: np.ndarray) -> None:
-        """Of uint8 futures `[B, s, horizon, H, W, C]` and their SSIM `[B, s, horizon]`."""
+        """Add uint8 futures `[B, s, horizon, H, W, C]` with their SSIM `[B, s, horizon]`."""
         for video, (samples, score) in enumerate(zip(futures, ssim.mean(axis=-1))):
             sample = score.argmax()
             if score[sample] > self.best_ssim[video]:
@@ -197,7 +202,7 @@ class Pictures:
 
 
 def _pixels(frames) -> np.ndarray:
-    """Frames as uint8; a model whose frames are no numbers would be measured as black."""
+    """Convert frames to uint8. Refuse frames that are not finite: NaN would be scored as black."""
     frames = frames.numpy()
     if not np.isfinite(frames).all():
         raise UserError("the model's frames are not finite: there is nothing to measure")

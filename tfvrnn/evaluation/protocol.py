@@ -1,4 +1,4 @@
-"""The protocol: everything that the figures of an evaluation depend on."""
+"""The protocol: everything on which the figures of an evaluation depend."""
 
 import json
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from tfvrnn.metrics.weights import digest
 from tfvrnn.models import VideoPredictor
 from tfvrnn.reporting.protocols import code_digest, differences, read_json, section
 
-# Options that no figure depends on.
+# Options on which no figure depends.
 SETTINGS_ASIDE = ("name", "cache_dir", "lpips_trunk")
 DATA_ASIDE = ("horizon", "batch_size", "workers")
 
@@ -27,7 +27,7 @@ def make_protocol(
     lpips: LPIPS | None,
     network: FeatureNetwork | None,
 ) -> dict[str, Any]:
-    """The protocol of evaluating a model, as it is saved beside the figures.
+    """Make the protocol of evaluating a model, which is saved beside the figures.
 
     Args:
         config: of the run, with the settings of the evaluation.
@@ -36,8 +36,8 @@ def make_protocol(
         network: of the FVD; None: not measured.
 
     Returns:
-        {'model': what is measured, 'data': on what, 'settings': how, 'code_version': by what},
-        values as JSON has them.
+        {'model': what is measured, 'data': on which videos, 'settings': how, 'code_version': with
+        which version}, in values for JSON.
     """
     settings, horizon = config.eval, config.eval.horizon or config.data.horizon
     weights = {str(k): weight.numpy() for k, weight in enumerate(model.weights)}
@@ -57,7 +57,7 @@ def make_protocol(
         "settings": {
             **_without(config_flags.values(settings), SETTINGS_ASIDE),
             "horizon": horizon,
-            # What is measured, not what was asked for.
+            # What is measured, not what was requested.
             "lpips": settings.lpips if lpips else "none",
             "fvd_network": settings.fvd_network if network else "none",
             "psnr_of_equal_frames": PSNR_OF_EQUAL_FRAMES,
@@ -72,12 +72,12 @@ def make_protocol(
 
 
 def fvd_frames(settings: EvalConfig, context_frames: int, horizon: int) -> int:
-    """Frames of the clips whose FVD is measured."""
+    """Return the number of frames of the clips for FVD."""
     return horizon + (context_frames if settings.fvd_context else 0)
 
 
 def fvd_hindrance(settings: EvalConfig, context_frames: int, horizon: int) -> str:
-    """Why the FVD cannot be measured, or ''."""
+    """Say why the FVD cannot be measured, or return ''."""
     frames = fvd_frames(settings, context_frames, horizon)
     if frames < LEAST_FRAMES:
         return (
@@ -85,12 +85,12 @@ def fvd_hindrance(settings: EvalConfig, context_frames: int, horizon: int) -> st
             f"raise --eval.horizon, or set --eval.fvd_context"
         )
     if settings.videos < 2:
-        return "it needs two videos at least"
+        return "it needs at least two videos"
     return ""
 
 
 def protocol_name(config: Config) -> str:
-    """The name of a result, after what is measured."""
+    """Return the name of a result, derived from what is measured."""
     settings, data = config.eval, config.data
     horizon = settings.horizon or data.horizon
     lengths = f"{config.model.context_frames}to{horizon}"
@@ -101,7 +101,7 @@ def protocol_name(config: Config) -> str:
 
 
 def read_settings(path: str | Path, config: Config) -> Config:
-    """The configuration with the settings and the data of an earlier result's protocol.
+    """Return the configuration with the settings and data of an earlier result's protocol.
 
     Raises:
         UserError: no such file, or no result in it.
@@ -125,12 +125,12 @@ def read_settings(path: str | Path, config: Config) -> Config:
 
 
 def check_alike(protocols: Sequence[tuple[str, dict]]) -> None:
-    """Raise UserError where models (name, protocol) would be measured by unlike rules."""
+    """Raise UserError if models (name, protocol) would be measured under different rules."""
     (first, ours), *others = protocols
     for name, theirs in others:
         found = differences(ours, theirs)
         if found:
-            raise UserError(f"{first} and {name} are measured unlike: {'; '.join(found)}")
+            raise UserError(f"{first} and {name} have different protocols: {'; '.join(found)}")
 
 
 def _without(values: dict, names) -> dict:

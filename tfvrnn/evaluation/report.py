@@ -20,7 +20,7 @@ from tfvrnn.reporting.charts import curves_chart
 
 FRAMES_IN_STRIP = 10
 FIRST_SAMPLE = 2  # in `Result.shown`
-# Column, figure, how it is written. Arrows say which way is better.
+# Column, figure, format. Arrows say which way is better.
 COLUMNS = (
     ("FVD ↓", "fvd", ".1f"),
     ("FVD∞ ↓", "fvd_infinity", ".1f"),
@@ -33,7 +33,7 @@ COLUMNS = (
     ("KL", "kl", ".2f"),
     ("bits/dim ↓", "bits_per_dimension", ".3f"),
 )
-ONLY_OF_SOME = "bits_per_dimension"  # a column where a model has it
+ONLY_OF_SOME = "bits_per_dimension"  # a column only if a model has it
 CURVES = (
     ("ssim", "SSIM"),
     ("psnr", "PSNR, dB"),
@@ -43,7 +43,7 @@ CURVES = (
 
 
 def table(results: Sequence[Result]) -> str:
-    """The figures of several results, a line each, for a terminal, under what they mean."""
+    """Return the figures of results for a terminal, one line each, below their meaning."""
     columns = _columns(results)
     rows = [["run", *(column for column, _, _ in columns)]]
     rows += [[name, *_figures(figures, columns)] for name, figures in _named_figures(results)]
@@ -55,22 +55,22 @@ def table(results: Sequence[Result]) -> str:
 def write_report(
     results: Sequence[Result], path: str | Path, grid_times: Sequence[int] | None = None
 ) -> list[Path]:
-    """One self-contained HTML file: table, curves, grid, strips, moving pictures, protocols.
+    """Write one self-contained HTML file: table, curves, grid, strips, animations, protocols.
 
-    The grid of all systems is also written beside it, as `<name>_grid.png`, and figures over seeds
-    of training as `<name>_seeds.json`.
+    Also writes the grid of all systems beside it, as `<name>_grid.png`, and figures over seeds of
+    training as `<name>_seeds.json`.
 
     Args:
         results: in the order of the grid's rows.
         path: of the HTML file.
-        grid_times: columns of the grid, as of `choose_times`.
+        grid_times: columns of the grid, as for `choose_times`.
 
     Returns:
-        the files that were written.
+        The written files.
 
     Raises:
-        UserError: results of unlike protocols, with the entries in which they differ, or of
-            other videos; times that the videos do not have.
+        UserError: results of different protocols, with the entries in which they differ, or of
+            different videos; times that the videos do not have.
     """
     check_alike([(result.name, result.protocol) for result in results])
     _check_same_videos(results)
@@ -100,12 +100,12 @@ def write_report(
 
 
 def grid_path(report: Path) -> Path:
-    """Where the grid of a report lies: beside it, `<name>_grid.png`."""
+    """Return the path of a report's grid, `<name>_grid.png` beside it."""
     return report.with_name(f"{report.stem}_grid.png")
 
 
 def _check_same_videos(results):
-    """Raise UserError where the kept examples show that a dataset has changed."""
+    """Raise UserError if the kept examples show that a dataset has changed."""
     first, *others = results
     for other in others:
         if not np.array_equal(first.shown[:, 0], other.shown[:, 0]):
@@ -132,7 +132,7 @@ def _summary(results):
 
 
 def _meaning(protocol) -> str:
-    """What the figures are of: no FVD means anything without its number of videos."""
+    """Say what the figures are computed from. An FVD needs its number of videos beside it."""
     data, settings = protocol["data"], protocol["settings"]
     height, width, channels = data["image_shape"]
     fvd = (
@@ -147,7 +147,7 @@ def _meaning(protocol) -> str:
         f"SSIM ({settings['ssim']}), PSNR, LPIPS: best of the futures. "
         f"{fvd if settings['fvd_frames'] else ''}"
         "In brackets: 95 % intervals, by the bootstrap over videos. "
-        "Reconstruction, KL: of each model's own loss, a frame; nats for VRNNs and copy_last. "
+        "Reconstruction, KL: of each model's own loss, per frame, in nats for VRNNs and copy_last. "
         "tfvrnn " + tfvrnn.__version__ + "."
     )
 
@@ -166,7 +166,7 @@ def _table(results):
 
 
 def _named_figures(results):
-    """(name, figures) of every run, then of every configuration of several seeds."""
+    """Return (name, figures) of every run, then of every configuration of several seeds."""
     groups = over_seeds(results, [key for _, key, _ in COLUMNS])
     over = [
         (f"{len(group['runs'])} seeds of {group['runs'][0]}, interquartile mean", group["figures"])
@@ -185,12 +185,12 @@ def _figures(figures, columns) -> list[str]:
 
 
 def _figure(figures, key, form) -> str:
-    """A figure as text, with its interval; of the best sample where there are several."""
+    """Write a figure as text with its interval, of the best sample if there are several."""
     value = figures.get(key)
     if value is None:
         return "not measured"
     if not isinstance(value, dict):
-        interval = figures.get("intervals", {}).get(key)  # not of an older version
+        interval = figures.get("intervals", {}).get(key)  # older versions have none
         value = {"mean": value} | ({"interval": interval} if interval else {})
     return page.with_interval(value.get("best", value), form)
 
@@ -221,12 +221,12 @@ def _levels(results):
     ]
     if not rows:
         return ""
-    names = ["run", "level", "KL, nats a frame", "active channels"]
+    names = ["run", "level", "KL, nats per frame", "active channels"]
     return f"<h2>Latent levels</h2>{page.html_table(names, rows)}"
 
 
 def _grid(results, wanted) -> bytes | None:
-    """The grid of all systems as a PNG; None where no examples were kept."""
+    """Draw the grid of all systems as a PNG, or return None if no examples were kept."""
     truth, protocol = results[0].shown[:, 0], results[0].protocol
     if not len(truth):
         return None

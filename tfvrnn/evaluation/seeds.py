@@ -1,4 +1,4 @@
-"""Figures over seeds of training: runs of one configuration, taken together."""
+"""Figures over seeds of training, from several runs of one configuration."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,12 +7,12 @@ from tfvrnn import config_flags, metrics
 from tfvrnn.config import Config
 from tfvrnn.reporting.protocols import protocol_hash
 
-# Options by which seeds of one configuration may differ: names of folders and machines.
+# Options in which seeds of one configuration may differ: names of folders and machines.
 ASIDE = {"train": ("run_dir",), "data": ("data_dir", "workers", "service"), "model": ()}
 
 
 def training_of(config: Config) -> dict:
-    """Name what a run was trained by: {seed, configuration: digits that all its seeds share}."""
+    """Name a run's training: {seed, configuration: digits that all its seeds share}."""
     values = {
         part: {
             name: value
@@ -35,8 +35,8 @@ def over_seeds(results: Sequence[Any], names: Sequence[str]) -> list[dict]:
         names: of the figures. For figures of several samples, the best sample counts.
 
     Returns:
-        [{runs, seeds, step, figures: {name: {mean: interquartile mean, interval, values} or None
-        where a seed was not measured}}].
+        [{runs, seeds, step, figures: {name: {mean: interquartile mean, interval, values}}}]. A
+        figure is None if it was not measured for one of the seeds.
     """
     groups: dict = {}
     for result in results:

@@ -1,4 +1,4 @@
-"""Is a model really stochastic? Figures of its latents, and of the spread of its futures."""
+"""Figures that show whether a model is stochastic: of its latents, and its futures' spread."""
 
 from collections.abc import Sequence
 
@@ -12,13 +12,13 @@ def given_latents(measured: dict[str, np.ndarray], names: Sequence[str]) -> dict
     """Summarise the measures of futures with given latents.
 
     Args:
-        measured: what `Measures` gives, of all videos.
+        measured: the result of `Measures` for all videos.
         names: of the measures of frames.
 
     Returns:
         {videos, measure: {'prior' and each of `GIVEN`: {mean, interval (over videos), curve (by
-        time step), below_posterior: {mean, interval} of the differences, video by video}}};
-        'prior' is the mean over the prior's samples. None for a model without latents.
+        time step), below_posterior: {mean, interval} of the differences per video}}}. 'prior' is
+        the mean over the prior's samples. None for a model without latents.
     """
     found: dict = {name: measured[f"given_{name}"] for name in names if f"given_{name}" in measured}
     if not found:
@@ -49,12 +49,12 @@ def calibration(measured: dict[str, np.ndarray]) -> dict | None:
     """Summarise how well the samples of each pixel cover the truth.
 
     Args:
-        measured: what `Measures` gives, of all videos.
+        measured: the result of `Measures` for all videos.
 
     Returns:
         {videos, samples, coverage, spread_to_error: {mean, interval (over videos), curve (by time
-        step), ideal}, ranks: {histogram, ideal, unevenness, curve (of the unevenness)}}. None where
-        there was one sample of each video.
+        step), ideal}, ranks: {histogram, ideal, unevenness, curve (of the unevenness)}}. None if
+        each video has only one sample.
     """
     if "ranks" not in measured:
         return None

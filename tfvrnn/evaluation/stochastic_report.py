@@ -16,24 +16,24 @@ NAMES = {
 MEASURES = (("psnr", "PSNR, dB"), ("ssim", "SSIM"), ("lpips", "LPIPS"))
 CALIBRATION = (("coverage", "coverage"), ("spread_to_error", "spread / error"))
 TO_READ = (
-    "First compare the posterior's latents, which were told the true future, with another "
-    "video's. If both are equally good, the model ignores its latents. The further they are "
-    "apart, the more the latents say of the future. A posterior far above the prior means that "
-    "the future was open, or that the prior has not learned it. Latents at their mean may beat "
-    "the prior, as an average is near to every future. Then look whether the truth could be one "
-    "of the futures. Coverage is the share of pixels whose truth lies within the range of the "
-    "futures. Spread / error is their deviation by the error of their mean. Below the ideal, the "
-    "futures are too alike. The ranks show where among the futures the truth stands. An even "
-    "histogram is ideal. It is high at both ends where the futures are too alike, in the middle "
-    "where they differ too much, at low ranks where they are too bright, at high ones where they "
-    "are too dark. Pixels where the truth and all futures are equal do not count. Frames of a "
-    "model are means without the noise of a pixel, so blur also lowers coverage and spread: "
-    "compare models with each other first."
+    "First compare the posterior's latents, which know the true future, with another video's "
+    "latents. If both are equally good, the model ignores its latents. The further they are apart, "
+    "the more the latents say about the future. A posterior far above the prior means that the "
+    "future was open, or that the prior has not learned it. Latents at their mean may beat the "
+    "prior, as an average is near to every future. Then check whether the truth could be one of "
+    "the futures. Coverage is the share of pixels whose truth lies within the range of the "
+    "futures. Spread / error is their deviation divided by the error of their mean. Below the "
+    "ideal, the futures are too similar. The ranks show where the truth lies among the futures. "
+    "An even histogram is ideal. It is high at both ends if the futures are too similar, in the "
+    "middle if they differ too much, at low ranks if they are too bright, and at high ranks if "
+    "they are too dark. Pixels where the truth and all futures are equal do not count. A model's "
+    "frames are means without the noise of a pixel, so blur also lowers coverage and spread. "
+    "Therefore compare models with each other first."
 )
 
 
 def stochastic_section(results: Sequence[tuple[str, dict]]) -> str:
-    """HTML of results (name of the run, figures); '' where none has latents."""
+    """Make HTML of results (name of the run, figures), or '' if there is nothing to show."""
     told = [(name, found) for name, f in results if (found := f.get("given_latents"))]
     spread = [(name, found) for name, f in results if (found := f.get("calibration"))]
     if not told and not spread:
@@ -50,8 +50,8 @@ def _of_what(told, spread) -> str:
     text = ""
     if told:
         text += (
-            f"Futures with given latents: the first {told[0][1]['videos']} videos, one future of "
-            "each for every kind of latents, the mean over all futures for the prior. "
+            f"Futures with given latents: the first {told[0][1]['videos']} videos, with one future "
+            "for each kind of latents, and the mean over all futures for the prior. "
         )
     if spread:
         found = spread[0][1]

@@ -10,10 +10,10 @@ from tfvrnn.tensor_ops import Shape, Tensor
 
 
 def check_groups(channels: int, groups: int) -> int:
-    """How many groups `channels` channels fall into: `min(groups, channels)`.
+    """Return the number of groups of `channels` channels, `min(groups, channels)`.
 
     Raises:
-        ValueError: the channels do not divide into so many equal groups.
+        ValueError: the channels do not divide into that many equal groups.
     """
     used = min(groups, channels)
     if used < 1 or channels % used:
@@ -26,17 +26,17 @@ def check_groups(channels: int, groups: int) -> int:
 
 @keras.saving.register_keras_serializable(package="tfvrnn")
 class GroupNorm(keras.layers.Layer):
-    """Group normalisation of each frame, statistics in float32.
+    """Group normalisation of each frame, with statistics in float32.
 
         y = (x - mean) / sqrt(variance + 1e-5) * scale + offset
 
-    Differs from keras.layers.GroupNormalization: `min(groups, channels)` groups, and one
-    multiply-add with a hand-written gradient (see `tensor_ops.group_norm`).
+    Differs from `keras.layers.GroupNormalization`: it has `min(groups, channels)` groups, and is
+    one multiply-add with a hand-written gradient (see `tensor_ops.group_norm`).
 
     Source: Wu and He, "Group Normalization", 2018; deviations: none.
 
     Args:
-        groups: int, groups of channels; fewer where there are fewer channels.
+        groups: int, groups of channels; fewer if there are fewer channels.
         scale_initializer: initializer of the scale, float32 `[C]`.
         offset_initializer: initializer of the offset, float32 `[C]`.
 
@@ -44,7 +44,7 @@ class GroupNorm(keras.layers.Layer):
         inputs: float `[N, H, W, C]`.
 
     Returns:
-        As `inputs`.
+        Same as `inputs`.
 
     Raises:
         ValueError: no groups, or channels that do not divide into them.
@@ -67,7 +67,7 @@ class GroupNorm(keras.layers.Layer):
     def build(self, input_shape: Shape) -> None:
         channels = input_shape[-1]
         check_groups(channels, self.groups)
-        # Never cast to half precision: the statistics they are multiplied with are float32.
+        # Never cast to half precision: they multiply float32 statistics.
         options = dict(shape=(channels,), autocast=False)
         self.scale = self.add_weight(name="scale", initializer=self.scale_initializer, **options)
         self.offset = self.add_weight(name="offset", initializer=self.offset_initializer, **options)
@@ -90,7 +90,7 @@ class GroupNorm(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="tfvrnn")
 class ConvNorm(keras.layers.Layer):
-    """Convolution and group normalisation, then ReLU by option.
+    """Convolution and group normalisation, optionally followed by ReLU.
 
         y = GN(Conv(x))   or   y = relu(GN(Conv(x)))
 
@@ -167,31 +167,31 @@ class ConvNorm(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="tfvrnn")
 class ResidualBlock(keras.layers.Layer):
-    """Two groups of ReLU, convolution and group normalisation, with a shortcut around them.
+    """ReLU, convolution and group normalisation, twice, with a shortcut around both.
 
         y = short(x) + GN(Conv(relu(GN(Conv(relu(x))))))
 
     The hidden map has `min(cin, filters)` channels. `short` is the identity, or a 1x1
-    convolution without bias where the channels change. With `collapse`, the first convolution
-    is 4x4 valid and the shortcut a 4x4 max pool, so that a 4x4 map becomes 1x1.
+    convolution without bias if the number of channels changes. With `collapse`, the first
+    convolution is 4x4 valid and the shortcut is a 4x4 max pool, so that a 4x4 map becomes 1x1.
 
-    Source: paper, section B, "modified Resnet blocks", and Fig. B.1; the hidden width and the
-    shortcuts are decided here, the paper is silent.
+    Source: paper, section B, "modified Resnet blocks", and Fig. B.1. The paper is silent on the
+    hidden width and the shortcuts: they are decided here.
 
     Args:
         filters: int, output channels.
         kernel_size: int, side of the kernels ('same' padded).
         groups: int, see `GroupNorm`.
-        collapse: bool, 4x4 to 1x1, and channels that stay.
+        collapse: bool, whether to turn a 4x4 map into 1x1, with unchanged channels.
 
     Call arguments:
         inputs: float `[N, H, W, cin]`.
 
     Returns:
-        float `[N, H, W, filters]`, or `[N, 1, 1, filters]` of a collapsed 4x4 map.
+        float `[N, H, W, filters]`, or `[N, 1, 1, filters]` from a collapsed 4x4 map.
 
     Raises:
-        ValueError: `collapse` of a map that is not 4x4 or changes its channels.
+        ValueError: `collapse`, but the map is not 4x4 or its channels would change.
     """
 
     def __init__(
@@ -270,7 +270,7 @@ class UpConv(keras.layers.Layer):
         inputs: float `[N, r, r, C]`.
 
     Returns:
-        float `[N, 4, 4, filters]` where r = 1, else `[N, 2 r, 2 r, filters]`.
+        float `[N, 4, 4, filters]` if r = 1, else `[N, 2 r, 2 r, filters]`.
     """
 
     def __init__(self, filters: int, groups: int = 16, **kwargs):

@@ -12,7 +12,7 @@ from tfvrnn.tensor_ops import Shape, Tensor
 
 
 class ConvLSTMState(NamedTuple):
-    """What a ConvLSTM carries on: the hidden map and the normalised cell, `[B, H, W, F]` each."""
+    """The state of a ConvLSTM: the hidden map and the normalised cell, each `[B, H, W, F]`."""
 
     hidden: Any
     cell: Any
@@ -20,7 +20,7 @@ class ConvLSTMState(NamedTuple):
 
 @keras.saving.register_keras_serializable(package="tfvrnn")
 class ForgetOffsets(keras.initializers.Initializer):
-    """Offsets of the gates (i, f, o, g) `[4 F]`: `forget_bias` for f, 0 for the others."""
+    """Initial offsets of the gates (i, f, o, g) `[4 F]`: `forget_bias` for f, 0 for the others."""
 
     def __init__(self, forget_bias: float):
         self.forget_bias = forget_bias
@@ -41,7 +41,7 @@ class ConvLSTMRecurrence(keras.layers.Layer):
         gates = input_gates + GN(Conv(hidden));  i, f, o, g = split(gates)
         cell' = GN(sigmoid(f) * cell + sigmoid(i) * tanh(g));  hidden' = sigmoid(o) * tanh(cell')
 
-    Also a cell for `keras.layers.RNN`.
+    It is also a cell for `keras.layers.RNN`.
 
     Args:
         filters: int, channels of hidden and cell.
@@ -54,7 +54,7 @@ class ConvLSTMRecurrence(keras.layers.Layer):
         state: (hidden, cell), each `[B, H, W, F]`.
 
     Returns:
-        (hidden, [hidden, cell]), `[B, H, W, F]` each; a list, as keras.layers.RNN wants it.
+        (hidden, [hidden, cell]), each `[B, H, W, F]`. `keras.layers.RNN` requires the list.
     """
 
     def __init__(
@@ -118,19 +118,20 @@ class ConvLSTMCell(keras.layers.Layer):
         gates = GN(Conv(x)) + GN(Conv(hidden));  i, f, o, g = split(gates)
         cell' = GN(sigmoid(f) * cell + sigmoid(i) * tanh(g));  hidden' = sigmoid(o) * tanh(cell')
 
-    Differs from keras.layers.ConvLSTM2D: normalised gates and cell, the gates' order, the forget
-    gate's offset is 0 by default, and the normalised cell is the one carried on. Weights, in this
-    order: input kernel `[k, k, C, 4 F]`, bias, norm scale, offset `[4 F]`; recurrent kernel
-    `[k, k, F, 4 F]`, bias, norm scale, offset `[4 F]`; cell norm scale, offset `[F]`.
+    Differs from `keras.layers.ConvLSTM2D`: gates and cell are normalised, the gates have another
+    order, the forget gate's offset is 0 by default, and the next step gets the normalised cell.
+    Weights, in this order: input kernel `[k, k, C, 4 F]`, bias, norm scale, offset `[4 F]`;
+    recurrent kernel `[k, k, F, 4 F]`, bias, norm scale, offset `[4 F]`; cell norm scale, offset
+    `[F]`.
 
-    Source: paper, section B, "ConvLSTM layers"; the placing of GroupNorm decided as in the
-    authors' release.
+    Source: paper, section B, "ConvLSTM layers". GroupNorm is placed as in the authors' release
+    (decided).
 
     Args:
         filters: int, channels F of hidden and cell.
         kernel_size: int, side k of both kernels.
         groups: int, see `GroupNorm`.
-        forget_bias: float, initial offset of the forget gates, of the recurrent norm.
+        forget_bias: float, initial offset of the forget gates, in the recurrent norm.
 
     Call arguments:
         inputs: float `[B, H, W, C]`.
@@ -154,7 +155,7 @@ class ConvLSTMCell(keras.layers.Layer):
         super().__init__(**kwargs)
         if filters < 1:
             raise ValueError(f"`filters` must be positive. Received: {filters}")
-        for channels in (4 * filters, filters):  # of the gates, of the cell
+        for channels in (4 * filters, filters):  # gates, cell
             check_groups(channels, groups)
         self.filters = filters
         self.kernel_size = kernel_size
@@ -178,20 +179,21 @@ class ConvLSTMCell(keras.layers.Layer):
         return hidden, ConvLSTMState(*state)
 
     def sequence(self, inputs: Tensor, state: Sequence[Tensor]) -> Tensor:
-        """All steps at once: `[B, T, H, W, C]` and the initial state to hidden `[B, T, H, W, F]`.
+        """Run all steps at once, from inputs `[B, T, H, W, C]` to hidden `[B, T, H, W, F]`.
 
-        Equal to T calls. The inputs' part of the gates is free of recurrence and computed for
-        all frames together; only the hidden's part runs in a loop.
+        `state` is the initial state. The result equals that of T calls. The inputs' part of the
+        gates has no recurrence, so it is computed for all frames together. Only the hidden map's
+        part runs in a loop.
         """
         return self.recur(self.gates_sequence(inputs), state)
 
     def gates_sequence(self, inputs: Tensor) -> Tensor:
-        """Compute the inputs' part of the gates of all steps, `[B, T, H, W, 4 F]`."""
+        """Compute the inputs' part of the gates for all steps, `[B, T, H, W, 4 F]`."""
         gates = self.inputs_to_gates(tensor_ops.fold_time(inputs))
         return tensor_ops.unfold_time(gates, inputs.shape[1])
 
     def recur(self, gates: Tensor, state: Sequence[Tensor]) -> Tensor:
-        """Run the recurrence over the inputs' part of the gates: hidden `[B, T, H, W, F]`."""
+        """Run the recurrence over the inputs' part of the gates, to hidden `[B, T, H, W, F]`."""
         loop = keras.layers.RNN(self.recurrence, return_sequences=True, dtype=self.dtype_policy)
         return loop(gates, initial_state=list(state))
 

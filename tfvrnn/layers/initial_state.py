@@ -1,4 +1,4 @@
-"""The network that reads a ConvLSTM's initial state off the context frames."""
+"""The network that computes a ConvLSTM's initial state from the context frames."""
 
 from typing import Any
 
@@ -16,8 +16,8 @@ class InitialState(keras.layers.Layer):
 
         hidden, cell = split(GN(Conv1(relu(GN(Conv1(concat_t(maps)))))))
 
-    Source: paper, Fig. B.4; decided: the maps of all context frames are concatenated over
-    channels, where the figure lists C -> C.
+    Source: paper, Fig. B.4. Decided: the maps of all context frames are concatenated over
+    channels, whereas the figure lists C -> C.
 
     Args:
         filters: int, channels F of hidden and cell.

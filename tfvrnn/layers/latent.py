@@ -15,7 +15,7 @@ from tfvrnn.tensor_ops import Shape, Tensor
 
 
 def head_groups(channels: int, groups: int, least: int = 1) -> int:
-    """The most groups, up to `groups`, of equally many and at least `least` of the channels."""
+    """Return the largest number of equal groups, up to `groups`, of at least `least` channels."""
     most = min(groups, max(1, channels // least))
     return max(n for n in range(1, most + 1) if channels % n == 0)
 
@@ -25,14 +25,15 @@ class LatentLevel(keras.layers.Layer):
     """One level of the densely connected latent hierarchy, of the prior or of the posterior.
 
         gates_t = GN(Conv(GN(Conv1(E))))            E: E_{t-1} for the prior, E_t for the posterior
-        gates_t += GN(Conv(z_{t-1}^l))              with `feedback` only; z_0 = 0
+        gates_t += GN(Conv(z_{t-1}^l))              only with `feedback`; z_0 = 0
         hidden_t = ConvLSTM(gates_t)
         mean, raw = split(GN(Conv1(concat(hidden_t, z_t^1 .. z_t^{l-1}))))
         z_t^l ~ N(mean, softplus(raw + offset) + 1e-6)
 
-    with the lower levels' samples upsampled nearest to this resolution. Without `feedback`, the
-    recurrence reads encoder maps only. The last GroupNorm starts at scale 0 with small offsets
-    (normal, standard deviation 1e-3), so that posterior and prior are almost equal at the start.
+    Nearest-neighbour upsampling brings the lower levels' samples to this resolution. Without
+    `feedback`, the recurrence reads only encoder maps. The last GroupNorm starts at scale 0 with
+    small offsets (normal, standard deviation 1e-3), so that posterior and prior are almost equal
+    at the start.
 
     Source: paper, eqs. 7 and 8 (dense connections; `feedback` is their z_{<t}^l), Fig. B.3. See
     docs/model.md for the choices that the figure leaves open.
@@ -42,18 +43,18 @@ class LatentLevel(keras.layers.Layer):
         latent_filters: int, channels Z of the latent; `filters` by default.
         lower_filters: tuple of int, latent channels of the levels below, coarsest first.
         kernel_size: int, side of the ConvLSTM's kernels.
-        groups: int, see `GroupNorm`. The last norm has fewer where they do not divide its
-            channels, or leave a group less than four of them at 1x1 (where `kernel_size` is 1).
+        groups: int, see `GroupNorm`. The last norm has fewer if they do not divide its channels,
+            or if a group at 1x1 (where `kernel_size` is 1) would have fewer than four channels.
         feedback: bool, whether the gates see the level's own previous sample.
         forget_bias: float, initial offset of the ConvLSTM's forget gates.
-        initial_variance: float, variance where raw is 0, as it almost is before training; it
-            sets the offset. By default log 2, for an offset of 0.
+        initial_variance: float, variance if raw is 0, which sets the offset. Raw is almost 0
+            before training. The default is log 2, for an offset of 0.
 
     Call arguments:
         maps: float `[B, r, r, C]`.
         state: ConvLSTMState of `[B, r, r, F]`.
         lower: list of the lower levels' samples, each `[B, r', r', Z']`.
-        latent: float `[B, r, r, Z]`, this level's previous sample; with `feedback` only.
+        latent: float `[B, r, r, Z]`, this level's previous sample; only with `feedback`.
 
     Returns:
         (DiagonalGaussian of float32 `[B, r, r, Z]`, ConvLSTMState).
@@ -120,9 +121,10 @@ class LatentLevel(keras.layers.Layer):
         lower: Sequence[Tensor] = (),
         latent: Tensor | None = None,
     ) -> tuple[DiagonalGaussian, ConvLSTMState]:
+        # Maps and state bring x_{<t} of eq. 7 (prior), or x_{<=t} of eq. 8 (posterior).
         gates = self.cell.inputs_to_gates(self.enter(maps))
         if self.feedback:
-            gates = gates + self.feedback(latent)
+            gates = gates + self.feedback(latent)  # z_{<t}^l of eqs. 7 and 8
         hidden, state = self.cell.recurrence(gates, state)
         return self.distribution(hidden, lower), ConvLSTMState(*state)
 
@@ -140,7 +142,7 @@ class LatentLevel(keras.layers.Layer):
     def infer(
         self, maps: Tensor, state: Sequence[Tensor], lower: Sequence[Tensor], noise: Tensor
     ) -> tuple[DiagonalGaussian, Tensor]:
-        """Draw all steps: the posterior's way through a video.
+        """Draw the latents of all steps, as the posterior does for a video.
 
         Args:
             maps: float `[B, T, r, r, C]`.
@@ -177,11 +179,11 @@ class LatentLevel(keras.layers.Layer):
         lower: Sequence[Tensor],
         latents: Tensor | None = None,
     ) -> DiagonalGaussian:
-        """The Gaussians of all steps, given the samples: the prior's way through a video.
+        """Compute the Gaussians of all steps from given samples, as the prior does for a video.
 
         Args:
-            maps, state, lower: as for `infer`.
-            latents: float `[B, T, r, r, Z]`, this level's samples; with `feedback` only.
+            maps, state, lower: same as for `infer`.
+            latents: float `[B, T, r, r, Z]`, this level's samples; only with `feedback`.
 
         Returns:
             DiagonalGaussian of float32 `[B T, r, r, Z]`.
@@ -190,10 +192,10 @@ class LatentLevel(keras.layers.Layer):
         return self.distribution(tensor_ops.fold_time(hidden), lower)
 
     def hidden_sequence(self, maps: Tensor, state: Sequence[Tensor], latents: Any = None) -> Tensor:
-        """Run the recurrence over all steps: `[B, T, r, r, C]` to hidden `[B, T, r, r, F]`."""
+        """Run the recurrence over all steps, from `[B, T, r, r, C]` to hidden `[B, T, r, r, F]`."""
         gates = self._gates(maps)
         if self.feedback:
-            # Step t sees the sample of t - 1, the first step zeros.
+            # z_{<t}^l of eqs. 7 and 8: step t sees the sample of t - 1, the first step sees zeros.
             earlier = ops.split(latents, [latents.shape[1] - 1], axis=1)[0]
             earlier = ops.concatenate([ops.zeros_like(latents[:, :1]), earlier], axis=1)
             fed_back = self.feedback(tensor_ops.fold_time(earlier))
@@ -201,14 +203,15 @@ class LatentLevel(keras.layers.Layer):
         return self.cell.recur(gates, state)
 
     def distribution(self, hidden: Tensor, lower: Sequence[Tensor] = ()) -> DiagonalGaussian:
-        """The level's Gaussian, given its hidden map and the lower levels' samples `[N, ...]`."""
+        """Compute the level's Gaussian from its hidden map and the lower levels' samples."""
+        # Factor l of eq. 7 (prior) or eq. 8 (posterior), given z_t^{<l}: the samples `[N, ...]`.
         return self._gaussian(self._raw(hidden, self._upsampled(lower, hidden.shape[1])))
 
     def _gaussian(self, raw):
         return DiagonalGaussian.from_raw(raw, self.initial_variance)
 
     def _gates(self, maps):
-        """The maps' part of the gates of all steps, `[B, T, r, r, 4 F]`."""
+        """Compute the maps' part of the gates for all steps, `[B, T, r, r, 4 F]`."""
         entered = self.enter(tensor_ops.fold_time(maps))
         return self.cell.gates_sequence(tensor_ops.unfold_time(entered, maps.shape[1]))
 
@@ -235,10 +238,10 @@ class LatentLevel(keras.layers.Layer):
 
 
 class _DrawingStep(keras.layers.Layer):
-    """One step of a level with feedback as a cell for `keras.layers.RNN`, the draw included.
+    """One step of a level with feedback, with its draw, as a cell for `keras.layers.RNN`.
 
-    Inputs are [gates, upsampled lower samples, noise], outputs [raw, sample], concatenated over
-    channels, as `keras.layers.RNN` takes and returns one tensor.
+    Inputs are [gates, upsampled lower samples, noise], and outputs are [raw, sample]. Both are
+    concatenated over channels, because `keras.layers.RNN` takes and returns one tensor.
     """
 
     def __init__(self, level):
@@ -252,7 +255,7 @@ class _DrawingStep(keras.layers.Layer):
         gates, lower, noise = ops.split(
             inputs, [4 * level.filters, 4 * level.filters + sum(level.lower_filters)], axis=-1
         )
-        gates = gates + level.feedback(latent)  # not in place: a view, on PyTorch
+        gates = gates + level.feedback(latent)  # not in place: on PyTorch it is a view
         hidden, [hidden, cell] = level.cell.recurrence(gates, [hidden, cell])
         raw = level._raw(hidden, [lower])
         latent = level._gaussian(raw).sample(noise)

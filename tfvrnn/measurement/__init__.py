@@ -1,4 +1,4 @@
-"""Measurement: two sets of videos of any origin, compared under a stated protocol."""
+"""Measurement: compare two sets of videos of any origin under a stated protocol."""
 
 from tfvrnn.measurement.measure import measure_videos
 from tfvrnn.measurement.report import table, write_report

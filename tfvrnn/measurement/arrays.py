@@ -15,15 +15,15 @@ RANKS = {5: "[N, T, H, W, C]", 6: "[N, S, T, H, W, C]"}
 
 
 def open_array(path: Path, key: str, scratch: Path) -> np.ndarray:
-    """The array of an .npy, or the one of an .npz that is named, or its only one.
+    """Open the array of an .npy, or the named or only array of an .npz.
 
     Args:
         path: the file.
-        key: name of the array in an .npz; '': there is one only.
-        scratch: folder for a copy of an array that is compressed, which vanishes with the array.
+        key: name of the array in an .npz; '': its only one.
+        scratch: folder for a copy of a compressed array. The copy vanishes with the array.
 
     Raises:
-        UserError: no such file, no array in it, or several of which none is named.
+        UserError: no such file, no array in it, or several arrays and no name.
     """
     try:
         if path.suffix.lower() == ".npy":
@@ -36,10 +36,10 @@ def open_array(path: Path, key: str, scratch: Path) -> np.ndarray:
 
 
 def names_in(path: Path) -> list[str]:
-    """The names of the arrays in an .npz.
+    """Return the names of the arrays in an .npz.
 
     Raises:
-        UserError: it is none.
+        UserError: the file is not an .npz.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -50,11 +50,11 @@ def names_in(path: Path) -> list[str]:
 
 
 def choose(path: Path, key: str) -> str:
-    """The name of the array that is meant."""
+    """Return `key`, or the name of the only array in an .npz."""
     names = names_in(path)
     known = ", ".join(names) or "none"
     if key and key not in names:
-        raise UserError(f"{path} has no array {key}, but {known}")
+        raise UserError(f"{path} has no array {key}. Its arrays: {known}")
     if not key and len(names) != 1:
         raise UserError(
             f"{path} must hold one array, or --real_key or --generated_key must name one. "
@@ -78,7 +78,7 @@ def _member(path: Path, name: str, scratch: Path) -> np.ndarray:
 
 
 def _mapped(file, offset: int) -> np.ndarray:
-    """Map the array that begins at an offset of an open file; the map outlives the file."""
+    """Map the array that begins at an offset of an open file. The map outlives the file."""
     file.seek(offset)
     version = np.lib.format.read_magic(file)
     read = {
@@ -103,7 +103,7 @@ def check_videos(array: np.ndarray, source: str, samples: bool) -> None:
         samples: whether it may hold several samples of each video, `[N, S, T, H, W, C]`.
     """
     if array.dtype != np.uint8:
-        hint = "; of floats in [0, 1]: np.round(255 * x).astype(np.uint8)"
+        hint = "; for floats in [0, 1]: np.round(255 * x).astype(np.uint8)"
         hint *= array.dtype.kind == "f"
         raise UserError(f"{source} must be uint8, in 0 to 255. Received: {array.dtype}{hint}")
     ranks = RANKS if samples else {5: RANKS[5]}

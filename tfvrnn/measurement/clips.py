@@ -1,4 +1,4 @@
-"""Clips read from videos: which frames, and at what size."""
+"""Clips read from videos: their frames and their size."""
 
 import dataclasses
 import hashlib
@@ -30,10 +30,13 @@ class Clip:
 
 @dataclass(frozen=True)
 class Reading:
-    """How clips are read: everything that their pixels depend on.
+    """How clips are read: everything on which their pixels depend.
 
-    frames: of a clip; stride: from one to the next; height, width: of the result; fit, filter,
-    grey: see `MeasureConfig`.
+    Attributes:
+        frames: of a clip.
+        stride: from one frame to the next.
+        height, width: of the result.
+        fit, filter, grey: see `MeasureConfig`.
     """
 
     frames: int
@@ -46,21 +49,21 @@ class Reading:
 
     @property
     def span(self) -> int:
-        """Frames of the video from the first to the last of a clip, with both."""
+        """Frames of the video from the first to the last of a clip, both included."""
         return (self.frames - 1) * self.stride + 1
 
     def values(self) -> dict:
-        """As JSON has them."""
+        """Return the values for JSON."""
         return dataclasses.asdict(self)
 
     def picture(self, frame: np.ndarray) -> np.ndarray:
-        """A frame as it is measured.
+        """Return a frame as it is measured.
 
         Args:
             frame: uint8 `[H, W, 1 or 3]`.
 
         Returns:
-            uint8 `[height, width, 3]`; grey ones repeated.
+            uint8 `[height, width, 3]`, with grey repeated.
         """
         frame = np.broadcast_to(frame, (*frame.shape[:2], 3))
         if frame.shape[:2] != (self.height, self.width):
@@ -74,21 +77,21 @@ class Reading:
         return frame
 
     def _cut(self, frame: np.ndarray) -> np.ndarray:
-        """The centre square; with the filter none of the very size."""
+        """Crop the largest central square, or, with the filter none, one of the result's size."""
         side = self.height if self.filter == "none" else min(frame.shape[:2])
         top, left = (frame.shape[0] - side) // 2, (frame.shape[1] - side) // 2
         return frame[top : top + side, left : left + side]
 
 
 def starts_of(frames: int, first: int, rule: str, reading: Reading, drawn: str) -> list[int]:
-    """Where the clips of a video begin; empty where it is too short.
+    """Return the starts of the clips of a video, none if it is too short.
 
     Args:
         frames: of the video.
-        first: frames that are passed over.
+        first: frames to skip.
         rule: `MeasureConfig.clips`.
-        reading: how long clips are.
-        drawn: a text that a random start is drawn by.
+        reading: gives the length of clips.
+        drawn: a text that determines a random start.
     """
     room = frames - first - reading.span
     if room < 0:
@@ -104,9 +107,9 @@ def starts_of(frames: int, first: int, rule: str, reading: Reading, drawn: str) 
 def read_clips(
     videos: Sequence[Video], clips: Sequence[Clip], reading: Reading
 ) -> Iterator[np.ndarray]:
-    """The clips in their order, uint8 `[frames, height, width, 3]`, one by one.
+    """Yield the clips in order, uint8 `[frames, height, width, 3]`.
 
-    Clips of one video that follow each other are read in one go.
+    Successive clips of one video are read in one pass.
 
     Raises:
         UserError: a video that has changed since it was surveyed.
@@ -118,7 +121,7 @@ def read_clips(
 def _clips_of(video: Video, starts: list[int], reading: Reading) -> Iterator[np.ndarray]:
     frames, place = video.frames(), 0
     for start in starts:
-        if start < place:  # behind what was read
+        if start < place:  # it overlaps what was read, so begin again
             frames, place = video.frames(), 0
         begin = start - place
         wanted = itertools.islice(frames, begin, begin + reading.span, reading.stride)

@@ -8,14 +8,14 @@ from tfvrnn.measurement.parts import Arrays
 from tfvrnn.measurement.result import UNPAIRED
 from tfvrnn.measurement.selection import Chosen, Selection, samples_measured
 
-SIDE, FRAMES, SAMPLES = 192, 48, 3  # most that is kept of each: pixels, frames; samples of a pair
+SIDE, FRAMES, SAMPLES = 192, 48, 3  # limits: pixels, frames; samples of a pair
 
 
 def examples(selection: Selection, values: Arrays, number: int) -> tuple[np.ndarray, list[str]]:
-    """(uint8 `[number, rows, T, H, W, 3]`, names of the rows).
+    """Return (uint8 `[number, rows, T, H, W, 3]`, names of the rows).
 
-    Of pairs: the truth, the best sample by SSIM (or PSNR), the first ones. Else clips of both
-    sides, which have nothing to do with each other.
+    The rows of a pair are the truth, the best sample by SSIM (or PSNR), and the first samples.
+    Without pairs, the rows are unrelated clips of both sides.
     """
     if selection.pairs:
         return _of_pairs(selection, values, number)
@@ -29,7 +29,7 @@ def _of_pairs(selection: Selection, values: Arrays, number: int) -> tuple[np.nda
     real, generated = selection.sides
     score = values.get("ssim", values["psnr"])
     first = range(min(SAMPLES, samples_measured(selection.pairs)))
-    alone = len(first) == 1  # the best of one is that one
+    alone = len(first) == 1  # the only sample is the best
     found = []
     for pair, own in zip(selection.pairs[:number], score):
         wanted = [pair.samples[k] for k in first]

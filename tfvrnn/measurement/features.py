@@ -1,4 +1,4 @@
-"""Features of clips, and measures of pairs, in parts."""
+"""Features of clips, and measures of pairs, computed in parts."""
 
 from collections.abc import Iterator, Sequence
 
@@ -18,7 +18,7 @@ FRAMES_AT_ONCE = 32
 def features_of(
     one: Chosen, reading: Reading, network: metrics.FeatureNetwork, parts: Parts
 ) -> np.ndarray:
-    """Features float32 `[N, D]` of the clips of a side."""
+    """Compute features float32 `[N, D]` of the clips of a side."""
 
     def work(numbers: Sequence[int]) -> Iterator[Arrays]:
         clips = read_clips(one.side.videos, [one.clips[number] for number in numbers], reading)
@@ -51,13 +51,13 @@ class PairMeasures:
         self._compiled = tf.function(self._measures, autograph=False)
 
     def values(self) -> dict:
-        """The choices that the figures depend on, as JSON values."""
+        """Return the choices on which the figures depend, for JSON."""
         return {"ssim": self.ssim, "lpips": self.lpips.digest if self.lpips else None}
 
     def __call__(self, frames: np.ndarray, truth: np.ndarray) -> Arrays:
-        """{psnr, ssim, lpips: `[N]`} of uint8 frames `[N, H, W, 3]`.
+        """Return {psnr, ssim, lpips: `[N]`} of uint8 frames `[N, H, W, 3]`.
 
-        Always as many at once, so that nothing is traced twice.
+        It always computes the same number of frames at once, so that nothing is traced twice.
         """
         found = []
         for begin in range(0, len(frames), FRAMES_AT_ONCE):
@@ -80,7 +80,7 @@ class PairMeasures:
 
 
 def values_of_pairs(selection: Selection, measures: PairMeasures, parts: Parts) -> Arrays:
-    """{psnr, ssim, lpips: `[V, S, T]`} of V pairs, S samples, T frames."""
+    """Return {psnr, ssim, lpips: `[V, S, T]`} of V pairs, S samples, T frames."""
     (real, generated), pairs = selection.sides, selection.pairs
     reading, samples = selection.reading, samples_measured(pairs)
 

@@ -1,4 +1,4 @@
-"""From features and values of pairs to figures with their intervals."""
+"""Figures with intervals, from features and from values of pairs."""
 
 from collections.abc import Callable
 
@@ -8,23 +8,23 @@ from tfvrnn import metrics
 from tfvrnn.measurement.parts import Arrays
 
 NORMAL_95 = 1.959964  # deviations around the mean that hold 95 % of a normal distribution
-LEAST_FOR_HALVES = 4  # clips of a side, so that a half has two
+LEAST_FOR_HALVES = 4  # clips per side, so that a half has two
 FRAME_MEASURES = ("ssim", "psnr", "lpips")
 
 
 def distances(real: np.ndarray, generated: np.ndarray, subsets: int, seed: int) -> dict:
-    """FVD, KVD and FVD-infinity of features.
+    """Compute FVD, KVD and FVD-infinity of features.
 
     The deviation of FVD and KVD is taken over random halves of both sides, drawn without
-    replacement: the delete-half jackknife, whose deviation is the standard error of the distance
-    of all clips, so it is not rescaled. The interval is the distance of all, plus and minus 1.96
-    deviations. It says what other clips of the same two sources would give. It does not remove
-    the bias of few clips.
+    replacement. This is the delete-half jackknife. Its deviation is the standard error of the
+    distance of all clips, so it is not rescaled. The interval is the distance of all clips, plus
+    and minus 1.96 deviations. It says what other clips of the same two sources would give. It does
+    not remove the bias of few clips.
 
     Returns:
-        fvd, kvd: {value, deviation, interval, subsets, real, generated}; the last two are numbers
-        of clips; deviation and interval None for fewer than 4 clips of a side. fvd_infinity:
-        {value, real, generated}. None for what was not measured.
+        fvd, kvd: {value, deviation, interval, subsets, real, generated}. The last two are numbers
+        of clips. Deviation and interval are None for fewer than 4 clips of a side. fvd_infinity:
+        {value, real, generated}. Figures that were not measured are None.
     """
     counts = {"real": len(real), "generated": len(generated)}
     if min(counts.values()) < 2:
@@ -61,12 +61,12 @@ def _over_halves(
 
 
 def of_pairs(values: Arrays, seed: int) -> dict:
-    """Figures of the pairs, over videos.
+    """Compute the figures of the pairs, over videos.
 
     Returns:
-        ssim, psnr, lpips: {best, mean, worst of the samples, by their mean over time: {mean,
-        deviation (over videos), interval (bootstrap over videos, 95 %), curve (by frame)}}. None
-        for what was not measured.
+        ssim, psnr, lpips: {best, mean, worst: {mean, deviation (over videos), interval (bootstrap
+        over videos, 95 %), curve (by frame)}}. Best and worst sample are chosen by their mean over
+        time. Figures that were not measured are None.
     """
     figures: dict = dict.fromkeys(FRAME_MEASURES)
     for name, values_VST in values.items():

@@ -1,4 +1,4 @@
-"""Two sides measured under a protocol: in parts, resumable, to figures on disk."""
+"""Measure two sides under a protocol, in resumable parts, and write figures to disk."""
 
 import sys
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ NAME, PARTS = "measurement.json", "parts"
 
 @dataclass
 class MeasurementPlan:
-    """What is measured, with everything that the measuring needs."""
+    """Everything that a measurement needs."""
 
     settings: MeasureConfig
     sides: list[Side]
@@ -48,23 +48,23 @@ def measure_videos(
     save_statistics: str | Path | None = None,
     protocol_file: str | Path | None = None,
 ) -> Measurement:
-    """Measure generated videos against real ones, or go on measuring them.
+    """Measure generated videos against real ones, or continue a measurement.
 
-    Writes `measurement.json` and `measurement.npz` into the folder `out`, or, where that holds a
-    measurement of another protocol, `measurement-<hash>`. Where this very protocol was measured
-    already, reads that.
+    Writes `measurement.json` and `measurement.npz` into the folder `out`. If these hold a
+    measurement of another protocol, writes `measurement-<hash>` instead. If this protocol was
+    already measured, reads that measurement.
 
     Args:
         real: a folder of videos, a video file, an .npy or .npz of uint8 `[N, T, H, W, C]`, a file
             that `save_statistics` wrote, or an array.
         generated: the same, without statistics; with `paired` an array may be
             `[N, S, T, H, W, C]`.
-        settings: the choices; None: the defaults.
-        out: folder, made if need be; parts of what was computed stay in its `parts/`.
+        settings: the options; None: the defaults.
+        out: folder, created if it is missing. Its `parts/` keeps what was computed.
         real_key, generated_key: names of arrays in an .npz.
         save_statistics: file to write the features of the real side into.
-        protocol_file: JSON of an earlier measurement, whose choices are taken instead of
-            `settings`, but for its `cache_dir`.
+        protocol_file: JSON of an earlier measurement. Its options replace `settings`, except for
+            `cache_dir`.
 
     Raises:
         UserError: nothing to measure, or videos that cannot be compared without a choice.
@@ -105,12 +105,12 @@ def _open(sources, keys, settings: MeasureConfig, out: Path) -> list[Side]:
 def _path(out: Path, wanted: dict) -> Path:
     path = out / NAME
     if path.is_file() and read_json(path).get("protocol") != wanted:
-        path = path.with_stem(f"{path.stem}-{protocol_hash(wanted)}")  # what is there stays
+        path = path.with_stem(f"{path.stem}-{protocol_hash(wanted)}")  # the earlier one stays
     return path
 
 
 def _measured(plan: MeasurementPlan, path: Path) -> Measurement | None:
-    """What was measured of these very sides."""
+    """Return an earlier measurement of the same sides, or None."""
     if not path.is_file() or not path.with_suffix(".npz").is_file():
         return None
     there = read_measurement(path)
@@ -180,7 +180,7 @@ def _measure(plan: MeasurementPlan, parts: Parts, path: Path, save_statistics) -
 def _features(
     plan: MeasurementPlan, network: metrics.FeatureNetwork, parts: Parts
 ) -> tuple[list[np.ndarray], list[str]]:
-    """([real, generated features], notes)."""
+    """Compute ([real, generated features], notes)."""
     found, notes = [], []
     if statistics := plan.sides[0].statistics:
         found.append(statistics.features)

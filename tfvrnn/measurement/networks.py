@@ -1,4 +1,4 @@
-"""The networks that a measurement needs, and why one is not there."""
+"""The networks that a measurement needs, and the reasons why one is missing."""
 
 import numpy as np
 
@@ -12,11 +12,11 @@ from tfvrnn.metrics.i3d import LEAST_FRAMES
 def feature_network(
     selection: Selection, settings: MeasureConfig, clips: list[int]
 ) -> tuple[metrics.FeatureNetwork | None, list[str]]:
-    """(network of the FVD or None, notes).
+    """Return (network of the FVD or None, notes).
 
     Args:
-        selection: what is measured.
-        settings: which network.
+        selection: the clips to measure.
+        settings: name the network.
         clips: numbers of clips of the sides.
 
     Raises:
@@ -42,7 +42,7 @@ def feature_network(
 def pair_measures(
     selection: Selection, settings: MeasureConfig
 ) -> tuple[PairMeasures | None, list[str]]:
-    """(measures of pairs or None, notes of those that are not measured)."""
+    """Return (measures of pairs or None, notes on those that are not measured)."""
     if not selection.pairs:
         return None, []
     reading, notes = selection.reading, []
@@ -64,11 +64,11 @@ def pair_measures(
 
 
 def finite(features: np.ndarray, names: list[str], label: str) -> tuple[np.ndarray, list[str]]:
-    """(the features that are numbers, a note of those that are not).
+    """Return (the finite features, a note on the others).
 
     Args:
         features: `[N, D]`.
-        names: of the N clips; none where they are not known.
+        names: of the N clips; empty if they are not known.
         label: of the side.
     """
     good = np.isfinite(features).all(axis=1)
@@ -77,7 +77,7 @@ def finite(features: np.ndarray, names: list[str], label: str) -> tuple[np.ndarr
     lost = [names[number] for number in np.flatnonzero(~good)]
     more = f", and {len(lost) - 3:,} more" if len(lost) > 3 else ""
     note = (
-        f"{label}: {len(lost):,} clips have features that are no numbers, and are left out of FVD "
+        f"{label}: {len(lost):,} clips have features that are not finite, and are left out of FVD "
         f"and KVD: {', '.join(lost[:3])}{more}"
     )
     return features[good], [note]

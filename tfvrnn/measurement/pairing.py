@@ -1,4 +1,4 @@
-"""Which videos belong together, by their names."""
+"""Pairing of real videos with generated ones, by their names."""
 
 import re
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ NUMBERED = re.compile(r"(?P<name>.+)_(?P<number>[0-9]+)")
 
 
 class Pair(NamedTuple):
-    """A real video and its generated samples, by their numbers within their sides."""
+    """A real video and its generated samples, as numbers within their sides."""
 
     name: str
     real: int
@@ -20,8 +20,9 @@ def pair_up(
 ) -> tuple[list[Pair], list[str], list[str]]:
     """Pair videos of equal names.
 
-    A generated video belongs to the real one of its very name; else, named NAME_7, to NAME; else,
-    lying in a folder NAME/, to NAME. The samples of a video are in the order of their numbers.
+    A generated video belongs to the real one of the same name. Otherwise, a video NAME_7 belongs to
+    NAME. Otherwise, a video in a folder NAME/ belongs to NAME. The samples of a video are in the
+    order of their numbers.
 
     Args:
         real, generated: names without endings.
@@ -44,13 +45,13 @@ def pair_up(
         if name in samples and name not in seen:
             seen.add(name)
             pairs.append(Pair(name, place, [number for _, number in sorted(samples[name])]))
-        else:  # also the second of one name with two endings
+        else:  # also the second file of one name with two endings
             alone.append(name)
     return pairs, alone, left
 
 
 def _owner(name: str, known: set[str]) -> tuple[str | None, tuple]:
-    """(name of the real video, what the samples are ordered by)."""
+    """Return (name of the real video, sort key of the sample)."""
     if name in known:
         return name, (0, 0, "")
     numbered = NUMBERED.fullmatch(name)

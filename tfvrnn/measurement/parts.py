@@ -1,4 +1,4 @@
-"""What was computed of many items, kept in parts: an interrupted measurement continues."""
+"""Results for many items, kept in parts, so that an interrupted measurement continues."""
 
 import hashlib
 import json
@@ -16,13 +16,13 @@ Arrays = dict[str, np.ndarray]
 
 
 class Parts:
-    """A folder of parts, each named after all that it depends on.
+    """A folder of parts, each named after everything on which it depends.
 
-    So a part that is there is never of other videos, other choices or another version. One that
-    is damaged is computed again.
+    So an existing part is never of other videos, other choices or another version. A damaged part
+    is computed again.
 
     Args:
-        folder: where they lie; made if need be.
+        folder: of the parts, created if it is missing.
     """
 
     def __init__(self, folder: Path):
@@ -36,12 +36,12 @@ class Parts:
         work: Callable[[Sequence[int]], Iterator[Arrays]],
         title: str,
     ) -> Arrays:
-        """{name: array of all items}.
+        """Compute {name: array of all items}.
 
         Args:
-            kind: what is computed, values as JSON has them.
-            keys: of each item, all that its values depend on; one at least.
-            work: called with numbers of items, gives their arrays in portions, in their order.
+            kind: describes the computation, in values for JSON.
+            keys: one per item, with everything on which its values depend; at least one.
+            work: called with numbers of items, yields their arrays in portions, in order.
             title: of the progress bar.
         """
         blocks = [range(k, min(k + AT_ONCE, len(keys))) for k in range(0, len(keys), AT_ONCE)]
@@ -72,7 +72,7 @@ def _joined(parts: list[Arrays]) -> Arrays:
 
 
 def _read(path: Path, items: int) -> Arrays | None:
-    """None where it was not computed, or its file is damaged."""
+    """Read a part, or return None if it was not computed or its file is damaged."""
     try:
         part = files.read_arrays(path)
     except (OSError, ValueError):

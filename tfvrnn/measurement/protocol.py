@@ -1,4 +1,4 @@
-"""The protocol: everything that the figures of a measurement depend on."""
+"""The protocol: everything on which the figures of a measurement depend."""
 
 import dataclasses
 import json
@@ -28,11 +28,11 @@ def make_protocol(
     network: metrics.FeatureNetwork | None,
     measures: PairMeasures | None,
 ) -> dict:
-    """The protocol as it is saved beside the figures.
+    """Make the protocol that is saved beside the figures.
 
     Returns:
         {'settings': every choice, 'reading': how clips were read, 'sides': which they were,
-        'weights': sha256 of the networks, 'versions'}, values as JSON has them.
+        'weights': sha256 of the networks, 'versions'}, in values for JSON.
     """
     known = {one.side.label: identity(one) for one in selection.sides}
     for side in sides:
@@ -67,7 +67,7 @@ def make_protocol(
 
 
 def read_settings(path: str | Path, cache_dir: str = "") -> MeasureConfig:
-    """The choices of an earlier measurement.
+    """Read the options of an earlier measurement.
 
     Args:
         path: its JSON.
@@ -87,17 +87,17 @@ def read_settings(path: str | Path, cache_dir: str = "") -> MeasureConfig:
 
 
 def check_weights(path: str | Path, protocol: dict) -> None:
-    """Raise UserError where an earlier measurement had other weights or other measures."""
+    """Raise UserError if an earlier measurement had other weights or other measures."""
     theirs = section(read_json(path), "protocol")
     found = differences(protocol, theirs, ("weights", "measured"))
     if found:
-        raise UserError(f"not measured as {path} was (here, there): {'; '.join(found)}")
+        raise UserError(f"not the measurement of {path} (here, there): {'; '.join(found)}")
 
 
 def statistics_protocol(
     selection: Selection, settings: MeasureConfig, network: metrics.FeatureNetwork
 ) -> dict:
-    """What is kept with the features of the real side, the first of the selection."""
+    """Make the protocol kept with the features of the real side, first in the selection."""
     return {
         "reading": selection.reading.values(),
         "choices": _choices(settings),
@@ -107,7 +107,7 @@ def statistics_protocol(
 
 
 def _choices(settings: MeasureConfig) -> dict:
-    """Those that the clips of the real side depend on, beside how they are read."""
+    """Return the options on which the real side's clips depend, beside how they are read."""
     return {"clips": settings.clips, "start": settings.start, "color": settings.color}
 
 
@@ -118,11 +118,11 @@ def check_statistics(
     settings: MeasureConfig,
     network: metrics.FeatureNetwork,
 ) -> None:
-    """Raise UserError where features were computed of clips read otherwise, or otherwise."""
+    """Raise UserError if features come from other clips, or were computed differently."""
     here, theirs = statistics_protocol(selection, settings, network), statistics.protocol
     found = differences(here, theirs, ("reading", "choices", "network"))
     grey = [section(one, "side").get("grey") for one in (here, theirs)]
     if settings.color == "same" and grey[0] != grey[1]:
         found.append(f"grey: {grey[0]}, {grey[1]}; --color=rgb compares them as they are")
     if found:
-        raise UserError(f"{side.source} is of another protocol (here, there): {'; '.join(found)}")
+        raise UserError(f"{side.source} has another protocol (here, there): {'; '.join(found)}")

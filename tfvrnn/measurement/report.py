@@ -11,7 +11,7 @@ from tfvrnn.reporting import page
 from tfvrnn.reporting.charts import curves_chart
 
 FRAMES_IN_STRIP = 10
-LISTED = 20  # names of a list, in the report; the JSON has all
+LISTED = 20  # names of a list in the report; the JSON has all names
 SHOWN_WIDTH = 128  # pixels that small frames are enlarged to
 DISTANCES = (("fvd", "FVD ↓", ".2f"), ("fvd_infinity", "FVD∞ ↓", ".2f"), ("kvd", "KVD ↓", ".4f"))
 MEASURES = (
@@ -23,21 +23,21 @@ NAMES = ("figure", "value", "95 % interval", "deviation", "of")
 
 
 def table(result: Measurement) -> str:
-    """The figures, a line each, for a terminal, under what they mean and what is odd."""
+    """Return the figures for a terminal, one per line, below their meaning and the notes."""
     return "\n".join([meaning(result), *result.notes, *page.text_table([NAMES, *_rows(result)])])
 
 
 def write_report(result: Measurement, path: str | Path) -> None:
-    """One self-contained HTML file: table, curves, clips side by side, protocol."""
+    """Write one self-contained HTML file: table, curves, clips side by side, protocol."""
     title = html.escape(f"{Path(result.generated).name} against {Path(result.real).name}")
     notes = "".join(f"<li class='small'>{html.escape(note)}</li>" for note in result.notes)
     parts = [
         f"<h1>{title}</h1><p>{html.escape(meaning(result))}</p>",
         page.html_table(NAMES, _rows(result)),
-        f"<h2>To be known beside the figures</h2><ul>{notes}</ul>" if notes else "",
+        f"<h2>Notes on the figures</h2><ul>{notes}</ul>" if notes else "",
         _curves(result),
         _examples(result),
-        page.details("What was left out, cut and resized", _shortened(result.treatment)),
+        page.details("Videos left out, cut and resized", _shortened(result.treatment)),
         page.details("Protocol", result.protocol),
     ]
     text = page.page(title, parts)
@@ -46,7 +46,7 @@ def write_report(result: Measurement, path: str | Path) -> None:
 
 
 def meaning(result: Measurement) -> str:
-    """What the figures are of: no FVD means anything without its number of clips."""
+    """Say what the figures are computed from. An FVD needs its number of clips beside it."""
     protocol = result.protocol
     settings, reading = protocol["settings"], protocol["reading"]
     how = f"{reading['height']}x{reading['width']}{', grey' if reading['grey'] else ''}"
@@ -57,7 +57,7 @@ def meaning(result: Measurement) -> str:
         "halves (delete-half jackknife), interval ± 1.96 deviations."
     )
     if protocol["pairs"] and protocol["pairs"]["samples"] > 1:
-        distances += " FVD is of the first sample of each."
+        distances += " FVD uses the first sample of each video."
     lpips = f", LPIPS ({settings['lpips']})" * protocol["measured"]["lpips"]
     pairs = f" SSIM ({settings['ssim']}), PSNR{lpips}: deviation over videos, interval by the "
     pairs += "bootstrap over videos."
@@ -95,7 +95,7 @@ def _rows(result: Measurement) -> list[list[str]]:
 
 
 def _cells(value: float, figure: dict, form: str) -> list[str]:
-    """Value, interval and deviation as text."""
+    """Write value, interval and deviation as text."""
     interval, deviation = figure.get("interval"), figure.get("deviation")
     ends = f"{interval[0]:{form}} to {interval[1]:{form}}" if interval else ""
     return [f"{value:{form}}", ends, f"{deviation:{form}}" if deviation is not None else ""]
@@ -122,7 +122,7 @@ def _examples(result: Measurement) -> str:
     if not result.shown.size:
         return ""
     paired = bool(result.protocol["pairs"])
-    text = "" if paired else "The clips of a row of pictures have nothing to do with each other."
+    text = "" if paired else "Clips shown side by side are unrelated."
     pieces = [f"<h2>Clips side by side</h2><p class='small'>{text}</p>"]
     for number, videos in enumerate(result.shown):
         scaled = media.enlarge(videos, max(1, SHOWN_WIDTH // videos.shape[-2]))
@@ -144,7 +144,7 @@ def _examples(result: Measurement) -> str:
 
 
 def _shortened(value):
-    """A treatment with the first names of each list only."""
+    """Return a treatment with only the first names of each list."""
     if isinstance(value, dict):
         items = list(value.items())
         more = {"...": f"and {len(items) - LISTED:,} more"} if len(items) > LISTED else {}

@@ -10,7 +10,7 @@ from tfvrnn import files
 from tfvrnn.config import UserError
 from tfvrnn.reporting.protocols import read_json
 
-# The rows of `shown` where videos are not paired.
+# The rows of `shown` if videos are not paired.
 UNPAIRED = ("real", "generated")
 
 
@@ -18,10 +18,16 @@ UNPAIRED = ("real", "generated")
 class Measurement:
     """Figures with their protocol.
 
-    path: of the JSON; real, generated: where the sides lay; protocol: everything that the figures
-    depend on; treatment: {side: what was left out, cut or resized, by name}; notes: what is to be
-    known beside the figures; shown: uint8 `[examples, rows, T, H, W, 3]`; rows: their names;
-    names: of the pairs; values: {psnr, ssim, lpips: `[V, S, T]`} of the pairs.
+    Attributes:
+        path: of the JSON.
+        real, generated: locations of the sides.
+        protocol: everything on which the figures depend.
+        treatment: {side: videos that were left out, cut or resized, by name}.
+        notes: on the figures.
+        shown: uint8 `[examples, rows, T, H, W, 3]`.
+        rows: names of the rows of `shown`.
+        names: of the pairs.
+        values: {psnr, ssim, lpips: `[V, S, T]`} of the pairs.
     """
 
     path: Path
@@ -50,13 +56,13 @@ def write_measurement(found: Measurement) -> None:
 
 
 def read_measurement(path: str | Path) -> Measurement:
-    """The measurement that was written.
+    """Read a measurement.
 
     Args:
         path: of the JSON.
 
     Raises:
-        UserError: none there.
+        UserError: there is no measurement.
     """
     path = Path(path)
     content = read_json(path)

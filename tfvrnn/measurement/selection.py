@@ -1,4 +1,4 @@
-"""Which videos and clips of both sides are measured, and what is left out for which reason."""
+"""Choice of the videos and clips to measure, with the reasons for those left out."""
 
 import hashlib
 from collections.abc import Sequence
@@ -10,15 +10,19 @@ from tfvrnn.measurement.pairing import pair_up
 from tfvrnn.measurement.parts import Arrays
 from tfvrnn.measurement.sides import Side, Video
 
-NAMED = 3  # names in a message, before "and so many more"
+NAMED = 3  # names in a message, before "and ... more"
 
 
 @dataclass
 class Chosen:
-    """What is taken of a side.
+    """The videos and clips taken from a side.
 
-    facts: of every video, see `survey`; usable: numbers of the videos that are measured; left_out:
-    {name: reason}; not_drawn: names; clips: in order.
+    Attributes:
+        facts: of every video, see `survey`.
+        usable: numbers of the videos to measure.
+        left_out: {name: reason}.
+        not_drawn: names.
+        clips: in order.
     """
 
     side: Side
@@ -29,23 +33,23 @@ class Chosen:
     clips: list[Clip] = field(default_factory=list)
 
     def videos(self) -> list[Video]:
-        """Those that are measured."""
+        """Return the videos to measure."""
         return [self.side.videos[number] for number in self.usable]
 
     def names_by(self, values: Sequence) -> dict:
-        """{value: names of the usable videos that have it}."""
+        """Return {value: names of the usable videos that have it}."""
         found: dict = {}
         for number in self.usable:
             found.setdefault(values[number], []).append(self.side.videos[number].name)
         return found
 
     def leave_out(self, reasons: dict[int, str]) -> None:
-        """Of {number: reason}."""
+        """Leave out the videos of {number: reason}."""
         self.left_out |= {self.side.videos[n].name: reason for n, reason in reasons.items()}
         self.usable = [number for number in self.usable if number not in reasons]
 
     def check_some_left(self) -> None:
-        """Raise UserError where no video is left."""
+        """Raise UserError if no video is left."""
         if not self.usable:
             reasons = [f"{name}: {reason}" for name, reason in self.left_out.items()]
             raise UserError(
@@ -64,7 +68,13 @@ class PairClips:
 
 @dataclass
 class Selection:
-    """reading: of all clips; sides: those that have videos; pairs: none unless `paired`."""
+    """All clips to measure.
+
+    Attributes:
+        reading: of all clips.
+        sides: those that have videos.
+        pairs: empty unless `paired`.
+    """
 
     reading: Reading
     sides: list[Chosen]
@@ -72,12 +82,12 @@ class Selection:
 
 
 def samples_measured(pairs: Sequence[PairClips]) -> int:
-    """Samples of every pair that are measured: as many as the pair with the fewest has."""
+    """Return the number of samples measured per pair: as many as the pair with the fewest has."""
     return min(len(pair.samples) for pair in pairs)
 
 
 def few(names: Sequence[str], separator: str = ", ") -> str:
-    """The first names, and how many more there are."""
+    """List the first names, and the number of others."""
     more = f"{separator}and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
     return separator.join(names[:NAMED]) + more
 
@@ -86,8 +96,8 @@ def select(sides: Sequence[Side], facts: Sequence[Arrays], settings: MeasureConf
     """Choose the clips of the sides that have videos.
 
     Raises:
-        UserError: lengths, sizes or colours that differ where no option says what is to be done,
-            or nothing left.
+        UserError: lengths, sizes or colours differ and no option says what to do, or no video is
+            left.
     """
     chosen = [_readable(side, found) for side, found in zip(sides, facts)]
     frames = settings.frames or _common_length(chosen, settings)
@@ -112,7 +122,7 @@ def select(sides: Sequence[Side], facts: Sequence[Arrays], settings: MeasureConf
 def _readable(side: Side, facts: Arrays) -> Chosen:
     chosen = Chosen(side, facts, list(range(len(side.videos))), dict(side.left_out))
     faults = {number: str(fault) for number, fault in enumerate(facts["fault"]) if fault}
-    for number, fault in faults.items():  # without the folder, which is known
+    for number, fault in faults.items():  # without the folder, which the user knows
         faults[number] = (
             fault.removeprefix(f"{side.source}/")
             .removeprefix(side.videos[number].name)
@@ -133,12 +143,12 @@ def _common_length(chosen: Sequence[Chosen], settings: MeasureConfig) -> int:
     if len(found) > 1:
         raise UserError(
             f"with --frames=0 all videos must be of one length: {_listed(found)}; "
-            f"--frames={min(found) or max(found)} takes so many of each, --start and "
-            "--generated_start pass over the first ones of a side"
+            f"--frames={min(found) or max(found)} takes that many of each, --start and "
+            "--generated_start skip the first frames of a side"
         )
     [length] = found
     if not length:
-        raise UserError("--start passes over all frames of every video")
+        raise UserError("--start skips all frames of every video")
     return length
 
 
@@ -158,7 +168,7 @@ def _common_size(chosen: Sequence[Chosen]) -> tuple[int, int]:
 
 
 def _listed(found: dict) -> str:
-    """'16 (real a.mp4, and 7 more), 20 (generated b.mp4)'."""
+    """Write values with names: '16 (real a.mp4, and 7 more), 20 (generated b.mp4)'."""
     parts = []
     for value, names in list(found.items())[:4]:
         more = f", and {len(names) - 1:,} more" if len(names) > 1 else ""
@@ -167,7 +177,7 @@ def _listed(found: dict) -> str:
 
 
 def _turned_grey(chosen: Sequence[Chosen], settings: MeasureConfig) -> bool:
-    """Whether frames are turned to grey."""
+    """Return whether frames are turned to grey."""
     grey = {one.side.label: bool(one.facts["grey"][one.usable].all()) for one in chosen}
     if settings.color == "same" and len(set(grey.values())) > 1:
         [grey_side] = [label for label, is_grey in grey.items() if is_grey]
@@ -183,7 +193,7 @@ def _leave_out_short(one: Chosen, reading: Reading, settings: MeasureConfig) -> 
     frames = {number: int(one.facts["frames"][number]) for number in one.usable}
     one.leave_out(
         {
-            number: f"{there} frames, needed are {needed}"
+            number: f"{there} frames, at least {needed} needed"
             for number, there in frames.items()
             if there < needed
         }
@@ -191,7 +201,7 @@ def _leave_out_short(one: Chosen, reading: Reading, settings: MeasureConfig) -> 
 
 
 def _leave_out_misfits(one: Chosen, reading: Reading) -> None:
-    """Leave out pictures that only a resize would fit, where there is none."""
+    """Leave out videos that would need a resize, if nothing is resized."""
     if reading.filter != "none" or reading.fit == "none":
         return
     reasons = {}
@@ -204,7 +214,7 @@ def _leave_out_misfits(one: Chosen, reading: Reading) -> None:
 
 
 def _drawn(names: Sequence[str], settings: MeasureConfig) -> set[int]:
-    """Places of the names that are drawn."""
+    """Draw names and return their places."""
     if not settings.videos or len(names) <= settings.videos:
         return set(range(len(names)))
 
@@ -232,7 +242,7 @@ def _clips(one: Chosen, number: int, reading: Reading, settings: MeasureConfig) 
 
 
 def _pair(selection: Selection, settings: MeasureConfig) -> None:
-    """Keep what has a partner; FVD is measured on the first sample of each."""
+    """Keep the videos that have a partner. FVD is measured on the first sample of each."""
     real, generated = selection.sides
     pairs = _matched(selection, settings)
     for one, other, used in (

@@ -1,4 +1,4 @@
-"""A side of a measurement: videos in a folder, in an array, or features computed before."""
+"""A side of a measurement: videos in a folder or an array, or features computed earlier."""
 
 import hashlib
 import itertools
@@ -21,7 +21,9 @@ SIDES = ("real", "generated")
 class FileVideo:
     """A video file, or a folder of images.
 
-    name: within its side; path: where it lies.
+    Attributes:
+        name: within its side.
+        path: of the file or the folder.
     """
 
     name: str
@@ -29,19 +31,19 @@ class FileVideo:
 
     @property
     def key(self) -> str:
-        """The name that it is paired by: without the ending."""
+        """The name for pairing, without the ending."""
         return self.name if self.path.is_dir() else str(Path(self.name).with_suffix(""))
 
     def frames(self) -> Iterator[np.ndarray]:
-        """The frames, uint8 `[H, W, 3]`."""
+        """Yield the frames, uint8 `[H, W, 3]`."""
         return media.frames_of(self.path)
 
     def rate(self) -> float:
-        """Frames per second; NaN where it does not say."""
+        """Return the frames per second, or NaN if the file does not say."""
         return media.frame_rate(self.path) or np.nan
 
     def identity(self) -> str:
-        """A text that changes with the file."""
+        """Return a text that changes with the file."""
         parts = media.images_in(self.path) if self.path.is_dir() else [self.path]
         stats = [(part.name, part.stat()) for part in parts if part.exists()]
         return repr([self.name, *((name, s.st_size, s.st_mtime_ns) for name, s in stats)])
@@ -51,7 +53,10 @@ class FileVideo:
 class ArrayVideo:
     """A part of an array.
 
-    name: its number, as 3, or 3_0 of samples; pixels: uint8 `[T, H, W, 1 or 3]`.
+    Attributes:
+        name: its number, such as 3, or 3_0 for samples.
+        pixels: uint8 `[T, H, W, 1 or 3]`.
+        origin: a text that changes with the array's file; '' without a file.
     """
 
     name: str
@@ -60,19 +65,19 @@ class ArrayVideo:
 
     @property
     def key(self) -> str:
-        """The name that it is paired by."""
+        """The name for pairing."""
         return self.name
 
     def frames(self) -> Iterator[np.ndarray]:
-        """The frames, uint8 `[H, W, 1 or 3]`."""
+        """Yield the frames, uint8 `[H, W, 1 or 3]`."""
         return iter(self.pixels)
 
     def rate(self) -> float:
-        """Arrays do not say."""
+        """Return NaN, as arrays have no frame rate."""
         return np.nan
 
     def identity(self) -> str:
-        """A text that changes with the file, or with the content where there is none."""
+        """Return a text that changes with the file, or with the content if there is no file."""
         content = self.origin or hashlib.sha256(self.pixels.tobytes()).hexdigest()
         return f"{self.name} {self.pixels.shape} {content}"
 
@@ -84,8 +89,11 @@ Video = FileVideo | ArrayVideo
 class Side:
     """One of the two sides.
 
-    label: 'real' or 'generated'; source: where it comes from; kind: 'videos', 'array' or
-    'statistics'; left_out: {name: reason} of what cannot be used.
+    Attributes:
+        label: 'real' or 'generated'.
+        source: where it comes from.
+        kind: 'videos', 'array' or 'statistics'.
+        left_out: {name: reason} of what cannot be used.
     """
 
     label: str
@@ -101,7 +109,7 @@ def open_side(label: str, source, key: str, samples: bool, scratch: Path) -> Sid
 
     Args:
         label: 'real' or 'generated'.
-        source: a folder, a video file, an .npy or .npz, a file of statistics; or an array.
+        source: a folder, a video file, an .npy or .npz, a file of statistics, or an array.
         key: name of the array in an .npz.
         samples: whether an array may hold several samples of each video.
         scratch: see `open_array`.

@@ -1,4 +1,4 @@
-"""The features of a side in a file, with the protocol that they were computed under."""
+"""Files of a side's features, with the protocol of their computation."""
 
 import json
 from dataclasses import dataclass
@@ -15,10 +15,12 @@ MARK = "tfvrnn_statistics"  # the array that holds the protocol, as text
 
 @dataclass(frozen=True)
 class Statistics:
-    """Features float32 `[N, D]` of clips, and how they were computed.
+    """Features of clips, and how they were computed.
 
-    protocol: {'reading': how clips were read, 'choices': which, 'network': by what, 'side': of
-    which videos}.
+    Attributes:
+        features: float32 `[N, D]`.
+        protocol: {'reading': how clips were read, 'choices': which clips, 'network': which
+            network, 'side': which videos}.
     """
 
     features: np.ndarray
@@ -26,7 +28,7 @@ class Statistics:
 
 
 def is_statistics(path: Path) -> bool:
-    """Whether an .npz is a file of statistics."""
+    """Return whether an .npz is a file of statistics."""
     return MARK in names_in(path)
 
 
@@ -46,7 +48,7 @@ def read_statistics(path: Path) -> Statistics:
         arrays = files.read_arrays(path)
         protocol, features = json.loads(str(arrays[MARK])), arrays["features"]
         if features.ndim != 2 or not np.isfinite(features).all():
-            raise ValueError("its features are no numbers")
+            raise ValueError("its features are not finite")
         if not {"reading", "choices", "network", "side"} <= set(protocol):
             raise ValueError("it does not say how they were computed")
     except (OSError, ValueError, KeyError, TypeError) as error:

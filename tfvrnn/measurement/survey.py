@@ -1,4 +1,4 @@
-"""What each video is: its length, its size, whether it is grey, its content."""
+"""Survey of the videos: length, size, grey or colour, content."""
 
 import hashlib
 import itertools
@@ -11,16 +11,16 @@ from tfvrnn.config import MeasureConfig
 from tfvrnn.measurement.parts import Arrays, Parts
 from tfvrnn.measurement.sides import Side, Video
 
-GREY_WITHIN = 8  # levels that the channels of a grey video may differ by, as codecs round
+GREY_WITHIN = 8  # levels by which the channels of a grey video may differ, as codecs round
 
 
 def survey(side: Side, settings: MeasureConfig, parts: Parts) -> Arrays:
     """Read every video once, as far as clips reach.
 
     Returns:
-        of each video: frames, how many there are, at most one more than are needed; height,
-        width; grey; rate, frames per second or NaN; digest, sha256 of the frames; fault, why it
-        cannot be read, or ''.
+        Arrays with one value per video: frames, their number, at most one more than needed;
+        height; width; grey; rate, frames per second or NaN; digest, sha256 of the frames; fault,
+        why it cannot be read, or ''.
     """
     needed = _needed(side, settings)
 
@@ -34,10 +34,10 @@ def survey(side: Side, settings: MeasureConfig, parts: Parts) -> Arrays:
 
 
 def _needed(side: Side, settings: MeasureConfig) -> int | None:
-    """Frames that are read of each video; None: all of them."""
+    """Return the number of frames to read per video, or None for all."""
     if settings.clips != "first" or not settings.frames:
         return None
-    # One more tells whether something is cut off.
+    # One more frame tells whether something is cut off.
     return settings.start_of(side.label) + (settings.frames - 1) * settings.stride + 2
 
 

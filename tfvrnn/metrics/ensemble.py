@@ -1,8 +1,8 @@
-"""Samples against the truth, pixel by pixel: ranks, coverage, spread against error."""
+"""Comparison of samples with the truth, per pixel: ranks, coverage, spread against error."""
 
 import numpy as np
 
-BINS = 10  # of a histogram of ranks that has more
+BINS = 10  # bins of a histogram with more ranks
 TINY = 1e-12  # far below the square of a grey level
 
 
@@ -50,16 +50,16 @@ def rank_counts(below: np.ndarray, equal: np.ndarray, samples: int) -> np.ndarra
     """Count the ranks of the truth among the samples.
 
     The truth's rank is the number of samples below it. Samples that equal it could stand on either
-    side, so the pixel is shared out over the ranks that are possible. A pixel where truth and all
-    samples are equal says nothing and is left out. If the truth is drawn as the samples are, all
-    ranks are equally likely, also where values are equal.
+    side, so the pixel is divided equally over the possible ranks. A pixel where truth and all
+    samples are equal has no information and is left out. If the truth is drawn as the samples are,
+    all ranks are equally likely, also where values are equal.
 
     Source: Talagrand, Vautard and Strauss, "Evaluation of probabilistic prediction systems", 1997;
-    Hamill, "Interpretation of Rank Histograms for Verifying Ensemble Forecasts", 2001; the
-    sharing out as in Czado, Gneiting and Held, "Predictive Model Assessment for Count Data", 2009.
+    Hamill, "Interpretation of Rank Histograms for Verifying Ensemble Forecasts", 2001; for the
+    division, Czado, Gneiting and Held, "Predictive Model Assessment for Count Data", 2009.
 
     Args:
-        below, equal: int `[B, T, ...]`, how many samples are below the truth, and equal to it.
+        below, equal: int `[B, T, ...]`, numbers of samples below the truth, and equal to it.
         samples: their number.
 
     Returns:
@@ -79,13 +79,13 @@ def rank_counts(below: np.ndarray, equal: np.ndarray, samples: int) -> np.ndarra
 
 
 def rank_histogram(counts: np.ndarray) -> np.ndarray:
-    """Shares of the ranks, in `BINS` bins where there are more ranks.
+    """Compute the shares of the ranks, in `BINS` bins if there are more ranks.
 
     Args:
-        counts: `[..., ranks]`, as of `rank_counts`.
+        counts: `[..., ranks]`, from `rank_counts`.
 
     Returns:
-        float64 `[..., bins]`, whose sum is 1; even where nothing was counted.
+        float64 `[..., bins]`, whose sum is 1. It is uniform if nothing was counted.
     """
     ranks = counts.shape[-1]
     bins = min(ranks, BINS)
@@ -100,7 +100,7 @@ def rank_histogram(counts: np.ndarray) -> np.ndarray:
 
 
 def unevenness(histogram: np.ndarray) -> np.ndarray:
-    """How far a histogram of ranks is from an even one: 0 to less than 2.
+    """Compute the distance of a histogram of ranks from a uniform one, from 0 to less than 2.
 
     Source: the reliability index of Delle Monache et al., "Probabilistic aspects of meteorological
     and ozone regional ensemble forecasts", 2006.
@@ -109,13 +109,13 @@ def unevenness(histogram: np.ndarray) -> np.ndarray:
 
 
 def coverage(counts: np.ndarray) -> np.ndarray:
-    """Share of pixels whose truth lies within the range of the samples.
+    """Compute the share of pixels whose truth lies within the range of the samples.
 
-    Of an ideal ensemble it is (samples - 1) / (samples + 1), also returned where nothing was
+    An ideal ensemble has (samples - 1) / (samples + 1). That is also returned if nothing was
     counted.
 
     Args:
-        counts: `[..., ranks]`, as of `rank_counts`.
+        counts: `[..., ranks]`, from `rank_counts`.
     """
     total = counts.sum(axis=-1, dtype=np.float64)
     within = counts[..., 1:-1].sum(axis=-1, dtype=np.float64)
@@ -124,13 +124,13 @@ def coverage(counts: np.ndarray) -> np.ndarray:
 
 
 def spread_to_error(variance: np.ndarray, squared_error: np.ndarray, samples: int) -> np.ndarray:
-    """Spread of the samples by the error of their mean: ideally 1, less where it is too narrow.
+    """Divide the samples' spread by the error of their mean: ideally 1, less if too narrow.
 
     Source: Fortin et al., "Why Should Ensemble Spread Match the RMSE of the Ensemble Mean?", 2014,
     with its factor for a finite number of samples.
 
     Args:
-        variance, squared_error: as of `Ensemble.measured`, means over what is to be one figure.
+        variance, squared_error: from `Ensemble.measured`, averaged over the values of one figure.
         samples: their number.
     """
     expected = variance * (samples + 1) / samples

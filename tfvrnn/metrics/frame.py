@@ -6,13 +6,13 @@ import tensorflow as tf
 # Sides of the windows of SSIM, by definition.
 SSIM_WINDOWS = {"gaussian": 11, "uniform": 7}
 ROUNDING = 1e-4
-# What is reported of frames equal to the truth, whose PSNR is infinite; one grey level in one pixel
-# of 64x64x3 has 89.
+# Reported for frames equal to the truth, whose PSNR is infinite. An error of one grey level in one
+# pixel of 64x64x3 has 89.
 PSNR_OF_EQUAL_FRAMES = 100.0
 
 
 def psnr(frames: tf.Tensor | np.ndarray, truth: tf.Tensor | np.ndarray) -> tf.Tensor:
-    """Peak signal-to-noise ratio of each frame, in decibels.
+    """Compute the peak signal-to-noise ratio of each frame, in decibels.
 
     Source: `tf.image.psnr`; deviations: none.
 
@@ -21,7 +21,7 @@ def psnr(frames: tf.Tensor | np.ndarray, truth: tf.Tensor | np.ndarray) -> tf.Te
         truth: of the same shape.
 
     Returns:
-        float32 `[...]`; infinite where a frame equals the truth.
+        float32 `[...]`, infinite if a frame equals the truth.
 
     Raises:
         ValueError: shapes that differ, pixels that are not float.
@@ -33,12 +33,12 @@ def psnr(frames: tf.Tensor | np.ndarray, truth: tf.Tensor | np.ndarray) -> tf.Te
 def ssim(
     frames: tf.Tensor | np.ndarray, truth: tf.Tensor | np.ndarray, definition: str = "gaussian"
 ) -> tf.Tensor:
-    """Structural similarity of each frame.
+    """Compute the structural similarity of each frame.
 
-    'gaussian' is `tf.image.ssim`: an 11x11 Gaussian window of deviation 1.5, mean over windows
-    and channels, as Wang et al. define it. 'uniform' is skimage's default, which SVG and its
-    successors report: a uniform 7x7 window, unbiased variances, windows within the image only,
-    each channel by itself and then their mean.
+    'gaussian' is `tf.image.ssim`: an 11x11 Gaussian window of standard deviation 1.5, mean over
+    windows and channels, as Wang et al. define it. 'uniform' is skimage's default, which SVG and
+    its successors report: a uniform 7x7 window, unbiased variances, only windows within the image,
+    and the mean of the channels' values.
 
     Source: Wang, Bovik, Sheikh and Simoncelli, "Image quality assessment", 2004;
     skimage.metrics.structural_similarity; deviations: none, with data_range 1 (early versions of
@@ -107,7 +107,7 @@ def _checked(frames, truth):
 
 
 def check_range(pixels: tf.Tensor) -> None:
-    """Raise ValueError where pixels lie outside [0, 1]; in a graph their values are not known."""
+    """Raise ValueError if pixels lie outside [0, 1]. In a graph, values are not known."""
     if tf.executing_eagerly() and tf.size(pixels):
         low, high = float(tf.reduce_min(pixels)), float(tf.reduce_max(pixels))
         if not -ROUNDING <= low <= high <= 1 + ROUNDING:

@@ -18,12 +18,11 @@ PACKAGES = (TFGAN, f"{TFGAN}.python", f"{TFGAN}.python.eval")
 
 @cache
 def classifier_metrics() -> types.ModuleType:
-    """TF-GAN's module of classifier metrics.
+    """Import TF-GAN's module of classifier metrics.
 
-    TF-GAN 2.1 does not import under TensorFlow 2.16 and later, as it reaches for tf.estimator
-    (tensorflow/gan#55). Its metrics need nothing of that: they are then imported with hollow
-    packages in their parents' places, which are taken away again. A TF-GAN that imports is
-    used plainly.
+    TF-GAN 2.1 does not import under TensorFlow 2.16 and later, because it uses tf.estimator
+    (tensorflow/gan#55). Its metrics do not need that. They are then imported with empty packages in
+    place of their parents, which are removed afterwards. A TF-GAN that imports is used directly.
     """
     before = {name for name in sys.modules if _is_tfgan(name)}
     try:
@@ -48,7 +47,7 @@ def _forget(kept: set[str]) -> None:
 
 
 def _hollow(package: str) -> types.ModuleType:
-    """A package that finds its modules and has run nothing of its own."""
+    """Make a package that finds its modules without running its own code."""
     root = importlib.util.find_spec(TFGAN) if package == TFGAN else None
     if root and root.submodule_search_locations:
         path = list(root.submodule_search_locations)
@@ -61,7 +60,7 @@ def _hollow(package: str) -> types.ModuleType:
 
 
 def frechet_distance(real: ArrayLike, generated: ArrayLike) -> float:
-    """Fréchet distance between Gaussians fitted to two sets of features.
+    """Compute the Fréchet distance between Gaussians fitted to two sets of features.
 
         |m - m'|^2 + Tr(S + S' - 2 (S S')^(1/2)),  unbiased covariances, float64
 
@@ -72,7 +71,7 @@ def frechet_distance(real: ArrayLike, generated: ArrayLike) -> float:
         generated: float `[M, D]`.
 
     Raises:
-        ValueError: fewer than two features, unlike lengths, values that are not finite.
+        ValueError: fewer than two features, different lengths, values that are not finite.
     """
     real, generated = check_pair(real, generated)
     distance = classifier_metrics().frechet_classifier_distance_from_activations
@@ -80,13 +79,18 @@ def frechet_distance(real: ArrayLike, generated: ArrayLike) -> float:
 
 
 def kernel_distance(real: ArrayLike, generated: ArrayLike) -> float:
-    """Squared maximum mean discrepancy under the polynomial kernel (x.y / D + 1)^3, unbiased.
+    """Compute the squared maximum mean discrepancy, unbiased, over all pairs (one block).
 
-    Over all pairs: one block.
+    The kernel is polynomial, (x.y / D + 1)^3.
 
     Source: Bińkowski et al., 2018; TF-GAN, `kernel_classifier_distance_from_activations`.
 
-    Args, Raises: as `frechet_distance`.
+    Args:
+        real: float `[N, D]`.
+        generated: float `[M, D]`.
+
+    Raises:
+        ValueError: same as `frechet_distance`.
     """
     real, generated = check_pair(real, generated)
     distance = classifier_metrics().kernel_classifier_distance_from_activations
@@ -97,20 +101,22 @@ def kernel_distance(real: ArrayLike, generated: ArrayLike) -> float:
 def frechet_infinity(
     real: ArrayLike, generated: ArrayLike, points: int = 10, seed: int = 0
 ) -> float:
-    """The Fréchet distance extrapolated to infinitely many features: linear in 1/N, at 1/N = 0.
+    """Extrapolate the Fréchet distance to infinitely many features.
 
-    Random subsets of both sets, of equal sizes between half of all and all. The bias is linear
-    in 1/N only where N is well above the number of dimensions.
+    A line in 1/N is fitted to the distances of random subsets of both sets. Its value at 1/N = 0 is
+    the result. The two subsets have equal sizes between half of all features and all. The bias is
+    linear in 1/N only if N is well above the number of dimensions.
 
-    Source: Chong and Forsyth, "Effectively unbiased FID and Inception Score", 2020; there the
-    generated set alone grows.
+    Source: Chong and Forsyth, "Effectively unbiased FID and Inception Score", 2020. There, only the
+    generated set grows.
 
     Args:
-        real, generated: as `frechet_distance`; at least 4 features each.
-        points: sizes on the line.
+        real, generated: same as for `frechet_distance`, with at least 4 features each.
+        points: number of sizes on the line.
         seed: of the subsets.
 
-    Raises: as `frechet_distance`.
+    Raises:
+        ValueError: same as `frechet_distance`, or fewer than 4 features.
     """
     real, generated = (
         _checked(features, name, LEAST_FOR_INFINITY)
@@ -131,7 +137,7 @@ def frechet_infinity(
 
 
 class FeatureStatistics:
-    """Mean and covariance of any number of features, in constant memory, float64.
+    """Mean and covariance of any number of features, in float64 and constant memory.
 
     Args:
         dimensions: D.
@@ -155,11 +161,11 @@ class FeatureStatistics:
 
     @property
     def covariance(self) -> np.ndarray:
-        """Unbiased, `[D, D]`."""
+        """Unbiased covariance `[D, D]`."""
         return (self.outer - np.outer(self.sum, self.mean)) / (self.count - 1)
 
     def frechet_distance(self, other: "FeatureStatistics") -> float:
-        """As the function of that name, of all features that both were given.
+        """Same as the function `frechet_distance`, of all features that both have received.
 
         Raises:
             ValueError: fewer than two features.

@@ -15,7 +15,7 @@ _NETWORKS: dict[tuple, FeatureNetwork] = {}
 
 
 def feature_network(source: str = "i3d", cache_dir: str | Path | None = None) -> FeatureNetwork:
-    """The `FeatureNetwork`, made once for each source."""
+    """Return the `FeatureNetwork` of a source, made once per source."""
     key = (source, str(weights.cache_folder(cache_dir)))
     if key not in _NETWORKS:
         _NETWORKS[key] = FeatureNetwork(source, cache_dir)
@@ -25,10 +25,10 @@ def feature_network(source: str = "i3d", cache_dir: str | Path | None = None) ->
 def frechet_video_distance(
     real: ArrayLike, generated: ArrayLike, network: FeatureNetwork | None = None
 ) -> float:
-    """The FVD of a set of generated videos against real ones.
+    """Compute the FVD of a set of generated videos against real ones.
 
-    An FVD means something beside its number of videos, their length and the network alone; it
-    is biased upwards where they are few.
+    FVDs are comparable only at equal number of videos, clip length and network. With few videos,
+    FVD is biased upwards.
 
     Source: Unterthiner et al., "Towards Accurate Generative Models of Video", 2018; deviations:
     none. Weights: deepmind/i3d-kinetics-400/1.
@@ -39,8 +39,8 @@ def frechet_video_distance(
         network: None: I3D.
 
     Raises:
-        ValueError: other shapes or dtypes, sets of unlike lengths, fewer than two videos.
-        WeightsUnavailable: the network's weights cannot be had.
+        ValueError: other shapes or dtypes, sets of different lengths, fewer than two videos.
+        WeightsUnavailable: the network's weights cannot be obtained.
     """
     return frechet.frechet_distance(*_features(real, generated, network))
 
@@ -48,9 +48,15 @@ def frechet_video_distance(
 def kernel_video_distance(
     real: ArrayLike, generated: ArrayLike, network: FeatureNetwork | None = None
 ) -> float:
-    """The KVD: the unbiased squared MMD, polynomial kernel, on the FVD's features.
+    """Compute the KVD, the unbiased squared MMD with a polynomial kernel on the FVD's features.
 
-    Source, Args, Raises: as `frechet_video_distance`.
+    Source: same as `frechet_video_distance`.
+
+    Args:
+        real, generated, network: same as for `frechet_video_distance`.
+
+    Raises:
+        ValueError, WeightsUnavailable: same as `frechet_video_distance`.
     """
     return frechet.kernel_distance(*_features(real, generated, network))
 
@@ -73,7 +79,7 @@ def _features(real, generated, network):
 def cached_features(
     network: FeatureNetwork, videos: ArrayLike, cache_dir: str | Path | None = None
 ) -> np.ndarray:
-    """The features of real videos, from the cache where these very videos were seen before."""
+    """Compute the features of real videos, or read them if these videos' features are cached."""
     videos = np.ascontiguousarray(videos)
     key = hashlib.sha256(f"{network.digest} {videos.shape}".encode())
     key.update(videos.data)
@@ -87,7 +93,7 @@ def cached_features(
 
 
 def _keep(features: np.ndarray, path: Path) -> None:
-    """Write whole or not at all; a cache that cannot be written is no fault."""
+    """Write whole or not at all. A cache that cannot be written is not an error."""
     partial = path.with_name(f".{path.stem}-{os.getpid()}.npy")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -14,11 +14,11 @@ from tfvrnn.metrics import weights
 from tfvrnn.metrics.packages import WeightsUnavailable, sha256
 
 SIDE = 224
-LEAST_FRAMES = 9  # fewer leave nothing for the average pool over two frames
+LEAST_FRAMES = 9  # fewer would leave nothing for the average pool over two frames
 EPSILON = 1e-3
 
-# Endpoints in order. A convolution: (kernel sides, stride sides); a max pool: ('pool', window,
-# strides); an Inception module: its name alone, as its shapes lie in its weights.
+# Endpoints in order. A convolution has its strides. A max pool has ('pool', window, strides). An
+# Inception module has only its name, as its shapes lie in its weights.
 POOL = "pool"
 LAYERS = {
     "Conv3d_1a_7x7": (2, 2, 2),
@@ -41,10 +41,10 @@ LAYERS = {
 
 
 def preprocess(videos: tf.Tensor | np.ndarray) -> tf.Tensor:
-    """What the FVD's reference gives to the network.
+    """Prepare videos for the network as the FVD's reference does.
 
-    TensorFlow 1's bilinear resize (its corners differ from TensorFlow 2's, and with them the
-    FVD), then 2 x / 255 - 1.
+    TensorFlow 1's bilinear resize, then 2 x / 255 - 1. That resize places corners differently from
+    TensorFlow 2's, which changes the FVD.
 
     Source: Unterthiner et al., "Towards Accurate Generative Models of Video", 2018, and its
     code, `frechet_video_distance.preprocess`; deviations: grey videos are repeated to 3 channels.
@@ -55,19 +55,19 @@ def preprocess(videos: tf.Tensor | np.ndarray) -> tf.Tensor:
     Returns:
         float32 `[N, T, 224, 224, 3]` in [-1, 1].
     """
-    shape = tf.shape(videos)  # no static one: it differs between calls of one traced function
+    shape = tf.shape(videos)  # not the static one, which differs between calls of one trace
     frames = tf.cast(tf.reshape(videos, tf.concat([[-1], shape[2:]], 0)), tf.float32)
-    # As tf.compat.v1.image.resize_bilinear, which is deprecated and says so every time.
+    # Same as tf.compat.v1.image.resize_bilinear, which is deprecated and warns on each call.
     frames = tf.raw_ops.ResizeBilinear(images=frames, size=(SIDE, SIDE))
     frames = 2.0 * tf.repeat(frames, 3 // shape[-1], axis=-1) / 255.0 - 1.0
     return tf.reshape(frames, (shape[0], shape[1], SIDE, SIDE, 3))
 
 
 class I3D(tf.Module):
-    """Inflated Inception-v1 on video, inference only.
+    """Inflated Inception-v1 on video, only for inference.
 
-    BatchNorm (without scale, eps 1e-3) is folded into the kernels, and the three 1x1x1
-    convolutions that read the same map of an Inception module are one.
+    BatchNorm (without scale, eps 1e-3) is folded into the kernels. The three 1x1x1 convolutions
+    that read the same map of an Inception module are one convolution.
 
     Source: Carreira and Zisserman, "Quo Vadis, Action Recognition?", 2017; the weights of
     deepmind/i3d-kinetics-400/1; deviations: none.
@@ -103,7 +103,7 @@ class I3D(tf.Module):
         return self.endpoints(videos)["Logits"]
 
     def endpoints(self, videos: tf.Tensor) -> dict[str, tf.Tensor]:
-        """{layer's name: its map `[N, T', H', W', C]`, and 'Logits' `[N, 400]`}."""
+        """Return {layer's name: its map `[N, T', H', W', C]`, and 'Logits': `[N, 400]`}."""
         x, found = videos, {}
         for name, spec in LAYERS.items():
             if spec is None:
@@ -135,7 +135,7 @@ class I3D(tf.Module):
 
 
 def _folded(arrays, unit):
-    """(kernel, bias) of a unit, its normalisation folded in; in float64 to rounding."""
+    """Return (kernel, bias) of a unit with its normalisation folded in, computed in float64."""
     kernel = arrays[f"{unit}/kernel"].astype(np.float64)
     if f"{unit}/bias" in arrays:
         return kernel.astype(np.float32), arrays[f"{unit}/bias"]
@@ -145,18 +145,20 @@ def _folded(arrays, unit):
 
 
 class FeatureNetwork:
-    """Videos to features, by I3D or by another network in its place.
+    """Turns videos into features, by I3D or by another network in its place.
 
-    name: 'i3d' or the path; digest: sha256 of the weights.
+    Attributes:
+        name: 'i3d' or the path.
+        digest: sha256 of the weights.
 
     Args:
-        source: 'i3d', or the folder of a SavedModel with the signature 'default' (or one alone)
-            that takes what `preprocess` gives and gives logits `[N, D]`, as the module
+        source: 'i3d', or the folder of a SavedModel. Its signature 'default' (or its only one)
+            takes the result of `preprocess` and returns logits `[N, D]`, as the module
             deepmind/i3d-kinetics-400/1 does.
         cache_dir: see `weights.cache_folder`.
 
     Raises:
-        WeightsUnavailable: the weights cannot be had.
+        WeightsUnavailable: the weights cannot be obtained.
     """
 
     def __init__(self, source: str = "i3d", cache_dir: str | Path | None = None):
@@ -171,7 +173,7 @@ class FeatureNetwork:
         )
 
     def __call__(self, videos: np.ndarray, batch_size: int = 4) -> np.ndarray:
-        """Features float32 `[N, D]` of videos uint8 `[N, T, H, W, 1 or 3]`, a batch at a time.
+        """Compute features float32 `[N, D]` of videos uint8 `[N, T, H, W, 1 or 3]`, by batch.
 
         Raises:
             ValueError: another shape or dtype, fewer than 9 frames.
@@ -184,7 +186,7 @@ class FeatureNetwork:
 
 
 def check_videos(videos: ArrayLike, name: str = "videos") -> None:
-    """Raise ValueError where `videos` cannot be given to the network."""
+    """Raise ValueError unless the network can take `videos`."""
     shape, dtype = np.shape(videos), getattr(videos, "dtype", None)
     if dtype != np.uint8:
         raise ValueError(f"`{name}` must be uint8, in [0, 255]. Received: {dtype}")
@@ -214,5 +216,5 @@ def _saved_network(folder: Path) -> tuple[Callable, str]:
         outputs = signature(**{argument: videos})
         return outputs["default"] if "default" in outputs else next(iter(outputs.values()))
 
-    network.loaded = loaded  # a signature does not keep its variables
+    network.loaded = loaded  # a signature does not keep its variables alive
     return network, digest.hexdigest()

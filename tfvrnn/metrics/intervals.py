@@ -1,4 +1,4 @@
-"""Intervals of figures by the bootstrap, over videos and over seeds of training."""
+"""Bootstrap intervals of figures, over videos and over seeds of training."""
 
 from collections.abc import Callable
 
@@ -19,19 +19,19 @@ def bootstrap_interval(
     resamples: int = 2_000,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """The percentile bootstrap's interval of a statistic of independent values.
+    """Compute the percentile bootstrap interval of a statistic of independent values.
 
     Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
 
     Args:
-        values: `[N]`, one for each video.
-        statistic: called with values `[R, N]` and `axis=-1`, gives `[R]`.
+        values: `[N]`, one per video.
+        statistic: called with values `[R, N]` and `axis=-1`, returns `[R]`.
         level: share of resamples within the interval.
         resamples: draws of N values with replacement.
         seed: of the draws.
 
     Returns:
-        (lower end, upper end); both are the value itself where N is 1.
+        (lower end, upper end). If N is 1, both are the value itself.
 
     Raises:
         UserError: no values, more than one dimension, a level outside 0 to 1.
@@ -48,15 +48,15 @@ def bootstrap_interval(
 
 
 def interval_of_mean(values: np.ndarray) -> list[float]:
-    """`bootstrap_interval` of the mean over videos of values `[V]`, or `[V, ...]` of each video."""
+    """Compute the `bootstrap_interval` of the mean over videos of values `[V]` or `[V, ...]`."""
     by_video = np.asarray(values, np.float64).reshape(len(values), -1).mean(axis=1)
     return list(bootstrap_interval(by_video))
 
 
 def interquartile_mean(values: ArrayLike, axis: int | None = None) -> np.ndarray:
-    """The mean of the middle half of the values, without the lowest and the highest quarter.
+    """Compute the mean of the values without the lowest and the highest quarter.
 
-    Of N values `int(N / 4)` are cut off at each end, as `scipy.stats.trim_mean(values, 0.25)`
+    This cuts off `int(N / 4)` of N values at each end, as `scipy.stats.trim_mean(values, 0.25)`
     does.
 
     Source: Agarwal et al., "Deep Reinforcement Learning at the Edge of the Statistical
@@ -81,17 +81,17 @@ def stratified_bootstrap(
     resamples: int = 2_000,
     seed: int = 0,
 ) -> tuple[float, float, float]:
-    """A statistic over seeds of training, with its interval.
+    """Compute a statistic over seeds of training, with its percentile interval.
 
-    Runs are drawn with replacement within each task, each task for itself, as rliable does. So
-    three seeds of two datasets are six scores of two strata.
+    Runs are drawn with replacement within each task, independently of other tasks, as rliable
+    does. So three seeds of two datasets are six scores of two strata.
 
-    Source: as `interquartile_mean`; the percentile interval.
+    Source: same as `interquartile_mean`.
 
     Args:
         scores: `[runs]`, or `[runs, tasks]`.
-        statistic: called with scores `[R, runs * tasks]` and `axis=-1`, gives `[R]`.
-        level, resamples, seed: as of `bootstrap_interval`.
+        statistic: called with scores `[R, runs * tasks]` and `axis=-1`, returns `[R]`.
+        level, resamples, seed: same as for `bootstrap_interval`.
 
     Returns:
         (statistic of the scores, lower end, upper end).

@@ -1,4 +1,4 @@
-"""The kernel distance of many features, in bounded memory."""
+"""The kernel distance between many features, in bounded memory."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -9,9 +9,14 @@ BLOCK = 2_048
 
 
 def blockwise_kernel_distance(real: ArrayLike, generated: ArrayLike, block: int = BLOCK) -> float:
-    """What `kernel_distance` gives, over all pairs, with `block` rows of the kernel at a time.
+    """Compute `kernel_distance` over all pairs, with `block` rows of the kernel at a time.
 
-    Args, Raises: as `kernel_distance`; block: rows and columns that are held in memory.
+    Args:
+        real, generated: same as for `kernel_distance`.
+        block: rows and columns that are held in memory.
+
+    Raises:
+        ValueError: same as `kernel_distance`.
     """
     real, generated = check_pair(real, generated)
     within = [_sum(x, x, block) - np.sum(_kernel_of_itself(x)) for x in (real, generated)]
@@ -21,7 +26,7 @@ def blockwise_kernel_distance(real: ArrayLike, generated: ArrayLike, block: int 
 
 
 def _sum(x: np.ndarray, y: np.ndarray, block: int) -> float:
-    """Sum of the kernel over all pairs."""
+    """Sum the kernel over all pairs."""
     parts = [
         np.sum(_kernel(x[i : i + block] @ y[j : j + block].T, x.shape[1]))
         for i in range(0, len(x), block)

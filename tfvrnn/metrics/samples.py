@@ -2,13 +2,14 @@
 
 import numpy as np
 
-LOWER_IS_BETTER = ("lpips",)  # of the measures of single frames
+LOWER_IS_BETTER = ("lpips",)  # among the measures of single frames
 
 
 def chosen_samples(values_VST: np.ndarray, lower_is_better: bool) -> dict[str, np.ndarray]:
-    """{'best', 'mean', 'worst': `[V, T]`} of a measure of S futures of each of V videos.
+    """Return {'best', 'mean', 'worst': `[V, T]`} of a measure `[V, S, T]`.
 
-    Best and worst are chosen by their mean over time.
+    The measure is of S futures of each of V videos. Best and worst are chosen by their mean over
+    time.
     """
     order = values_VST.mean(axis=2).argsort(axis=1)
     first, last = order[:, 0], order[:, -1]

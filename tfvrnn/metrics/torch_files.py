@@ -1,4 +1,4 @@
-"""Weights in PyTorch's files, read without PyTorch and without running anything in them."""
+"""Reads weights in PyTorch's files without PyTorch and without running anything in them."""
 
 import io
 import pickle
@@ -24,11 +24,11 @@ class WeightsFileError(ValueError):
 
 
 class ArrayUnpickler(pickle.Unpickler):
-    """Unpickles containers and the given names alone; anything else is refused.
+    """Unpickles only containers and the given names, and refuses anything else.
 
     Args:
         file: binary file.
-        allowed: {(module, name): what stands for it}.
+        allowed: {(module, name): its replacement}.
     """
 
     def __init__(self, file: IO[bytes], allowed: dict[tuple[str, str], Any]):
@@ -43,7 +43,7 @@ class ArrayUnpickler(pickle.Unpickler):
 
 
 class _Storage:
-    """A flat array that tensors are views of; in the older format its values come last."""
+    """A flat array of which tensors are views. In the older format, its values come last."""
 
     def __init__(self, dtype: str, values: np.ndarray | None = None):
         self.dtype = dtype
@@ -70,7 +70,7 @@ class _View:
 
 
 class _StorageType:
-    """Stands for torch.FloatStorage and its like: a name, never called."""
+    """Replaces torch.FloatStorage and similar names, which are never called."""
 
     def __init__(self, name: str):
         self.dtype = DTYPES[name]
@@ -98,13 +98,13 @@ class _StateUnpickler(ArrayUnpickler):
 
 
 def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
-    """{name: array} of a file that `torch.save(module.state_dict(), path)` wrote.
+    """Read {name: array} of a file that `torch.save(module.state_dict(), path)` wrote.
 
-    Both formats: the zip archive, and the one before PyTorch 1.6.
+    It reads both formats: the zip archive, and the one before PyTorch 1.6.
 
     Raises:
-        WeightsFileError: anything but tensors in it, or not such a file.
-        OSError: it cannot be read.
+        WeightsFileError: the file is not of this kind, or has more than tensors in it.
+        OSError: the file cannot be read.
     """
     path = Path(path)
     try:

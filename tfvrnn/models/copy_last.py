@@ -1,4 +1,4 @@
-"""The floor of every table: the last context frame, repeated."""
+"""The simplest baseline: the last context frame, repeated."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -12,14 +12,14 @@ from tfvrnn.tensor_ops import Shape, Tensor
 
 
 class CopyLastState(NamedTuple):
-    """frame: the last context frame `[B, H, W, C]`."""
+    """The state of a rollout: `frame`, the last context frame `[B, H, W, C]`."""
 
     frame: Any
 
 
 @keras.saving.register_keras_serializable(package="tfvrnn")
 class CopyLast(VideoPredictor):
-    """Repeats the last context frame. Has no weights and nothing to learn.
+    """Repeats the last context frame. It has no weights and learns nothing.
 
     Args:
         image_shape: (H, W, C).

@@ -1,4 +1,4 @@
-"""The frame decoder: latents and the last frame's top map to the next frame."""
+"""The frame decoder, from latents and the last frame's top map to the next frame."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -14,12 +14,12 @@ from tfvrnn.tensor_ops import Shape, Tensor
 
 @keras.saving.register_keras_serializable(package="tfvrnn")
 class FrameDecoder(keras.layers.Layer):
-    """The frame decoder (likelihood network), a ConvLSTM at every resolution.
+    """The frame decoder (likelihood network), with a ConvLSTM at every resolution.
 
     From 1x1 up: (concatenate z at a latent resolution), ConvLSTM, UpConv to the next
     resolution. At the image's resolution: ConvLSTM, Conv3 + GN + ReLU, Conv3.
 
-    Source: paper, Fig. B.2; convolutions at 1x1 are built as 1x1 (decided, see `FrameEncoder`).
+    Source: paper, Fig. B.2. Convolutions at 1x1 are built as 1x1 (decided, see `FrameEncoder`).
 
     Args:
         channels: dict {resolution: channels}, in any order; 1, 4, 8 and their doublings.
@@ -28,7 +28,8 @@ class FrameDecoder(keras.layers.Layer):
         groups: int, see `GroupNorm`.
         forget_bias: float, initial offset of the ConvLSTMs' forget gates.
         remat: bool, whether `sequence` computes each resolution's activations again for the
-            gradient instead of keeping them: less memory, more time, the same numbers.
+            gradient instead of keeping them. This takes less memory and more time, and gives the
+            same numbers.
 
     Call arguments:
         top: float `[B, 1, 1, C]`, the last frame's top map.
@@ -50,7 +51,7 @@ class FrameDecoder(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        # Keys become text where a configuration passes through JSON.
+        # JSON turns the keys of a configuration into text.
         self.channels = tuple(sorted((int(r), c) for r, c in dict(channels).items()))
         self.latent_filters = tuple(sorted((int(r), c) for r, c in dict(latent_filters).items()))
         self.image_channels = image_channels
@@ -91,7 +92,7 @@ class FrameDecoder(keras.layers.Layer):
 
     @property
     def layers(self) -> list[keras.layers.Layer]:
-        """Its parts in the order of computation: the rows of `summary(expand_nested=True)`."""
+        """The parts in order of computation: the rows of `summary(expand_nested=True)`."""
         pairs = zip(self.cells, self.ups)
         return [*(part for pair in pairs for part in pair), self.to_image]
 
@@ -113,9 +114,10 @@ class FrameDecoder(keras.layers.Layer):
         return (*maps[-1][:-1], self.image_channels), states
 
     def sequence(self, top: Tensor, latents: dict[int, Tensor], states: Sequence[Any]) -> Tensor:
-        """All steps at once, equal to repeated calls: `[B, T, ...]` in, logits `[B, T, ...]` out.
+        """Run all steps at once, from `[B, T, ...]` to logits `[B, T, ...]`.
 
-        Level by level: everything but the hidden's part of each ConvLSTM has time folded.
+        The result equals that of repeated calls. It is computed level by level. Only the hidden
+        map's part of each ConvLSTM runs in time; everything else folds time into the batch.
         """
         x = top
         for (resolution, _), cell, up, state in zip(self.channels, self.cells, self.ups, states):
@@ -138,7 +140,7 @@ class FrameDecoder(keras.layers.Layer):
 
 
 def _level_sequence(cell, up, x, *state):
-    """One resolution's ConvLSTM over all steps, and the way to the next: `[B, T, ...]` both."""
+    """Run one resolution's ConvLSTM over all steps, then `up`: `[B, T, ...]` in and out."""
     hidden = cell.sequence(x, state)
     return tensor_ops.unfold_time(up(tensor_ops.fold_time(hidden)), x.shape[1])
 

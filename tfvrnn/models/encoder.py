@@ -1,4 +1,4 @@
-"""The frame encoder: one image to a pyramid of feature maps."""
+"""The frame encoder, from one image to a pyramid of feature maps."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ from tfvrnn.tensor_ops import Shape, Tensor
 class EncoderStage(keras.layers.Layer):
     """One resolution of the encoder.
 
-    At the image's own resolution Conv3 and a residual block; below it a 2x2 max pool and two
+    At the image's own resolution: Conv3 and a residual block. Below it: a 2x2 max pool and two
     residual blocks.
 
     Args:
@@ -26,7 +26,7 @@ class EncoderStage(keras.layers.Layer):
         inputs: float `[N, H, W, C]`.
 
     Returns:
-        float `[N, H, W, filters]`, half the side where not `finest`.
+        float `[N, H, W, filters]`, with half the side unless `finest`.
     """
 
     def __init__(self, filters: int, finest: bool = False, groups: int = 16, **kwargs):
@@ -68,12 +68,12 @@ class EncoderStage(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="tfvrnn")
 class FrameEncoder(keras.layers.Layer):
-    """The frame encoder: the same for every frame, a map at every resolution.
+    """The frame encoder, the same for every frame, with a map at every resolution.
 
     Conv3, Res | MaxPool2, Res, Res | .. down to 8x8 | MaxPool2 (the 4x4 map) | Res with a 4x4
     valid convolution, Res (the 1x1 map).
 
-    Source: paper, Fig. B.1; convolutions at 1x1 are built as 1x1 (decided: only the centre tap
+    Source: paper, Fig. B.1. Convolutions at 1x1 are built as 1x1 (decided: only the centre tap
     of a 3x3 kernel touches data there).
 
     Args:
@@ -89,7 +89,7 @@ class FrameEncoder(keras.layers.Layer):
 
     def __init__(self, channels: Mapping[int, int], groups: int = 16, **kwargs):
         super().__init__(**kwargs)
-        # Keys become text where a configuration passes through JSON.
+        # JSON turns the keys of a configuration into text.
         self.channels = tuple((int(r), c) for r, c in dict(channels).items())
         self.groups = groups
         finest = self.channels[0][0]
@@ -113,7 +113,7 @@ class FrameEncoder(keras.layers.Layer):
 
     @property
     def layers(self) -> list[keras.layers.Layer]:
-        """Its parts in the order of computation: the rows of `summary(expand_nested=True)`."""
+        """The parts in order of computation: the rows of `summary(expand_nested=True)`."""
         return [*self.stages, self.collapse, self.top]
 
     def call(self, frames: Tensor) -> dict[int, Tensor]:

@@ -15,10 +15,10 @@ def checked(data: Any, check: Callable[[Any], None]) -> Any:
 
     An array, a `tf.data.Dataset` and a `keras.utils.PyDataset` are checked here and returned as
     they are. A PyTorch `DataLoader` and a generator are wrapped: each batch is checked when it is
-    drawn, and may be a tensor as well as a tuple of one, which Keras would take apart.
+    drawn. It may be a tuple of one tensor, or a tensor, which Keras itself would take apart.
 
     Args:
-        data: as the `x` of `keras.Model.fit`.
+        data: same as the `x` of `keras.Model.fit`.
         check: raises ValueError unless its argument has a shape and dtype that fit.
 
     Raises:
@@ -62,7 +62,7 @@ def _loader_of_tuples(loader, check):
         return loader
 
     class Checked(type(loader)):
-        # Keras takes a DataLoader only, so this is one, of the user's own class.
+        # Keras takes only a DataLoader, so this class derives from the user's own.
         gives_checked_tuples = True
 
         def __iter__(self):

@@ -1,4 +1,4 @@
-"""The objective: the loss that training lowers, of a model's terms."""
+"""The objective: the loss that training minimises, from a model's terms."""
 
 from typing import Any
 
@@ -6,18 +6,18 @@ from keras import ops
 
 
 def loss_terms(terms: dict[str, Any], beta: float, free_nats: float = 0.0) -> dict[str, Any]:
-    """The loss, reconstruction + beta * KL, and its parts: means over the batch.
+    """Compute the loss, reconstruction + beta * KL, and its parts, as means over the batch.
 
     Args:
         terms: as `VideoPredictor.training_terms` returns them.
         beta: weight of the KL.
-        free_nats: nats that the KL of each level has free in each video: the loss takes
+        free_nats: nats per video of each level's KL that cost nothing: the loss takes
             max(KL, free_nats). After Kingma et al., "Improved Variational Inference with Inverse
-            Autoregressive Flow", 2016, section C.8, which takes the maximum of means over a batch:
-            those depend on how a batch is divided.
+            Autoregressive Flow", 2016, section C.8. There, the maximum is of means over a batch,
+            which depend on how a batch is divided.
 
     Returns:
-        dict of float32 scalars in nats a video: loss, negative_elbo, reconstruction, kl and
+        dict of float32 scalars in nats per video: loss, negative_elbo, reconstruction, kl and
         kl_<resolution>.
     """
     reconstruction = ops.mean(terms["reconstruction"])

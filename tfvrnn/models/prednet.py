@@ -1,4 +1,4 @@
-"""PredNet, deterministic: errors of prediction go up, predictions come down."""
+"""PredNet, a deterministic model: prediction errors go up, predictions come down."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -16,8 +16,10 @@ LAYER_WEIGHTS = {"L0": (1.0, 0.0, 0.0, 0.0), "Lall": (1.0, 0.1, 0.1, 0.1)}
 class PredNetState(NamedTuple):
     """The state of every layer, from the image up, and the last two predictions.
 
-    hidden and cell of R `[B, r, r, R]`, error E `[B, r, r, 2 A]`; prediction and the previous one,
-    float32 `[B, H, W, C]`.
+    Attributes:
+        hidden, cell: of R, `[B, r, r, R]`.
+        error: E, `[B, r, r, 2 A]`.
+        prediction, previous: the last two predictions, float32 `[B, H, W, C]`.
     """
 
     hidden: tuple[Any, ...]
@@ -28,7 +30,7 @@ class PredNetState(NamedTuple):
 
 
 def hard_sigmoid(x: Tensor) -> Tensor:
-    """That of PredNet's time: clip(0.2 x + 0.5, 0, 1); Keras 3's has a slope of 1/6."""
+    """Compute clip(0.2 x + 0.5, 0, 1), as in PredNet's time. Keras 3's slope is 1/6."""
     return ops.clip(0.2 * x + 0.5, 0.0, 1.0)
 
 
@@ -45,10 +47,10 @@ class PredNetUnit(keras.layers.Layer):
     Unsupervised Learning", 2016, eqs. 1 to 4; deviations: none.
 
     Args:
-        filters: int, channels of R, and of A but at the image.
+        filters: int, channels of R and, except at the image, of A.
         target_filters: int, channels of A.
-        above: int, channels of R above; 0 for the highest.
-        filters_above: int, channels of A above; 0 for the highest.
+        above: int, channels of R above; 0 in the highest layer.
+        filters_above: int, channels of A above; 0 in the highest layer.
     """
 
     def __init__(
@@ -62,7 +64,7 @@ class PredNetUnit(keras.layers.Layer):
         )
         self.gates = keras.layers.Conv2D(4 * filters, name="gates", **options)
         self.predict = keras.layers.Conv2D(target_filters, name="predict", **options)
-        self.to_above: Any = None  # a convolution, but for the highest layer
+        self.to_above: Any = None  # a convolution, except in the highest layer
         if filters_above:
             self.to_above = keras.layers.Conv2D(filters_above, name="to_above", **options)
 
@@ -77,7 +79,7 @@ class PredNetUnit(keras.layers.Layer):
     def recur(
         self, hidden: Tensor, cell: Tensor, error: Tensor, above: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """(R', cell'); `above` is the layer above's new R, of half the side, or None."""
+        """Return (R', cell'). `above` is the new R of the layer above, half the side, or None."""
         parts = [hidden, error]
         if above is not None:
             parts.append(tensor_ops.upsample_nearest(above, hidden.shape[1]))
@@ -86,18 +88,18 @@ class PredNetUnit(keras.layers.Layer):
         return hard_sigmoid(o) * ops.tanh(cell), cell
 
     def prediction(self, hidden: Tensor, at_most: float | None = None) -> Tensor:
-        """Ahat of R'."""
+        """Compute Ahat from R'."""
         predicted = ops.relu(self.predict(hidden))
         return predicted if at_most is None else ops.minimum(predicted, at_most)
 
     @staticmethod
     def error(target: Tensor, predicted: Tensor) -> Tensor:
-        """E of A and Ahat."""
+        """Compute E from A and Ahat."""
         both = [ops.relu(predicted - target), ops.relu(target - predicted)]
         return ops.concatenate(both, axis=-1)
 
     def target_above(self, error: Tensor) -> Tensor:
-        """A of the layer above."""
+        """Compute A of the layer above from E."""
         return tensor_ops.max_pool(ops.relu(self.to_above(error)), 2)
 
     def get_config(self) -> dict[str, Any]:
@@ -112,25 +114,25 @@ class PredNetUnit(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="tfvrnn")
 class PredNet(VideoPredictor):
-    """Predicts each frame from the errors that its predictions of the earlier ones made.
+    """Predicts each frame from the errors of its predictions of the earlier frames.
 
-    'reconstruction' is PredNet's own loss: mean error of each layer, weighted by layer, over
-    time 0 for the first frame and 1 / (T - 1) for each other. With `extrapolate`, the second
-    phase: predictions stand for the frames from n_ctx on, and the loss is half the mean absolute
-    error of all predicted pixels, on the first phase's scale.
+    'reconstruction' is PredNet's own loss: the mean error of each layer, weighted by layer and
+    time. The first frame has weight 0, each other frame 1 / (T - 1). `extrapolate` is the second
+    phase of training: predictions replace the frames from n_ctx on. Its loss is half the mean
+    absolute error of all predicted pixels, on the first phase's scale.
 
-    After the context the model extrapolates. With `feedback` 'previous', the prediction made one
-    step earlier stands for the frame of each step. With 'own', the prediction of the same step
-    does, so that the error at the image is 0.
+    After the context, the model extrapolates. With `feedback` 'previous', the prediction made one
+    step earlier replaces the frame of each step. With 'own', the prediction of the same step
+    replaces it, so that the error at the image is 0.
 
-    Source: as `PredNetUnit`, and the authors' code for the second phase and `feedback='previous'`.
-    Deviations: see docs/baselines.md.
+    Source: same as `PredNetUnit`, and the authors' code for the second phase and
+    `feedback='previous'`. Deviations: see docs/baselines.md.
 
     Args:
         image_shape: (S, S, C), S divisible by 8.
         context_frames: int, n_ctx.
-        loss: 'L0' (the image's error alone) or 'Lall' (a tenth of the others' too).
-        extrapolate: bool, whether training is of the second phase.
+        loss: 'L0' (only the image's error) or 'Lall' (plus a tenth of the other layers').
+        extrapolate: bool, whether training is in the second phase.
         feedback: 'previous' or 'own', see above.
         stacks: channels of the three layers above the image.
     """
@@ -202,9 +204,9 @@ class PredNet(VideoPredictor):
         return 1
 
     def reconstruction_term(self, frames: Tensor, predictions: Tensor) -> Tensor:
-        """Its error at the image, as if these predictions had been its own."""
+        """Compute the error at the image as if these predictions were PredNet's own."""
         differences = ops.abs(ops.cast(frames, "float32") - ops.cast(predictions, "float32"))
-        # A mean over both halves of E, of which one is zero.
+        # E's mean is over both its halves, and one of them is zero at each pixel.
         return ops.mean(differences, axis=(1, 2, 3, 4)) / 2.0
 
     def latent_kl(self, frames: Tensor, noise: Sequence[Tensor]) -> dict[int, Tensor]:
@@ -244,7 +246,7 @@ class PredNet(VideoPredictor):
         return self.observe(state, self._stand_in(state)), frame
 
     def _stand_in(self, state):
-        """The prediction that stands for the current frame after the context."""
+        """Return the prediction that replaces the current frame after the context."""
         return state.previous if self.feedback == "previous" else state.prediction
 
     def observe(self, state: PredNetState, frame: Tensor) -> PredNetState:
@@ -257,7 +259,7 @@ class PredNet(VideoPredictor):
         return state._replace(error=tuple(errors))
 
     def _zero_state(self, frame):
-        """Zeros for every layer, of the batch of a frame `[B, H, W, C]`."""
+        """Return zeros for every layer, with the batch size of a frame `[B, H, W, C]`."""
         hidden, error, side = [], [], self.image_shape[0]
         for unit in self.units:
             shape = (ops.shape(frame)[0], side, side)
@@ -268,7 +270,7 @@ class PredNet(VideoPredictor):
         return PredNetState(tuple(hidden), tuple(hidden), tuple(error), image, image)
 
     def _weighted_error(self, errors):
-        """float32 `[B]`: mean error of every layer, weighted."""
+        """Return the weighted sum of the layers' mean errors, float32 `[B]`."""
         return sum(
             weight * ops.mean(ops.cast(error, "float32"), axis=(1, 2, 3))
             for weight, error in zip(LAYER_WEIGHTS[self.error_weights], errors)

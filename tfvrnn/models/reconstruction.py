@@ -1,4 +1,4 @@
-"""The likelihood of frames under a model's predictions: the reconstruction term."""
+"""The reconstruction term: the likelihood of frames under a model's predictions."""
 
 import math
 from typing import Any
@@ -8,9 +8,9 @@ from keras import ops
 
 from tfvrnn.tensor_ops import Shape, Tensor
 
-# The mean error that a scale starts at: about that of grey pictures.
+# The mean error at which a scale starts: about that of grey pictures.
 FIRST_ERRORS = {"laplace": 0.25, "gaussian": 0.0625}
-# Scales stop at a quarter of a grey level, below which the pixels' rounding would be fitted.
+# Scales stop at a quarter of a grey level. Smaller scales would fit the pixels' rounding.
 LEAST_SCALE = 1e-3
 LEAST_ERRORS = {"laplace": LEAST_SCALE, "gaussian": LEAST_SCALE**2}
 # The share of the old value that a scale keeps per step: it follows the last 20 batches.
@@ -65,7 +65,7 @@ class Likelihood(keras.layers.Layer):
         super().__init__(dtype="float32", **kwargs)
         self.kind = kind
         self.channels = channels
-        self.error: Any = None  # a weight where calibrated
+        self.error: Any = None  # a weight if calibrated
         if self.calibrated:
             self.error = self.add_weight(
                 name="error",
@@ -76,16 +76,16 @@ class Likelihood(keras.layers.Layer):
         self.build((None, None, None, None, channels))
 
     def build(self, frames_shape: Shape, logits_shape: Any = None) -> None:
-        """Nothing: the weight is there from the first."""
+        """Do nothing: the constructor makes the weight."""
 
     @property
     def calibrated(self) -> bool:
-        """Whether the term is a log density, whose scale follows the data."""
+        """Whether the term is a log density with a scale that follows the data."""
         return self.kind in FIRST_ERRORS
 
     def call(self, frames: Tensor, logits: Tensor) -> Tensor:
         if self.kind == "bce":
-            # From the logits, without the logarithm of a rounded-off sigmoid.
+            # Computed from the logits, to avoid the logarithm of a rounded sigmoid.
             return _summed(ops.softplus(logits) - frames * logits)
         errors = ERRORS[self.kind](frames, ops.sigmoid(logits))
         return _summed(
@@ -96,11 +96,11 @@ class Likelihood(keras.layers.Layer):
         return (frames_shape[0],)
 
     def mean_error(self, frames: Tensor, predictions: Tensor) -> Tensor:
-        """The mean error per channel, float32 `[C]`: the best scale for these predictions."""
+        """Compute the mean error per channel, float32 `[C]`, the best scale for predictions."""
         return ops.mean(ERRORS[self.kind](frames, predictions), axis=(0, 1, 2, 3))
 
     def followed(self, error: Tensor) -> Tensor:
-        """The value of the weight `error` after a batch whose mean error is `error`, `[C]`."""
+        """Return the next value of the weight, after a batch of mean error `error`, `[C]`."""
         return KEPT_SHARE * self.error + (1.0 - KEPT_SHARE) * error
 
     def get_config(self) -> dict[str, Any]:
@@ -108,12 +108,12 @@ class Likelihood(keras.layers.Layer):
 
 
 def log_density_loss(kind: str, errors: Tensor, error: Tensor) -> Tensor:
-    """The negative log density of each pixel, nats.
+    """Compute the negative log density of each pixel, in nats.
 
     Args:
         kind: 'laplace' or 'gaussian'.
         errors: float32 `[..., C]`, absolute or squared differences.
-        error: float32 `[C]`, their mean in the model: b or v.
+        error: float32 `[C]`, the mean error, which is the scale b or v.
     """
     error = ops.maximum(error, LEAST_ERRORS[kind])
     if kind == "laplace":
@@ -122,17 +122,17 @@ def log_density_loss(kind: str, errors: Tensor, error: Tensor) -> Tensor:
 
 
 def reconstruction_loss(kind: str, frames: Tensor, predictions: Tensor) -> Tensor:
-    """Summed over time, pixels and channels: float32 `[B]`.
+    """Compute the reconstruction term of finished predictions, float32 `[B]`.
 
-    For finished predictions, as of copying the last frame. A calibrated kind has the scale that is
-    best for each video's predictions.
+    It is summed over time, pixels and channels. Finished predictions are, for example, copies of
+    the last frame. A calibrated kind takes the scale that is best for each video's predictions.
 
     Args:
-        kind: one of those of `Likelihood`.
+        kind: same as for `Likelihood`.
         frames, predictions: float32 `[B, T, H, W, C]` in [0, 1].
     """
     if kind == "bce":
-        # Half a grey level away from 0 and 1, where the cross-entropy is infinite.
+        # Keep half a grey level away from 0 and 1, where the cross-entropy is infinite.
         predictions = ops.clip(predictions, 0.5 / 255, 1 - 0.5 / 255)
     errors = ERRORS[kind](frames, predictions)
     if kind in FIRST_ERRORS:
@@ -141,13 +141,13 @@ def reconstruction_loss(kind: str, frames: Tensor, predictions: Tensor) -> Tenso
 
 
 def bits_per_dimension(nats: float, dimensions: int) -> float:
-    """Bits per pixel and channel of a negative log density, at 256 grey levels 1 / 255 apart.
+    """Convert a negative log density to bits per dimension, at 256 grey levels 1 / 255 apart.
 
         nats / (dimensions * log 2) + log2(255)
 
     Args:
-        nats: of pixels in [0, 1], as the negative ELBO of a calibrated model.
-        dimensions: pixels times channels that the nats are summed over.
+        nats: of pixels in [0, 1], such as the negative ELBO of a calibrated model.
+        dimensions: pixels times channels over which the nats are summed.
     """
     return nats / (dimensions * math.log(2.0)) + math.log2(255.0)
 

@@ -1,4 +1,4 @@
-"""SVG-LP: stochastic video generation with a learned prior, and with a fixed one."""
+"""SVG: stochastic video generation with a learned prior (SVG-LP) or a fixed one (SVG-FP)."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -16,10 +16,12 @@ FEATURES, UNITS = 128, 256
 
 
 class SVGState(NamedTuple):
-    """What a rollout carries on.
+    """The state of a rollout.
 
-    vector: the last frame's features `[B, 128]`; skips: the last context frame's maps; prior,
-    predictor: (hidden, cell) `[B, 256]` of every layer.
+    Attributes:
+        vector: the last frame's features `[B, 128]`.
+        skips: the last context frame's maps.
+        prior, predictor: (hidden, cell) `[B, 256]` of every layer.
     """
 
     vector: Any
@@ -32,7 +34,7 @@ class SVGState(NamedTuple):
 class StackedLSTM(keras.layers.Layer):
     """A linear embedding, LSTM layers, and linear heads.
 
-    Source: as `SVG`, models/lstm.py; deviations: one bias a gate (PyTorch's two add up).
+    Source: same as `SVG`, models/lstm.py; deviations: one bias per gate (PyTorch's two add up).
 
     Args:
         inputs: int, length of the input.
@@ -41,7 +43,7 @@ class StackedLSTM(keras.layers.Layer):
 
     Call arguments:
         x: float `[B, inputs]`.
-        states: tuple of (hidden, cell), one a layer.
+        states: tuple of (hidden, cell), one per layer.
 
     Returns:
         (list of the heads' outputs, states).
@@ -50,7 +52,7 @@ class StackedLSTM(keras.layers.Layer):
     def __init__(self, inputs: int, layers: int, heads: Sequence[int], **kwargs):
         super().__init__(**kwargs)
         self.inputs, self.layers_, self.heads_ = inputs, layers, tuple(heads)
-        # An initializer gives the same values each time: every weight has its own.
+        # Every weight has its own initializer, because one initializer repeats its values.
         self.embed = self._linear(UNITS, "embed")
         self.cells = [
             keras.layers.LSTMCell(
@@ -77,14 +79,14 @@ class StackedLSTM(keras.layers.Layer):
         self.embed.build((None, self.inputs))
         for layer in (*self.cells, *self.heads):
             layer.build((None, UNITS))
-        # For `summary`, which asks in vain what Keras' cell returns.
+        # For `summary`, because Keras' cell does not say what it returns.
         for cell in self.cells:
             cell.output_shape = (None, UNITS)
         self.output_shape = (None, self.heads_[0])
 
     @property
     def layers(self) -> list[keras.layers.Layer]:
-        """Its parts in the order of computation: the rows of `summary(expand_nested=True)`."""
+        """The parts in order of computation: the rows of `summary(expand_nested=True)`."""
         return [self.embed, *self.cells, *self.heads]
 
     def compute_output_shape(
@@ -102,7 +104,7 @@ class StackedLSTM(keras.layers.Layer):
         return [head(x) for head in self.heads], tuple(new_states)
 
     def sequence(self, x: Tensor, states: Sequence[Any] | None = None) -> list[Tensor]:
-        """All steps at once, equal to T calls: `[B, T, inputs]` to heads `[B, T, units]`."""
+        """Run all steps at once, equal to T calls: `[B, T, inputs]` to heads `[B, T, units]`."""
         x = self.embed(x)
         for number, cell in enumerate(self.cells):
             loop = keras.layers.RNN(cell, return_sequences=True, dtype=self.dtype_policy)
@@ -110,7 +112,7 @@ class StackedLSTM(keras.layers.Layer):
         return [head(x) for head in self.heads]
 
     def zero_state(self, batch: int | Tensor) -> tuple[Any, ...]:
-        """The states before the first step."""
+        """Return the states before the first step."""
         zeros = ops.zeros((batch, UNITS), self.compute_dtype)
         return ((zeros, zeros),) * len(self.cells)
 
@@ -127,9 +129,9 @@ class SVG(VideoPredictor):
         x_t = Dec(tanh(LSTM([h, z_t])), skips)
 
     Context steps count in the loss: reconstruction is the sum over t = 2..T of the mean squared
-    error of a pixel, KL the sum over t = 2..T. The skips are those of x_{t-1} up to the last
-    context frame, and then that frame's. In sampling, context steps take z from the posterior:
-    n_ctx - 1 draws in front of the noise, or its means.
+    error per pixel, and KL is the sum over t = 2..T. The skips come from x_{t-1} up to the last
+    context frame, and from that frame afterwards. In sampling, context steps take z from the
+    posterior: n_ctx - 1 draws at the front of the noise, or its means.
 
     Source: Denton and Fergus, "Stochastic Video Generation with a Learned Prior", 2018;
     deviations: the skips (the original is one frame off), BatchNorm over batch and time at once.
@@ -223,14 +225,14 @@ class SVG(VideoPredictor):
         return unfolded[0], tuple(unfolded[1:])
 
     def _distributions(self, vectors):
-        """(posterior, prior) of every step but the first, `[B, T - 1, Z]`."""
+        """Return (posterior, prior) of every step but the first, `[B, T - 1, Z]`."""
         posterior = _gaussian(*self.posterior.sequence(vectors[:, 1:]))
         if self.prior:
             return posterior, _gaussian(*self.prior.sequence(vectors[:, :-1]))
         return posterior, _standard(posterior.mean)
 
     def _lend(self, skip):
-        """The maps that steps 2..T are given, of maps `[B, T, ...]`."""
+        """Select the skips of steps 2..T from maps `[B, T, ...]`."""
         first, steps = self.context_frames, skip.shape[1]
         last = skip[:, first - 1 : first]
         return ops.concatenate([skip[:, : first - 1], *[last] * (steps - first)], axis=1)

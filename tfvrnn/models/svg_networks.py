@@ -13,12 +13,12 @@ from tfvrnn.tensor_ops import Shape, Tensor
 SIDE = 64
 WIDTHS = (64, 128, 256, 512)  # channels at 64x64 (VGG) or 32x32 (DCGAN) and below
 SLOPE = 0.2
-# Of the original: PyTorch's BatchNorm counts the new part of the average, 0.1.
+# Same as the original: PyTorch's momentum is the share of the new value, 0.1.
 BATCH_NORM = dict(momentum=0.9, epsilon=1e-5)
 
 
 def normal(mean: float = 0.0) -> keras.initializers.Initializer:
-    """A new initializer of convolutions, dense layers and, about 1, of BatchNorm's scales."""
+    """Make an initializer for convolutions, dense layers and, with mean 1, BatchNorm's scales."""
     return keras.initializers.RandomNormal(mean, 0.02)
 
 
@@ -35,7 +35,7 @@ class ConvBatchNorm(keras.layers.Layer):
 
     Call arguments:
         inputs: float `[N, H, W, C]`.
-        training: bool, whether BatchNorm takes the batch's statistics and updates its own.
+        training: bool, whether BatchNorm uses the batch's statistics and updates its own.
 
     Returns:
         float `[N, H', W', filters]`.
@@ -82,16 +82,16 @@ class ConvBatchNorm(keras.layers.Layer):
 
 
 def _blocks(convs, sizes):
-    """The convolutions, block by block."""
+    """Group the convolutions by block."""
     left = iter(convs)
     return [list(itertools.islice(left, size)) for size in sizes]
 
 
 @keras.saving.register_keras_serializable(package="tfvrnn")
 class SVGEncoder(keras.layers.Layer):
-    """A 64x64 frame to a vector, and the maps that the decoder is lent.
+    """Encodes a 64x64 frame as a vector, with skip connections for the decoder.
 
-    DCGAN: convolutions 4x4 at stride 2 to 64, 128, 256, 512 channels. VGG: 2, 2, 3, 3
+    DCGAN: 4x4 convolutions at stride 2 to 64, 128, 256, 512 channels. VGG: 2, 2, 3, 3
     convolutions 3x3 with max pools between. Then a 4x4 valid convolution, BatchNorm, tanh.
 
     Source: Denton and Fergus, "Stochastic Video Generation with a Learned Prior", 2018, and its
@@ -167,11 +167,12 @@ class SVGEncoder(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="tfvrnn")
 class SVGDecoder(keras.layers.Layer):
-    """A vector and the encoder's maps to a 64x64 frame; mirrors the encoder.
+    """Decodes a vector and the encoder's maps to a 64x64 frame. It mirrors the encoder.
 
-    Source: as `SVGEncoder`; deviations: none.
+    Source: same as `SVGEncoder`; deviations: none.
 
-    Args: as `SVGEncoder`.
+    Args:
+        kind, channels, features: same as for `SVGEncoder`.
 
     Call arguments:
         vector: float `[N, features]`.
@@ -201,7 +202,7 @@ class SVGDecoder(keras.layers.Layer):
             for level, widths in enumerate(blocks)
             for k, width in enumerate(widths)
         ]
-        # DCGAN's last convolution also doubles the side; both are transposed, as the original's.
+        # DCGAN's last convolution also doubles the side. Both are transposed, as in the original.
         size, stride = (4, 2) if kind == "dcgan" else (3, 1)
         self.to_image = keras.layers.Conv2DTranspose(
             channels,

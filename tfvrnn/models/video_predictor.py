@@ -1,4 +1,4 @@
-"""The interface of every model: what training, sampling, evaluation and serving rely on."""
+"""The interface of every model, on which training, sampling, evaluation and serving rely."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,21 +14,21 @@ from tfvrnn.models.fitting import Fitting
 from tfvrnn.sampling import arguments
 from tfvrnn.tensor_ops import Tensor, to_float
 
-GENERATOR = "seed_generator"  # its state's name in a file
-ACTIVE_NATS = 0.01  # nats a frame, above which a latent channel is in use
+GENERATOR = "seed_generator"  # name of its state in a file
+ACTIVE_NATS = 0.01  # nats per frame, above which a latent channel is in use
 
 
 class VideoPredictor(Fitting):
     """Predicts the frames that follow `context_frames` given ones.
 
-    A pure function of weights, frames and noise: `noise` is a list of float32 standard normals,
-    one per latent level, coarsest first, made by the caller (see `noise_shapes`). Frames are float
-    `[B, T, H, W, C]`, pixels in [0, 1]. A state is a nested tuple of batch-major tensors. `step` is
-    `draw`, `render`, `observe`; a rollout is `begin` and any number of steps.
+    The model is a pure function of weights, frames and noise. The caller makes the noise: a list of
+    float32 standard normals, one per latent level, coarsest first (see `noise_shapes`). Frames are
+    float `[B, T, H, W, C]`, pixels in [0, 1]. A state is a nested tuple of batch-major tensors.
+    `step` is `draw`, `render`, `observe`. A rollout is `begin` and any number of steps.
 
-    Around that it is a model of Keras, on TensorFlow, JAX and PyTorch: `compile`, `fit`,
-    `evaluate`, `generate`, `predict`, `save`. These draw from the model's own generator where no
-    noise or seeds are given, and take uint8 frames as well.
+    It is also a Keras model on TensorFlow, JAX and PyTorch: `compile`, `fit`, `evaluate`,
+    `generate`, `predict`, `save`. Without given noise or seeds, these draw from the model's own
+    generator. They also take uint8 frames.
 
     Args:
         horizon: int, default horizon of `predict` and `generate`.
@@ -39,7 +39,7 @@ class VideoPredictor(Fitting):
         presets: {name: description} of the models that come with the package.
         context_frames: int, n_ctx.
         image_shape: (H, W, C).
-        context_draws: int, how many of the noise's steps are drawn during the context.
+        context_draws: int, number of the noise's steps that are drawn during the context.
         latent_resolutions: tuple of int, the levels' resolutions; () if deterministic.
         rollouts: compiled rollouts, cached by the samplers.
     """
@@ -57,16 +57,16 @@ class VideoPredictor(Fitting):
         self.rollouts = SimpleNamespace()
 
     def noise_shapes(self, batch: int, steps: int) -> list[tuple[int, ...]]:
-        """Shapes of the noise for `steps` predicted frames: `[B, steps, r, r, Z]` per level.
+        """Return the noise's shapes for `steps` predicted frames, `[B, steps, r, r, Z]` per level.
 
-        `context_draws` further steps stand in front. A deterministic model returns [].
+        `context_draws` further steps come first. A deterministic model returns [].
         """
         raise NotImplementedError
 
     def training_terms(
         self, frames: Tensor, noise: Sequence[Tensor], training: bool = False
     ) -> tuple[dict[str, Tensor], Tensor]:
-        """Terms of the negative ELBO, and the predictions under teacher forcing.
+        """Compute the terms of the negative ELBO, and the predictions under teacher forcing.
 
         Args:
             frames: float `[B, T, H, W, C]`, context first.
@@ -81,9 +81,9 @@ class VideoPredictor(Fitting):
         raise NotImplementedError
 
     def reconstruction_term(self, frames: Tensor, predictions: Tensor) -> Tensor:
-        """The reconstruction term that given predictions would have, float32 `[B]`.
+        """Compute the reconstruction term of given predictions, float32 `[B]`.
 
-        For baselines, as copying the last frame. Frames and predictions are
+        This is for baselines, such as copying the last frame. Frames and predictions are
         `[B, T - n_ctx, H, W, C]` in [0, 1].
         """
         raise NotImplementedError
@@ -94,26 +94,28 @@ class VideoPredictor(Fitting):
         """Draw the posterior's samples of the predicted frames, with KL(posterior || prior).
 
         Returns:
-            ([float32 `[B, T - n_ctx, r, r, Z]` per level], as `render` takes them step by step;
-            the KL as of `latent_kl`).
+            (latents, kl). latents: list of float32 `[B, T - n_ctx, r, r, Z]`, one per level, which
+            `render` takes step by step. kl: same as from `latent_kl`.
         """
         raise NotImplementedError
 
     def latent_kl(self, frames: Tensor, noise: Sequence[Tensor]) -> dict[int, Any]:
-        """What `training_terms` sums: {resolution: float32 `[B, T - n_ctx, r, r, Z]`}, nats.
+        """Compute the KL before `training_terms` sums it, in nats.
 
-        `context_draws` further steps stand in front, as in the noise.
+        Returns:
+            {resolution: float32 `[B, T - n_ctx, r, r, Z]`}. `context_draws` further steps come
+            first, as in the noise.
         """
         return self.infer_latents(frames, noise)[1]
 
     def channel_nats(self, frames: Tensor, noise: Sequence[Tensor]) -> dict[int, Any]:
-        """KL of every latent channel, nats a frame: {resolution: float32 `[B, Z]`}.
+        """Compute the KL of every latent channel in nats per frame, {resolution: float32 `[B, Z]`}.
 
-        Summed over pixels, mean over time. A channel whose mean over videos is above
-        `ACTIVE_NATS` is in use.
+        The KL is summed over pixels and averaged over time. A channel is in use if its mean over
+        videos is above `ACTIVE_NATS`.
 
-        Source: after Burda et al., "Importance Weighted Autoencoders", 2016, where a unit is
-        active if the posterior's mean varies; here if its KL is not zero.
+        Source: after Burda et al., "Importance Weighted Autoencoders", 2016. There, a unit is
+        active if the posterior's mean varies; here, if its KL is not zero.
         """
         return {
             resolution: ops.mean(ops.sum(kl_BTHWZ, axis=(2, 3)), axis=1)
@@ -121,16 +123,16 @@ class VideoPredictor(Fitting):
         }
 
     def begin(self, context: Tensor, noise: Sequence[Tensor] | None = None) -> Any:
-        """The state after the context `[B, n_ctx, H, W, C]`.
+        """Return the state after the context `[B, n_ctx, H, W, C]`.
 
-        `noise` are the `context_draws` steps of every level; None takes latents at their means.
+        `noise` holds the `context_draws` steps of every level. None takes latents at their means.
         """
         raise NotImplementedError
 
     def draw(
         self, state: Any, noise: Sequence[Tensor] | None, mean: bool = False
     ) -> tuple[Any, list[Tensor]]:
-        """(state, latents): the prior's latents of the next frame.
+        """Draw the prior's latents of the next frame; return (state, latents).
 
         `noise` is a list of `[B, r, r, Z]`, or None with `mean`, which takes every latent at
         its mean.
@@ -138,27 +140,27 @@ class VideoPredictor(Fitting):
         raise NotImplementedError
 
     def render(self, state: Any, latents: Sequence[Tensor]) -> tuple[Any, Tensor]:
-        """(state, frame float32 `[B, H, W, C]`): the next frame from its latents."""
+        """Make the next frame from its latents; return (state, float32 `[B, H, W, C]`)."""
         raise NotImplementedError
 
     def observe(self, state: Any, frame: Tensor) -> Any:
-        """The state, having seen `frame` `[B, H, W, C]`."""
+        """Return the state after seeing `frame` `[B, H, W, C]`."""
         raise NotImplementedError
 
     def step(
         self, state: Any, noise: Sequence[Tensor] | None, mean: bool = False
     ) -> tuple[Any, Tensor]:
-        """(state, frame): draw, render, observe."""
+        """Draw, render and observe the next frame; return (state, frame)."""
         state, latents = self.draw(state, noise, mean)
         state, frame = self.render(state, latents)
         return self.observe(state, frame), frame
 
-    # As a model of Keras.
+    # The interface of a Keras model.
 
     def call(
         self, frames: Tensor, noise: Sequence[Tensor] | None = None, training: bool = False
     ) -> tuple[dict[str, Any], Any]:
-        """`training_terms` of frames, also of uint8 ones; None draws the noise here."""
+        """Return `training_terms` of float or uint8 frames. Without noise, draw it here."""
         self.check_frames(frames)
         frames = to_float(frames)
         if noise is None:
@@ -166,7 +168,7 @@ class VideoPredictor(Fitting):
         return self.training_terms(frames, noise, training)
 
     def draw_noise(self, batch: int | Tensor, steps: int) -> list:
-        """Noise of `noise_shapes(batch, steps)` from the model's own generator."""
+        """Draw noise of `noise_shapes(batch, steps)` from the model's own generator."""
         return [
             keras.random.normal(shape, dtype="float32", seed=self.seed_generator)
             for shape in self.noise_shapes(batch, steps)
@@ -185,10 +187,10 @@ class VideoPredictor(Fitting):
         Args:
             context: `[B, n_ctx, H, W, C]`, uint8 or float in [0, 1].
             horizon: frames to predict, any number. None: the model's own.
-            seeds: int `[B]`, or `[B, S]` for S futures of each context. None draws one for each
+            seeds: int `[B]`, or `[B, S]` for S futures per context. None draws one seed per
                 context from the model's own generator.
             mean: whether every latent is at its mean.
-            temperature: deviation of the prior's noise.
+            temperature: standard deviation of the prior's noise.
 
         Returns:
             float32 `[B, horizon, H, W, C]`, or `[B, S, horizon, H, W, C]`.
@@ -200,7 +202,7 @@ class VideoPredictor(Fitting):
         if not hasattr(context, "shape"):
             context = ops.convert_to_tensor(context)
         if seeds is None and not mean:
-            arguments.check(self, context, None, True, temperature)  # before the generator moves
+            arguments.check(self, context, None, True, temperature)  # before the generator advances
             drawn = keras.random.randint((len(context),), 0, 2**31 - 1, seed=self.seed_generator)
             seeds = ops.convert_to_numpy(drawn)
         return sampling.sample_videos(self, context, horizon, seeds, mean, temperature)
@@ -215,12 +217,12 @@ class VideoPredictor(Fitting):
         verbose: int | str = "auto",
         steps: int | None = None,
     ) -> Any:
-        """One seeded future of every context: row i has the seed `seed + i`.
+        """Draw one seeded future per context. Row i has the seed `seed + i`.
 
         Args:
-            x: contexts `[N, n_ctx, H, W, C]`, or what yields batches of that, such as a
+            x: contexts `[N, n_ctx, H, W, C]`, or an iterable of batches of them, such as a
                 `tf.data.Dataset` or a PyTorch `DataLoader`.
-            batch_size: rows at once, None: 32. The futures do not depend on it.
+            batch_size: rows at once. None: 32. The futures do not depend on it.
             horizon: frames to predict. None: the model's own.
             seed: of row 0.
             verbose: 0 hides the progress bar.
@@ -235,9 +237,10 @@ class VideoPredictor(Fitting):
     def export(
         self, filepath: str | Path, *args, input_signature: list | None = None, **kwargs
     ) -> None:
-        """As of `keras.Model`: the call, which returns the terms and 'predictions' by name.
+        """Export the call. Same as `keras.Model.export`.
 
-        Without a signature it takes float32 videos of the model's own horizon.
+        The exported call returns the terms and 'predictions' by name. Without a signature, it takes
+        float32 videos of the model's own horizon.
         """
         if input_signature is None:
             shape = (None, self.context_frames + self.horizon, *self.image_shape)
@@ -259,7 +262,7 @@ class VideoPredictor(Fitting):
         preset = presets.read(folder := presets.find(name))
         registered = str(preset.config.get("registered_name"))
         kind = keras.saving.get_registered_object(registered)
-        # No other class is built, whatever a file names.
+        # Whatever a file names, build no other class.
         if not (isinstance(kind, type) and issubclass(kind, cls)):
             raise UserError(f"{folder} holds no {cls.__name__}: its class is {registered}")
         try:
@@ -277,10 +280,10 @@ class VideoPredictor(Fitting):
         """Write the model with its weights into a folder, for `from_preset`.
 
         Args:
-            folder: made where it is missing; an earlier preset in it is replaced.
+            folder: created if it is missing. An earlier preset in it is replaced.
             dtype: of the weights in the file, 'float32' or 'float16' (half the size, rounded).
-            card: text of README.md, the model card. Empty: the one that is there stays; where none
-                is, a short one is written.
+            card: text of README.md, the model card. Empty: an existing card stays, and a missing
+                one is written in short.
             step: steps of training, noted in the file.
 
         Raises:
@@ -302,7 +305,7 @@ class VideoPredictor(Fitting):
 
     def save_own_variables(self, store: Any) -> None:
         super().save_own_variables(store)
-        # Keras keeps no generators: `fit` would draw the first noise again where it continues.
+        # Keras saves no generators: without this, a continued `fit` would repeat the first noise.
         store[GENERATOR] = ops.convert_to_numpy(self.seed_generator.state)
 
     def load_own_variables(self, store: Any) -> None:
@@ -317,7 +320,7 @@ class VideoPredictor(Fitting):
 
 
 class _Named(keras.Model):
-    """A model whose outputs are one flat dictionary, as the signatures of exports want it."""
+    """A model whose outputs are one flat dictionary, as the signatures of exports require."""
 
     def __init__(self, model):
         super().__init__(name=model.name, autocast=False)

@@ -1,1 +1,1 @@
-"""Share what every report needs: pages of HTML, charts, and protocols as JSON."""
+"""Shared parts of all reports: pages of HTML, charts, and protocols as JSON."""

@@ -12,7 +12,7 @@ STYLES = {"best": "-", "mean": "--", "worst": ":"}
 def curves_chart(
     title: str, figures: Sequence[tuple[str, dict | None]], time: str = "predicted frame"
 ) -> str:
-    """Curves over the frames: a colour for each run, a line style for each choice.
+    """Draw curves over the frames, with one colour per run and one line style per choice.
 
     Args:
         title: of the vertical axis.
@@ -37,10 +37,10 @@ def curves_chart(
     axes.set_ylabel(_drawable(title), parse_math=False)
     axes.grid(alpha=0.3)
     for text in axes.legend(lines, names, frameon=False).get_texts():
-        text.set_parse_math(False)  # between two $ is no formula
+        text.set_parse_math(False)  # a name between two $ is not a formula
     buffer = io.StringIO()
     with warnings.catch_warnings():
-        # A letter that the font lacks is drawn as a box.
+        # Letters that the font lacks become boxes.
         warnings.filterwarnings("ignore", r"Glyph \d+ ")
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()
@@ -48,10 +48,10 @@ def curves_chart(
 
 
 def _drawable(name: str) -> str:
-    """A text that may hold a folder's name, which need not be UTF-8."""
+    """Convert a text to valid UTF-8, as it may hold a folder's name, which need not be."""
     return name.encode("utf-8", "replace").decode()
 
 
 def _mark(curve):
-    """A single point makes no line."""
+    """Return a marker for a curve of a single point, which draws no line."""
     return "o" if len(curve) == 1 else None

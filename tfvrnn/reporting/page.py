@@ -1,4 +1,4 @@
-"""Pages of HTML that open offline: style, tables, pictures within the text."""
+"""Pages of HTML that open offline: style, tables and embedded pictures."""
 
 import base64
 import html
@@ -26,7 +26,7 @@ pre { overflow-x: auto; background: #f4f4f4; padding: 1em; }
 
 
 def page(title: str, parts: Sequence[str]) -> str:
-    """A whole page.
+    """Make a whole page.
 
     Args:
         title: HTML, without tags.
@@ -41,7 +41,7 @@ def page(title: str, parts: Sequence[str]) -> str:
 
 
 def html_table(names: Sequence[str], rows: Sequence[Sequence]) -> str:
-    """A table of text, which is escaped."""
+    """Make a table of text, which is escaped."""
     head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
     body = "".join(
         "<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) + "</tr>"
@@ -51,14 +51,14 @@ def html_table(names: Sequence[str], rows: Sequence[Sequence]) -> str:
 
 
 def text_table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """The lines of a table for a terminal."""
+    """Return the lines of a table for a terminal."""
     widths = [max(map(len, column)) for column in zip(*rows)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)) for row in rows]
     return [line.rstrip() for line in lines]
 
 
 def with_interval(figure: dict, form: str) -> str:
-    """A mean as text, with the interval of 95 % where it has one, else with its deviation."""
+    """Write a mean as text, with its interval of 95 % if it has one, else its deviation."""
     text = f"{figure['mean']:{form}}"
     if "interval" in figure:
         low, high = figure["interval"]
@@ -67,7 +67,7 @@ def with_interval(figure: dict, form: str) -> str:
 
 
 def picture(pixels: np.ndarray) -> str:
-    """A picture, uint8 `[H, W, 1 or 3]`."""
+    """Embed a picture, uint8 `[H, W, 1 or 3]`, in the page."""
     image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
     return embedded(png(image), "png", "")
 
@@ -79,12 +79,12 @@ def png(image: Image.Image) -> bytes:
 
 
 def embedded(content: bytes, kind: str, label: str) -> str:
-    """A picture of a kind (png, gif) within the page."""
+    """Embed a picture of a kind (png, gif) in the page."""
     coded = base64.b64encode(content).decode()
     return f"<img alt='{html.escape(label)}' src='data:image/{kind};base64,{coded}'>"
 
 
 def details(summary: str, content) -> str:
-    """JSON that opens on a click."""
+    """Show content as JSON that opens on a click."""
     text = html.escape(json.dumps(content, indent=2))
     return f"<details><summary>{html.escape(summary)}</summary><pre>{text}</pre></details>"

@@ -14,7 +14,7 @@ def protocol_hash(protocol: dict) -> str:
 
 
 def read_json(path: str | Path) -> dict:
-    """The content of a result's file.
+    """Read the content of a result's file.
 
     Raises:
         UserError: no such file, or no result in it.
@@ -29,13 +29,13 @@ def read_json(path: str | Path) -> dict:
 
 
 def section(values: dict, name: str) -> dict:
-    """A part of a protocol; an empty one where it has none."""
+    """Return a part of a protocol, or an empty one if it is missing."""
     found = values.get(name)
     return found if isinstance(found, dict) else {}
 
 
 def differences(ours: dict, theirs: dict, sections=("data", "settings")) -> list[str]:
-    """'settings.samples: 8, 100', … of the entries in which two protocols differ."""
+    """List the entries in which two protocols differ: 'settings.samples: 8, 100', …."""
     found = []
     for name in sections:
         parts = [section(protocol, name) for protocol in (ours, theirs)]
@@ -47,7 +47,7 @@ def differences(ours: dict, theirs: dict, sections=("data", "settings")) -> list
 
 
 def code_digest() -> str:
-    """sha256 of the package's source files."""
+    """Compute the sha256 of the package's source files."""
     whole, root = hashlib.sha256(), Path(tfvrnn.__file__).parent
     for path in sorted(root.rglob("*.py")):
         whole.update(path.relative_to(root).as_posix().encode())

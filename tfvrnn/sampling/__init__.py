@@ -1,6 +1,6 @@
-"""Seeded futures of any model, on any backend of Keras; of TensorFlow, also seeded noise.
+"""Seeded futures of any model on any Keras backend, and seeded noise on TensorFlow.
 
-`training_noise`, `row_noise` and `rollout_frames` compute with TensorFlow only.
+`training_noise`, `row_noise` and `rollout_frames` need TensorFlow.
 """
 
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ __all__ = ["predict_videos", "rollout_frames", "row_noise", "sample_videos", "tr
 
 
 def __getattr__(name):
-    # Imported when they are asked for: models, which import this package, do without TensorFlow.
+    # Imported at first use: models import this package, and must not import TensorFlow.
     if name not in IN_TENSORFLOW:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from tfvrnn.sampling import tensorflow_loop

@@ -1,4 +1,4 @@
-"""The checks of frames, and of what is asked of a sampler: the same on every backend."""
+"""Checks of frames and of a sampler's arguments, the same on every backend."""
 
 import math
 import operator
@@ -12,9 +12,9 @@ from tfvrnn.tensor_ops import Shape, Tensor
 
 
 class Predictor(Protocol):
-    """What a sampler needs of a model: see `tfvrnn.models.VideoPredictor`.
+    """The part of a model's interface that samplers need; see `tfvrnn.models.VideoPredictor`.
 
-    `rollouts` holds the compiled functions that samplers made of the model.
+    `rollouts` holds the functions that samplers compiled from the model.
     """
 
     context_frames: int
@@ -31,7 +31,7 @@ class Predictor(Protocol):
 
 
 def frame_count(horizon: Any) -> int:
-    """Frames as an int: of a Python or NumPy integer, or a tensor of one."""
+    """Convert a number of frames to an int, from a Python, NumPy or tensor integer."""
     try:
         count = 0 if isinstance(horizon, bool) else operator.index(horizon)
     except TypeError:
@@ -66,13 +66,13 @@ def check_context(model: Predictor, context: Tensor) -> None:
 def check_frames(model: Predictor, frames: Any) -> None:
     """Raise ValueError unless `frames` are `[B, T, H, W, C]` with T > n_ctx, float or uint8.
 
-    Of `frames` only shape and dtype are read. The length of B may be unknown, None.
+    Only the shape and dtype of `frames` are read. B may be unknown, None.
     """
     count = model.context_frames
     shape, sides = _shape(frames), model.image_shape
     if len(shape) != 5 or shape[2:] != sides or shape[1] is None or shape[1] <= count:
         near = _near(frames, sides)
-        near = near or f"; {count} are the context, so T must be at least {count + 1}"
+        near = near or f"; the first {count} are the context, so T must be at least {count + 1}"
         wanted = ", ".join(map(str, sides))
         raise ValueError(
             f"`frames` must be [B, T, {wanted}] with T > {count}. Received: {_told(frames)}{near}"
@@ -81,13 +81,13 @@ def check_frames(model: Predictor, frames: Any) -> None:
 
 
 def _shape(array) -> Shape:
-    """The shape; () where it is no array, or one of unknown rank."""
+    """Return the shape, or () if `array` is not an array or its rank is unknown."""
     shape = getattr(array, "shape", ())
     return () if getattr(shape, "rank", 0) is None else tuple(shape)
 
 
 def _dtype(array) -> str:
-    """The dtype's name, of any library's array."""
+    """Return the name of the dtype of any library's array."""
     return str(getattr(array.dtype, "name", array.dtype)).removeprefix("torch.")
 
 
@@ -98,21 +98,21 @@ def _told(array) -> str:
 
 
 def _near(array, sides) -> str:
-    """The likely mend of a wrong shape, as the end of a message; empty if none is known."""
+    """Suggest how to correct a wrong shape, as the end of a message; '' if that is unknown."""
     shape = _shape(array)
     if isinstance(array, list):
-        return "; equal videos become an array by np.stack"
+        return "; stack videos of equal shape by np.stack"
     height, width, channels = sides
     if len(shape) == 4 and shape[1:] == sides:
-        return "; one video becomes a batch by x[None]"
+        return "; make one video a batch by x[None]"
     if len(shape) == 4 and shape[2:] == (height, width) and channels == 1:
-        return "; grey frames get their last axis by x[..., None]"
+        return "; give grey frames their last axis by x[..., None]"
     if len(shape) != 5:
         return "; the axes are video, time, height, width, channel"
     if None in shape[1:]:
         return "; all lengths but the first must be known, see tf.ensure_shape"
     if shape[2:] == (channels, height, width) or shape[2] == channels != shape[4]:
-        return "; channels become the last axis by np.moveaxis(x, 2, -1)"
+        return "; move the channels to the last axis by np.moveaxis(x, 2, -1)"
     if shape[4] != channels:
         return f"; the model has {channels} channel{'s' * (channels > 1)}: ModelConfig.channels"
     if shape[2:4] != (height, width):
@@ -122,16 +122,16 @@ def _near(array, sides) -> str:
 
 def _check_rows_and_dtype(name, array):
     if array.shape[0] == 0:
-        raise ValueError(f"`{name}` must have a row. Received: {_told(array)}")
+        raise ValueError(f"`{name}` must have at least one row. Received: {_told(array)}")
     dtype = _dtype(array)
     if "float" not in dtype and dtype != "uint8":
-        hint = "x.astype('uint8'), where they are 0 to 255"
+        hint = "x.astype('uint8'), if they are 0 to 255"
         raise ValueError(f"`{name}` must be float or uint8. Received: {dtype}; {hint}")
 
 
 def _check_seeds(seeds, rows):
     if seeds is None:
-        raise ValueError("`seeds` must be given, or `mean` be true. Received: None")
+        raise ValueError("`seeds` must be given, or `mean` must be true. Received: None")
     shape = tuple(seeds.shape)
     if len(shape) not in (1, 2) or shape[0] != rows:
         raise ValueError(f"`seeds` must be [B] or [B, S] with B = {rows}. Received: shape {shape}")

@@ -1,4 +1,4 @@
-"""Futures of contexts: the one entrance for every backend."""
+"""The entry point for drawing futures of contexts, on every backend."""
 
 import itertools
 from collections.abc import Iterable, Iterator
@@ -22,28 +22,29 @@ def sample_videos(
     mean: bool = False,
     temperature: float = 1.0,
 ) -> Tensor:
-    """Draw futures of contexts: ancestral and stateful, every frame computed once.
+    """Draw futures of contexts by ancestral sampling, computing every frame once.
 
-    A future is a function of weights, context and seed. On TensorFlow the noise is that of its
-    stateless generators. JAX and PyTorch share that of NumPy's Philox: the same seed has another
-    future than on TensorFlow.
+    A future is a function of weights, context and seed. On TensorFlow, the noise comes from its
+    stateless generators. On JAX and PyTorch, it comes from NumPy's Philox, so the same seed has
+    another future than on TensorFlow.
 
     Args:
         model: any `VideoPredictor`.
         context: `[B, n_ctx, H, W, C]`, float in [0, 1], or uint8.
         horizon: frames to predict, any number.
-        seeds: int `[B]`, or `[B, S]` for S futures of each context, which is encoded once.
-        mean: take every latent at its mean: one future of each context, whatever the seeds.
-        temperature: deviation of the prior's noise. 1 samples the model; less draws futures
-            nearer to the mean, 0 the mean itself.
+        seeds: int `[B]`, or `[B, S]` for S futures per context. A context is encoded once.
+        mean: take every latent at its mean. This gives one future per context, whatever the
+            seeds.
+        temperature: standard deviation of the prior's noise. 1 samples the model. Less draws
+            futures nearer to the mean, and 0 the mean itself.
 
     Returns:
         float32 `[B, horizon, H, W, C]`, or `[B, S, horizon, H, W, C]`, pixels in [0, 1].
 
     Raises:
         ValueError: a context of another shape than the model's, seeds that are missing, empty, not
-            integers or without a row for every context, a horizon that is no number of frames, a
-            temperature that is negative or not finite.
+            integers or without a row for every context, a horizon that is not a positive integer,
+            a temperature that is negative or not finite.
     """
     loop = _loop()
     context, seeds = loop.as_arrays(context, seeds)
@@ -61,7 +62,7 @@ def predict_videos(
     verbose: int | str = "auto",
     steps: int | None = None,
 ) -> np.ndarray:
-    """One future of every context, batch by batch; see `VideoPredictor.predict`."""
+    """Draw one future per context, batch by batch; see `VideoPredictor.predict`."""
     futures, rows = [], 0
     total = -(-len(context) // batch_size) if hasattr(context, "shape") else steps
     bar = keras.utils.Progbar(total, verbose=1 if verbose == "auto" else verbose)
@@ -76,7 +77,7 @@ def predict_videos(
 
 
 def _batches(context, size: int) -> Iterator[np.ndarray]:
-    """Batches as arrays: of an array, or of what yields them, by themselves or in a tuple."""
+    """Yield batches as arrays, from an array, or from an iterable of batches or tuples of one."""
     if hasattr(context, "shape"):
         batches: Iterable = (context[k : k + size] for k in range(0, len(context), size))
     else:

@@ -1,4 +1,4 @@
-"""Futures on JAX and PyTorch: a loop in Python over a compiled step, with noise of NumPy's."""
+"""Futures on JAX and PyTorch: a Python loop over a compiled step, with NumPy's noise."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from tfvrnn.tensor_ops import Tensor
 
 
 def row_noise(model: Predictor, seeds: Sequence[int] | np.ndarray, time: int) -> list[np.ndarray]:
-    """The noise of one predicted frame: row b is a function of (seeds[b], time, level) only.
+    """Draw the noise of one predicted frame. Row b depends only on (seeds[b], time, level).
 
     Args:
         model: any `VideoPredictor`.
@@ -35,7 +35,7 @@ def row_noise(model: Predictor, seeds: Sequence[int] | np.ndarray, time: int) ->
 
 
 def as_arrays(context: Tensor, seeds: Tensor) -> tuple[Tensor, np.ndarray | None]:
-    """The context as a tensor; the seeds, which stay outside of the backend, as a NumPy array."""
+    """Convert the context to a tensor. Seeds stay outside the backend, as a NumPy array."""
     if seeds is not None:
         seeds = ops.convert_to_numpy(seeds) if ops.is_tensor(seeds) else np.asarray(seeds)
     return ops.convert_to_tensor(context), seeds
@@ -44,7 +44,7 @@ def as_arrays(context: Tensor, seeds: Tensor) -> tuple[Tensor, np.ndarray | None
 def futures(
     model: Predictor, context: Tensor, horizon: int, seeds: np.ndarray | None, temperature: float
 ) -> Tensor:
-    """As `sample_videos`, of arrays that were checked; None as seeds takes latents at their means.
+    """Same as `sample_videos`, for checked arrays. Without seeds, latents are at their means.
 
     Returns:
         float32 `[*seeds.shape, horizon, H, W, C]`.
@@ -67,7 +67,7 @@ def futures(
 
 
 def _compiled(model):
-    """(begin, step) of a model, made once for each."""
+    """Return (begin, step) of a model, compiled once per model."""
     if not hasattr(model.rollouts, "host"):
         make = {"jax": _in_jax, "torch": _in_torch}[keras.backend.backend()]
         model.rollouts.host = make(model)
@@ -79,7 +79,7 @@ def _step(model, state, noise):
 
 
 def _in_jax(model):
-    """Compiled with the weights as arguments: what trains meanwhile is seen."""
+    """Compile with the weights as arguments, so that later training takes effect."""
     import jax
 
     def begin(weights, context):

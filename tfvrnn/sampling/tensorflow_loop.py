@@ -1,4 +1,4 @@
-"""Seeded noise and futures on TensorFlow: one graph, whatever the horizon."""
+"""Seeded noise and futures on TensorFlow, in one graph for every horizon."""
 
 from collections.abc import Callable
 
@@ -10,20 +10,23 @@ from tfvrnn.tensor_ops import Tensor, to_float
 
 backend.require_tensorflow()
 
-ALGORITHM = "philox"  # named, as the automatic choice differs by device
+ALGORITHM = "philox"  # named, because the automatic choice differs by device
 
 
 def training_noise(
     model: Predictor, examples: Tensor, steps: int, seed: int, step: int | Tensor
 ) -> list[tf.Tensor]:
-    """The noise of a training or validation step: row b depends on (seed, step, level,
-    examples[b]) only, so that it does not matter how a batch is divided over devices.
+    """Draw the noise of a training or validation step.
+
+    Row b depends only on (seed, step, level, examples[b]), so it does not matter how a batch is
+    divided over devices.
 
     Args:
         model: any `VideoPredictor`.
         examples: int `[B]`, places in the whole batch.
         steps: predicted frames.
-        seed: int. step: int scalar, may be a tensor.
+        seed: int.
+        step: int scalar, may be a tensor.
 
     Returns:
         List of float32 tensors, shaped as `model.noise_shapes(B, steps)`.
@@ -37,7 +40,7 @@ def training_noise(
 
 
 def row_noise(model: Predictor, seeds: Tensor, time: int | Tensor) -> list[tf.Tensor]:
-    """The noise of one predicted frame: row b is a function of (seeds[b], time, level) only.
+    """Draw the noise of one predicted frame. Row b depends only on (seeds[b], time, level).
 
     Args:
         model: any `VideoPredictor`.
@@ -55,7 +58,10 @@ def row_noise(model: Predictor, seeds: Tensor, time: int | Tensor) -> list[tf.Te
 
 
 def _normals(shapes, key, rows) -> list:
-    """For each shape number `level`, a row for every one of `rows`, drawn by key(row, level)."""
+    """Draw one array per shape, numbered `level`, with one row per entry of `rows`.
+
+    Row and level give the key: key(row, level).
+    """
     if not shapes:
         return []
 
@@ -70,7 +76,7 @@ def _normals(shapes, key, rows) -> list:
 
 
 def _key(seed, time, level: int):
-    """A key of 128 bits: folding in an int32 would leave 32 of each half."""
+    """Make a key of 128 bits. Folding in an int32 would leave 32 bits of each half."""
     return _fold(tf.stack([tf.cast(seed, tf.int64), tf.cast(time, tf.int64)]), level)
 
 
@@ -79,14 +85,14 @@ def _fold(key, number):
 
 
 def as_arrays(context: Tensor, seeds: Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
-    """Context and seeds as tensors; seeds may be None."""
+    """Convert context and seeds to tensors. Seeds may be None."""
     return tf.convert_to_tensor(context), None if seeds is None else tf.convert_to_tensor(seeds)
 
 
 def futures(
     model: Predictor, context: tf.Tensor, horizon: int, seeds: tf.Tensor | None, temperature: float
 ) -> tf.Tensor:
-    """As `sample_videos`, of tensors that were checked; None as seeds takes latents at their means.
+    """Same as `sample_videos`, for checked tensors. Without seeds, latents are at their means.
 
     Returns:
         float32 `[*seeds.shape, horizon, H, W, C]`.
@@ -101,7 +107,7 @@ def futures(
 
 
 def compiled(model: Predictor) -> Callable:
-    """The compiled rollout of a model, made once for each."""
+    """Return the rollout of a model, compiled once per model."""
     if not hasattr(model.rollouts, "tensorflow"):
         model.rollouts.tensorflow = tf.function(
             lambda *inputs: rollout_frames(model, *inputs), autograph=False
@@ -116,10 +122,10 @@ def rollout_frames(
     horizon: tf.Tensor,
     temperature: float | tf.Tensor = 1.0,
 ) -> tf.Tensor:
-    """Frames `[B * S, horizon, H, W, C]` of contexts `[B, ...]` and seeds `[B]` or `[B, S]`.
+    """Predict `[B * S, horizon, H, W, C]` from contexts `[B, ...]` and seeds `[B]` or `[B, S]`.
 
-    A loop of `horizon` steps, a scalar tensor. Without seeds every latent is at its mean. With
-    seeds the noise has the deviation `temperature`.
+    Loops over `horizon` steps, a scalar tensor. Without seeds, every latent is at its mean. With
+    seeds, the noise has the standard deviation `temperature`.
     """
     mean = seeds is None
     state = model.begin(context)
@@ -136,8 +142,8 @@ def rollout_frames(
         state, frame = model.step(state, noise, mean)
         return time + 1, state, frames.write(time, frame)
 
-    # Two steps in flight: what a step needs of the states alone starts while the frame before it
-    # is finished (a fifth less time on two cores). Memory stays that of two steps.
+    # Two steps in flight: the part of a step that needs only the states starts while the previous
+    # frame is finished (a fifth less time on two cores). Memory stays that of two steps.
     _, _, frames = tf.while_loop(
         lambda time, *_: time < horizon, advance, (0, state, frames), parallel_iterations=2
     )

@@ -1,4 +1,4 @@
-"""Training: optimizer, step, checkpoints, summaries, and the loop that ties them."""
+"""Training: optimizer, step, checkpoints, summaries, and the loop that joins them."""
 
 from tfvrnn.training.loop import TrainingDiverged, train
 

@@ -28,12 +28,12 @@ from tfvrnn.training.validation import Findings, Validation
 
 
 class TrainingDiverged(RuntimeError):
-    """The loss is not finite any more."""
+    """The loss is no longer finite."""
 
 
 @dataclass
 class Outcome:
-    """How a run ended: after which step, whether by a signal, and its last validation."""
+    """How a run ended: its last step, whether a signal stopped it, and its last validation."""
 
     step: int
     stopped: bool
@@ -41,28 +41,28 @@ class Outcome:
 
 
 def prepare_tensorflow(config: Config) -> None:
-    """Settings of the whole process; to be called before TensorFlow computes anything."""
+    """Set up TensorFlow for the whole process, before it computes anything."""
     if config.train.deterministic:
         keras.utils.set_random_seed(config.train.seed)
         tf.config.experimental.enable_op_determinism()
         tf.config.threading.set_intra_op_parallelism_threads(2)
         tf.config.threading.set_inter_op_parallelism_threads(1)
     if not tf.config.list_physical_devices("GPU"):
-        # On a CPU the graph optimizer costs 10 s of start-up at width 16 and gains nothing
-        # (1.67 against 1.77 s a step without it).
+        # On a CPU, the graph optimizer costs 10 s of start-up at width 16 and gains nothing
+        # (1.67 against 1.77 s per step without it).
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     backend.divide_cores()
 
 
 def train(config: Config) -> Outcome:
-    """Train, or go on training, in the run folder `config.train.run_dir`.
+    """Train, or continue training, in the run folder `config.train.run_dir`.
 
-    Writes TensorBoard logs and checkpoints; on SIGTERM or Ctrl-C saves after the step in hand
+    Writes TensorBoard logs and checkpoints. On SIGTERM or Ctrl-C, saves after the current step
     and returns.
 
     Raises:
-        TrainingDiverged: the loss of a step is not finite; names the step and the last good
-            checkpoint.
+        TrainingDiverged: the loss of a step is not finite. The message names the step and the
+            last good checkpoint.
     """
     prepare_tensorflow(config)
     strategy = make_strategy(config.train.strategy)
@@ -82,7 +82,7 @@ def _train(
     stop: list[int],
 ) -> Outcome:
     settings, batch_size, chief = config.train, config.data.batch_size, workers.is_chief
-    distributed_dataset(strategy, config, 0)  # complains before anything is written
+    distributed_dataset(strategy, config, 0)  # raises its errors before anything is written
     with strategy.scope():
         model = build_model(config.model, settings.precision, settings.seed, settings.remat)
         optimizer = make_optimizer(settings, batch_size, model.initial_loss_scale)
@@ -99,7 +99,7 @@ def _train(
             folder.checkpoints.mkdir(parents=True, exist_ok=True)
             folder.write_config(config)
     workers.check_same_step(checkpoints.step)
-    # From here on without the scope, in which what the chief alone makes would be waited for.
+    # From here on without the scope: in it, the chief would wait for others to make its variables.
     step = checkpoints.step
     batches = read(distributed_dataset(strategy, config, checkpoints.videos), config.data)
     chores = Chores(config, folder, model, checkpoints, averages) if chief else None
@@ -124,11 +124,11 @@ def _train(
 
 
 class Chores:
-    """What the chief does between steps: records, validations, checkpoints.
+    """The chief's work between steps: records, validations, checkpoints.
 
     Args:
         config, folder: of the run.
-        model, checkpoints, averages: as the train step has them.
+        model, checkpoints, averages: those of the train step.
     """
 
     def __init__(
@@ -147,7 +147,7 @@ class Chores:
         self.found: dict[str, float] = {}
 
     def after(self, step: int, log: "Log", bar: tqdm, stopping: bool) -> None:
-        """All that is due after step number `step`."""
+        """Do everything that is due after step number `step`."""
         settings, last = self.settings, step == self.settings.steps
         if step == 1 or step % settings.log_every == 0 or last:
             means = log.take()
@@ -176,9 +176,9 @@ def announce(config: Config, model: VideoPredictor) -> None:
 
 
 def check_finite(metrics: dict[str, float], step: int, folder: RunFolder) -> None:
-    """Raise TrainingDiverged where the loss or the gradient is not finite.
+    """Raise TrainingDiverged if the loss or the gradient is not finite.
 
-    A gradient of a scaled loss may be: its step is skipped, and the scale halved.
+    The gradient of a scaled loss need not be finite: its step is skipped, and the scale is halved.
     """
     watched = ["loss"] if "loss_scale" in metrics else ["loss", "gradient_norm"]
     for name in watched:
@@ -193,7 +193,7 @@ def check_finite(metrics: dict[str, float], step: int, folder: RunFolder) -> Non
 def record(
     findings: Findings, summaries: Summaries, step: int, model: VideoPredictor
 ) -> dict[str, float]:
-    """Write and print what a validation found; returns the scalars."""
+    """Write and print the findings of a validation, and return its scalars."""
     scalars, videos = findings
     summaries.write_scalars(summaries.validation, step, scalars)
     if videos:
@@ -204,7 +204,7 @@ def record(
 
 
 def describe(scalars: dict[str, float], model: VideoPredictor) -> str:
-    """A validation in one line: a sum of nats where the reconstruction term is in nats, too."""
+    """Describe a validation in one line, as a sum if the reconstruction term is in nats too."""
     text, kl = f"reconstruction {scalars['reconstruction']:.4g}", f"KL {scalars['kl']:.2f} nats"
     if not model.mean_over_pixels:
         text = f"negative ELBO {scalars['negative_elbo']:.4g} = {text} + {kl}"
@@ -222,14 +222,14 @@ class Log:
         self.restart_clock()
 
     def restart_clock(self) -> None:
-        """Measure frames/s from here on: what came before was no training."""
+        """Measure frames/s from here on, as the time before was not training."""
         self.started, self.steps = time.perf_counter(), 0
 
     def add(self, metrics: dict[str, float]) -> None:
         self.metrics.append(metrics)
         self.newest = metrics
         self.steps += 1
-        if self.tracing:  # the first step, which is no measure of the others
+        if self.tracing:  # the first step takes longer than the others
             self.tracing = False
             self.restart_clock()
 
@@ -238,7 +238,7 @@ class Log:
         return self.frames * self.steps / (time.perf_counter() - self.started)
 
     def line(self) -> str:
-        """The newest step, for the progress bar."""
+        """Describe the newest step for the progress bar."""
         terms = self.newest
         levels = " ".join(f"{n}={v:z.2f}" for n, v in terms.items() if n.startswith("kl_"))
         # Short enough for a terminal of 80 columns.
@@ -246,7 +246,7 @@ class Log:
         return f"{losses} {self.frames_per_second:.0f} frames/s"
 
     def take(self) -> dict[str, float]:
-        """Means since the last call; without the norms of gradients that were skipped."""
+        """Return means since the last call, without the norms of skipped gradients."""
         means = {"frames_per_second": self.frames_per_second} if self.steps else {}
         for name in self.newest:
             finite = [m[name] for m in self.metrics if math.isfinite(m[name])]
@@ -258,7 +258,7 @@ class Log:
 
 
 def progress_bar(step: int, steps: int, shown: bool = True) -> tqdm:
-    """A progress bar over steps, with the time left."""
+    """Make a progress bar over steps, with the time left."""
     return tqdm(
         total=steps,
         initial=step,
@@ -272,7 +272,7 @@ def progress_bar(step: int, steps: int, shown: bool = True) -> tqdm:
 
 @contextlib.contextmanager
 def writing(folder: RunFolder) -> Iterator[None]:
-    """Within, what cannot be written is the user's to mend, in one line."""
+    """Turn write errors in this block into a one-line `UserError`."""
     try:
         yield
     except (OSError, tf.errors.OpError) as error:
@@ -282,15 +282,15 @@ def writing(folder: RunFolder) -> Iterator[None]:
 
 @contextlib.contextmanager
 def stop_signals() -> Iterator[list[int]]:
-    """Within, SIGTERM and Ctrl-C fill the yielded list instead of ending the program."""
+    """Make SIGTERM and Ctrl-C fill the yielded list in this block, not end the program."""
     received: list[int] = []
 
     def note(number, frame):
         if received and number == signal.SIGINT:
-            raise KeyboardInterrupt  # asked twice: at once
+            raise KeyboardInterrupt  # a second Ctrl-C stops at once
         received.append(number)
-        # Not through Python's files, which the signal may have found in the middle of a line.
-        os.write(2, b"\nstopping: saves after the step in hand\n")
+        # Not through Python's files: the signal may have interrupted them in the middle of a line.
+        os.write(2, b"\nstopping: saving after the current step\n")
 
     previous = {s: signal.signal(s, note) for s in (signal.SIGTERM, signal.SIGINT)}
     try:

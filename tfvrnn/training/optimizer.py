@@ -14,18 +14,18 @@ from tfvrnn.config import TrainConfig
 class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
     """Learning rate of a step: linear warm-up, then constant, a cosine to 0, or a drop.
 
-    Step 0 of a warm-up over n steps takes 1/n of the way from `warmup_from` to the rate; the last
-    of `steps` steps of a cosine takes almost 0.
+    Step 0 of a warm-up over n steps goes 1/n of the way from `warmup_from` to the rate. The last
+    step of a cosine has a rate of almost 0.
 
-    Source: Loshchilov and Hutter, "SGDR", 2017, for the cosine, without restarts; the drop to a
+    Source: Loshchilov and Hutter, "SGDR", 2017, for the cosine, without restarts. The drop to a
     tenth is PredNet's, Lotter et al. 2016.
 
     Args:
         learning_rate: after the warm-up.
         warmup_steps: of the warm-up; 0: none.
         cosine_steps: steps of the whole run; 0: no cosine.
-        drop_step: from which on the rate is a tenth; 0: no drop.
-        warmup_from: the rate that the warm-up rises from.
+        drop_step: first step at a tenth of the rate; 0: no drop.
+        warmup_from: rate from which the warm-up rises.
     """
 
     def __init__(
@@ -64,17 +64,17 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def ramp(step: tf.Tensor, steps: int) -> tf.Tensor:
-    """Linear warm-up: (step + 1) / steps, at most 1; float32."""
+    """Compute a linear warm-up, (step + 1) / steps, at most 1, in float32."""
     if not steps:
         return tf.constant(1.0)
     return tf.minimum(1.0, (tf.cast(step, tf.float32) + 1.0) / steps)
 
 
 class TakesReduced:
-    """Of an optimizer that is given gradients which are the same on all replicas.
+    """Mixin for an optimizer that gets the same gradients on all replicas.
 
-    Keras' optimizers sum the replicas' gradients after they clipped each; the train step reduces
-    them before, so that clipping and a loss scale see the whole batch's.
+    Keras' optimizers clip each replica's gradients, then sum them. The train step reduces them
+    first, so that clipping and the loss scale see the whole batch's gradients.
     """
 
     def _all_reduce_sum_gradients(self, grads_and_vars):
@@ -82,12 +82,12 @@ class TakesReduced:
 
 
 class _Update(TakesReduced, keras.optimizers.Optimizer):
-    """What both optimizers have beside Keras' own.
+    """Shared extensions of the Keras optimizers.
 
-    `coupled_decay` is L2: added to the gradient, where `weight_decay` shrinks the weights. Adam's
-    update is TensorFlow's one fused operation for each variable: the same numbers as Keras' own,
-    which traces 39 operations a variable, half of the train step's graph, and 10 of 41 seconds to
-    the first step at width 16.
+    `coupled_decay` is L2: it is added to the gradient, whereas `weight_decay` shrinks the weights.
+    Adam's update is TensorFlow's fused operation, one per variable. It gives the same numbers as
+    Keras' own update, which traces 39 operations per variable. These are half of the train step's
+    graph, and take 10 of 41 seconds to the first step at width 16.
     """
 
     def __init__(self, *args, coupled_decay=0.0, betas=(0.9, 0.999), **kwargs):
@@ -95,7 +95,7 @@ class _Update(TakesReduced, keras.optimizers.Optimizer):
         self.coupled_decay, self.betas = coupled_decay, betas
 
     def apply(self, grads, trainable_variables=None):
-        # Tensors that all variables share, as each number given would become one of its own.
+        # All variables share these tensors. Each plain number would become a tensor of its own.
         step = tf.cast(self.iterations + 1, tf.float32)
         beta1, beta2 = tf.constant(self.betas[0]), tf.constant(self.betas[1])
         self._constants = dict(
@@ -121,7 +121,7 @@ class _Update(TakesReduced, keras.optimizers.Optimizer):
 
 
 class Adam(_Update, keras.optimizers.Adam):
-    """Keras' Adam; AdamW where `weight_decay` is given.
+    """Keras' Adam, or AdamW if `weight_decay` is given.
 
     Source: Kingma and Ba, "Adam", 2015; Loshchilov and Hutter, "Decoupled Weight Decay
     Regularization", 2019.
@@ -134,11 +134,11 @@ class Adam(_Update, keras.optimizers.Adam):
 
 
 class Muon(_Update, keras.optimizers.Muon):
-    """Keras' Muon, of kernels too: flattened to matrices of inputs by outputs.
+    """Keras' Muon, also for kernels, which are flattened to matrices of inputs by outputs.
 
-    The update of a kernel is its momentum with all singular values brought near 1; biases and
-    scales take Adam's. Scaled by 0.2 sqrt(max(rows, columns)), so that it takes Adam's learning
-    rate.
+    The update of a kernel is its momentum with all singular values brought near 1. It is scaled by
+    0.2 sqrt(max(rows, columns)), so that it takes Adam's learning rate. Biases and scales take
+    Adam's update.
 
     Source: Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024; Liu et
     al., "Muon is Scalable for LLM Training", 2025, for the scale. Deviations: first and last
@@ -167,7 +167,7 @@ class Muon(_Update, keras.optimizers.Muon):
 
 
 def make_schedule(config: TrainConfig, batch_size: int) -> WarmupSchedule:
-    """The learning rate of a configuration, for batches of so many videos over all replicas."""
+    """Make the learning rate of a configuration, for `batch_size` videos over all replicas."""
     rate, warmup, warmup_from = config.learning_rate, config.warmup_steps, 0.0
     if config.scale_learning_rate:
         warmup_from = rate
@@ -209,8 +209,8 @@ def make_optimizer(
 class MovingAverages:
     """Exponential moving averages of all of a model's weights, started at the weights.
 
-    Also of the weights that are not trained, as batch normalisation's moving statistics: these
-    belong to the trained weights beside them.
+    They include weights that are not trained, such as batch normalisation's moving statistics,
+    because these belong to the trained weights beside them.
 
         average = decay * average + (1 - decay) * weight
 
@@ -226,7 +226,7 @@ class MovingAverages:
         self.averages = [tf.Variable(weight, trainable=False) for weight in self.weights]
 
     def update(self) -> None:
-        """Take in the weights as they are; traced into the train step, outside of replicas."""
+        """Move towards the current weights. Traced into the train step, outside of replicas."""
 
         def take_in(average, weight):
             average.assign_sub((1.0 - self.decay) * (average - weight))
@@ -235,14 +235,14 @@ class MovingAverages:
             self.strategy.extended.update(average, take_in, args=(weight,), group=False)
 
     def restart(self, kept: Sequence[tf.Variable] = ()) -> None:
-        """Set the averages, but for those in `kept`, to the weights as they are."""
+        """Set the averages, except those in `kept`, to the current weights."""
         for average, weight in zip(self.averages, self.weights):
             if not any(average is one for one in kept):
                 average.assign(weight)
 
     @contextlib.contextmanager
     def swapped_in(self) -> Iterator[None]:
-        """Within, the model's weights are the averages."""
+        """Set the model's weights to the averages within this block."""
         kept = [weight.numpy() for weight in self.weights]
         for average, weight in zip(self.averages, self.weights):
             weight.assign(average)

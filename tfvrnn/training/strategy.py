@@ -1,4 +1,4 @@
-"""On which devices a run trains: TensorFlow's distribution strategies by their names."""
+"""The devices on which a run trains: TensorFlow's distribution strategies by name."""
 
 import os
 
@@ -9,10 +9,10 @@ from tfvrnn.data import make_dataset
 
 
 def make_strategy(name: str) -> tf.distribute.Strategy:
-    """The strategy `TrainConfig.strategy` names; before TensorFlow computes anything.
+    """Make the strategy that `TrainConfig.strategy` names.
 
-    Several machines are found by TF_CONFIG, or by Slurm's variables where a job runs several
-    tasks. Without a GPU, 'mirrored' takes the logical CPUs.
+    Call this before TensorFlow computes anything. TF_CONFIG names several machines, or Slurm's
+    variables do if a job runs several tasks. Without a GPU, 'mirrored' takes the logical CPUs.
 
     Raises:
         UserError: no such devices, or a cluster that cannot be read.
@@ -38,18 +38,18 @@ def _multi_worker():
         resolver = slurm_resolver()
     else:
         raise ValueError("neither TF_CONFIG nor Slurm's variables are set")
-    # Of no cluster TensorFlow would make one local worker that nobody takes for the first.
+    # Without a cluster, TensorFlow would make one local worker that is never the first.
     if not resolver.cluster_spec().jobs or resolver.task_type is None:
         raise ValueError("TF_CONFIG must name a cluster and this worker's task")
     return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
 
 
 def slurm_resolver() -> tf.distribute.cluster_resolver.ClusterResolver:
-    """The cluster that Slurm's variables describe, with the GPUs of a node divided by its tasks."""
+    """Return the cluster in Slurm's variables, with a node's GPUs divided among its tasks."""
     resolver = tf.distribute.cluster_resolver.SlurmClusterResolver
     if tf.config.list_physical_devices("GPU"):
         return resolver()
-    # It cannot count to no GPU. That many at least, as there are no more tasks on a node.
+    # The resolver cannot count zero GPUs. 1024 are enough, as no node has more tasks.
     return resolver(gpus_per_node=1024, gpus_per_task=1, auto_set_gpu=False)
 
 
@@ -69,7 +69,7 @@ MAKERS = {
 def distributed_dataset(
     strategy: tf.distribute.Strategy, config: Config, start: int
 ) -> tf.distribute.DistributedDataset:
-    """The training batches from video `start` on, divided over the replicas in order.
+    """Make the training batches from video `start` on, divided over the replicas in order.
 
     Replica r of n has rows `r B / n` to `(r + 1) B / n` of each batch of B.
 
@@ -98,10 +98,10 @@ def distributed_dataset(
 
 
 class Workers:
-    """The processes of a run, of which this is one; all ask the same at the same time.
+    """The processes of a run, including this one. All must make the same calls at one time.
 
     Args:
-        strategy: as made by `make_strategy`.
+        strategy: from `make_strategy`.
     """
 
     def __init__(self, strategy: tf.distribute.Strategy):
@@ -111,7 +111,7 @@ class Workers:
 
         def mean(value):
             replica = tf.distribute.get_replica_context()
-            # A copy lies on the replica's device; an argument on none, and is refused.
+            # A copy lies on the replica's device. An argument lies on none, and is refused.
             return replica.all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(value)) / replicas
 
         @tf.function(autograph=False)
@@ -121,24 +121,24 @@ class Workers:
         self._means = means
 
     def any(self, flag: bool) -> bool:
-        """Whether the flag is set on any worker."""
+        """Return whether the flag is set on any worker."""
         return self._mean(float(flag)) > 0 if self.several else flag
 
     def check_same_step(self, step: int) -> None:
-        """Raise UserError where the workers do not go on from the same step."""
+        """Raise UserError unless all workers continue from the same step."""
         if self.several and self._mean(float(step)) != step:
             raise UserError(
-                f"this worker found the checkpoint of step {step}, others another one: "
-                "do all see the same run folder?"
+                f"all workers must continue from one step. This worker found step {step}, another "
+                "worker found a different one: do all see the same run folder?"
             )
 
     def _mean(self, value: float) -> float:
-        # Of float64, in which every step is a whole number.
+        # In float64, in which every step is a whole number.
         return float(self._means(tf.constant(value, tf.float64))[0])
 
 
 def _is_first(resolver) -> bool:
-    """Whether this process writes the run's files: the chief, or the first worker of none."""
+    """Return whether this process writes the run's files: the chief, else the first worker."""
     if resolver.task_type == "chief":
         return True
     has_chief = "chief" in resolver.cluster_spec().jobs

@@ -1,4 +1,4 @@
-"""What a training run shows in TensorBoard."""
+"""Summaries of a training run for TensorBoard."""
 
 import dataclasses
 import os
@@ -42,13 +42,13 @@ class Summaries:
     def write_scalars(
         self, writer: tf.summary.SummaryWriter, step: int, scalars: dict[str, float]
     ) -> None:
-        """Write scalars, the parts of the ELBO and the rest in groups of their own."""
+        """Write scalars in groups: the parts of the ELBO, and the rest."""
         with writer.as_default(step=step):
             for name, value in scalars.items():
                 tf.summary.scalar(f"{_group(name)}/{name}", value)
 
     def write_pictures(self, step: int, videos: dict[str, np.ndarray]) -> None:
-        """Write the strip and the animated GIF of every video, a row for each of the names.
+        """Write the strip and the animated GIF of every video, with one row per name.
 
         Args:
             videos: {name: uint8 `[B, T, H, W, C]`}.
@@ -74,7 +74,7 @@ def _hparams(config: Config) -> dict:
 
 
 def _text(value) -> str:
-    """As UTF-8, which names of files need not be."""
+    """Convert a value to valid UTF-8, which file names need not be."""
     return str(value).encode("utf-8", "replace").decode()
 
 
@@ -88,7 +88,7 @@ def _group(name: str) -> str:
 
 
 def write_gif(tag: str, video: np.ndarray, step: int, description: str = "") -> None:
-    """An animated GIF of `[T, H, W, C]` among the images of the default writer."""
+    """Write an animated GIF of `[T, H, W, C]` as an image of the default writer."""
     height, width = video.shape[1:3]
     tensor = tf.stack([str(width).encode(), str(height).encode(), media.to_gif(video)])
     metadata = image_metadata.create_summary_metadata(tag, description)

@@ -21,13 +21,14 @@ PICTURED_SAMPLES = 3
 
 
 class Findings(NamedTuple):
-    """What a validation found.
+    """The findings of a validation.
 
-    scalars: means over the videos, nats a video: negative_elbo, reconstruction, kl,
-        kl_<resolution>; copy_last, the reconstruction term of repeating the last context
-        frame, for as many frames as the terms count; active_channels_<resolution>, the latent
-        channels in use.
-    videos: {name: uint8 `[pictures, T, H, W, C]`}, context first.
+    Attributes:
+        scalars: means over the videos, in nats per video: negative_elbo, reconstruction, kl,
+            kl_<resolution>; copy_last, the reconstruction term of repeating the last context
+            frame, for as many frames as the terms count; active_channels_<resolution>, the
+            number of latent channels in use.
+        videos: {name: uint8 `[pictures, T, H, W, C]`}, context first.
     """
 
     scalars: dict[str, float]
@@ -35,7 +36,7 @@ class Findings(NamedTuple):
 
 
 class Validation:
-    """Validates a model, by its moving averages where there are any.
+    """Validates a model, with its moving averages if there are any.
 
     Args:
         model: built.
@@ -73,7 +74,7 @@ class Validation:
         return Findings(scalars, self._videos(*pictured))
 
     def _compute_terms(self, frames, number):
-        """(terms, predictions) of uint8 videos at beta 1."""
+        """Compute (terms, predictions) of uint8 videos at beta 1."""
         model, future = self.model, to_float(frames[:, self.model.context_frames :])
         terms, predictions = model.training_terms(to_float(frames), self._noise(frames, number))
         last = to_float(frames[:, model.context_frames - 1 : model.context_frames])
@@ -92,7 +93,7 @@ class Validation:
         return sampling.training_noise(self.model, places, horizon, seed, FIRST_STEP + number)
 
     def _active_channels(self, frames):
-        """{active_channels_<resolution>: latent channels in use}, on one batch."""
+        """Count {active_channels_<resolution>: latent channels in use} on one batch."""
         return {
             f"active_channels_{resolution}": float(np.sum(nats.numpy().mean(axis=0) > ACTIVE_NATS))
             for resolution, nats in self._nats(frames).items()
@@ -102,7 +103,7 @@ class Validation:
         return self.model.channel_nats(to_float(frames), self._noise(frames, 0))
 
     def _videos(self, frames, predictions):
-        """Truth, posterior's reconstruction, mean and sampled futures of the same contexts."""
+        """Make the truth, reconstruction, mean and sampled futures of the same contexts."""
         pictures = min(self.config.train.pictures, len(frames))
         frames = frames[:pictures]
         if not pictures:
