@@ -63,7 +63,7 @@ def test_an_interrupted_one_says_how_it_continues(start, sides, monkeypatch):
     [
         ([], "`real` must name a folder or a file"),
         (["--real=A"], "`generated` must name a folder or a file"),
-        (["--real=A", "--generated=none"], "--generated: there is nothing. Received: none"),
+        (["--real=A", "--generated=none"], "--generated must exist. Received: none"),
         (["SIDES", "--clips=last"], "first|centre|random|all"),
         (["SIDES", "--clips=all"], "`frames` must be given"),
         (["SIDES", "--frame=9"], "nearest is --frames"),

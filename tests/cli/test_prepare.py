@@ -48,7 +48,7 @@ def test_nothing_long_enough_is_a_mistake_that_is_told_last(start, videos, tmp_p
         (["--source=videos", "--dataset=kth"], "bair|cityscapes|video_folder|sim_push|pusht"),
         (["--source=videos", "--channels=2"], "must be 1 or 3"),
         (["--source=videos", "--clip_frames=0"], "at least 1"),
-        (["--source=videos", "--test_fraction=1"], "within 0 and 1"),
+        (["--source=videos", "--test_fraction=1"], "between 0 and 1"),
         (["--source=.", "--dataset=cityscapes"], "holds no"),
         (["--source=.", "--dataset=bair"], "softmotion30_44k"),
         (["--source=.", "--dataset=bair", "--size=32"], "64x64"),

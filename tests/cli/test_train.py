@@ -78,7 +78,7 @@ def test_a_wrong_option_is_refused(train, tmp_path, arguments, message):
 
 
 def test_without_a_word_it_asks_what_to_train(train, tmp_path):
-    assert_refused(train(), tmp_path, "train what? --flagfile=quickstart.flags")
+    assert_refused(train(), tmp_path, "no option given: try --flagfile=quickstart.flags")
 
 
 def test_an_interrupt_is_one_line(monkeypatch, capsys):

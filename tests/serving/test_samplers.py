@@ -85,7 +85,10 @@ def test_an_address(address):
         ("localhost:0", "must have a port from 1 to 65535"),
         ("::1:8500", r"Received: '::1:8500'; in brackets: [::1]:8500"),
         ("fe80::1:2:8500", "in brackets: [fe80::1:2]:8500"),
-        ("[localhost]:8500", "must be HOST:PORT of gRPC, as localhost:8500 or [::1]:8500"),
+        (
+            "[localhost]:8500",
+            "must be HOST:PORT of gRPC, without a scheme: localhost:8500 or [::1]:8500",
+        ),
         ("[::1]", "must be HOST:PORT"),
         ("a:b:1", "must be HOST:PORT"),
         (":8500", "must be HOST:PORT"),
