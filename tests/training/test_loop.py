@@ -248,7 +248,7 @@ def test_no_whole_checkpoint_is_no_reason_to_start_anew(copy):
     for path in (folder / "checkpoints").glob("*.index"):
         path.write_bytes(b"")
     before = (folder / "config.flags").read_text()
-    with pytest.raises(UserError, match=r"no whole checkpoint in .*: nothing to go on from"):
+    with pytest.raises(UserError, match=r"no whole checkpoint in .*: nothing to continue from"):
         train(config_flags.replace(config, {"train.steps": 9}))
     assert (folder / "config.flags").read_text() == before
 
