@@ -173,9 +173,9 @@ def test_a_clip_is_cut_out_of_a_video(tmp_path):
     np.testing.assert_array_equal(media.read_clip(tmp_path, 2), video[7:])
     np.testing.assert_array_equal(media.read_clip(tmp_path, 3, stride=2), video[[4, 6, 8]])
     np.testing.assert_array_equal(media.read_clip(tmp_path, 3, 1, 3), video[[1, 4, 7]])
-    with pytest.raises(media.VideoError, match="has 9 frames; needed are 10"):
+    with pytest.raises(media.VideoError, match="has 9 frames; it needs 10"):
         media.read_clip(tmp_path, 10)
-    with pytest.raises(media.VideoError, match="has 9 frames; needed are 3 from frame 7"):
+    with pytest.raises(media.VideoError, match="has 9 frames; it needs 3 from frame 7"):
         media.read_clip(tmp_path, 3, 7)
 
 

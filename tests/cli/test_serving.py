@@ -147,9 +147,9 @@ def test_predict_refuses(start, tmp_path, clip):
 def test_predict_refuses_a_clip_shorter_than_the_context(start, copying_run, clip):
     given = [f"--run_dir={copying_run}", f"--video={clip}"]
     result = start("predict.py", *given, "--stride=5")
-    assert_refused(result, "clip.gif has 5 frames; needed are 6")
+    assert_refused(result, "clip.gif has 5 frames; it needs 6")
     result = start("predict.py", *given, "--start=4")
-    assert_refused(result, "clip.gif has 5 frames; needed are 2 from frame 4")
+    assert_refused(result, "clip.gif has 5 frames; it needs 2 from frame 4")
 
 
 def test_serve_refuses(start, tmp_path):

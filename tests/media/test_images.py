@@ -80,5 +80,5 @@ def test_a_still_webp_is_not_animated(tmp_path):
 
 def test_pixels_of_floating_point_are_refused(tmp_path):
     Image.fromarray(np.ones((4, 4), np.float32)).save(tmp_path / "0.tiff")
-    with pytest.raises(media.VideoError, match=r"0\.tiff has pixels of floating point"):
+    with pytest.raises(media.VideoError, match=r"0\.tiff has floating-point pixels"):
         media.read_video(tmp_path)
