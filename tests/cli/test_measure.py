@@ -45,7 +45,7 @@ def test_two_folders_are_measured(start, sides, network, tmp_path):
 def test_what_is_odd_is_told_on_standard_error(start, sides, network, tmp_path):
     (tmp_path / "A" / "stray.xyz").write_text("?")
     code, out, err = start("measure.py", *sides, f"--fvd_network={network}")
-    assert code == 0 and "real: 1 left out: stray.xyz: of none of the kinds" in err
+    assert code == 0 and "real: 1 left out: stray.xyz: not of the known kinds" in err
     assert "real: 1 left out: stray.xyz" in out
 
 

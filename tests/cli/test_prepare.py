@@ -36,7 +36,7 @@ def test_the_fixed_scene_is_trained_as_another_dataset(start):
 
 def test_nothing_long_enough_is_a_mistake_that_is_told_last(start, videos, tmp_path):
     code, _, err = start("prepare_data.py", "--source=videos", "--clip_frames=99")
-    assert code == 2 and "error: not one video for train" in err.splitlines()[-1]
+    assert code == 2 and "error: no video for train" in err.splitlines()[-1]
     assert not list(tmp_path.rglob("dataset_info.json"))
 
 

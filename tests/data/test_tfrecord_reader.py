@@ -255,7 +255,7 @@ def test_other_options_two_at_once_and_nothing_are_refused(tmp_path):
 
     with pytest.raises(UserError, match="is preparing"):
         start(make=another)
-    with pytest.raises(UserError, match=r"not one video for train \(a: short\)"):
+    with pytest.raises(UserError, match=r"no video for train \(a: short\)"):
         start(make=lambda work: iter([Skipped("a", "short")]))
     shutil.rmtree(tmp_path / "x")
     start()

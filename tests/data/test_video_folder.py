@@ -157,7 +157,7 @@ def test_nothing_to_prepare_is_refused(tmp_path):
     with pytest.raises(UserError, match="no videos in"):
         prepare(tmp_path / "empty", tmp_path)
     (tmp_path / "empty" / "one.mp4").write_bytes(b"x")
-    with pytest.raises(UserError, match="not one video for train: 0 can be used, needed are 2"):
+    with pytest.raises(UserError, match="no video for train: 0 can be used, at least 2 needed"):
         prepare(tmp_path / "empty", tmp_path)
     assert not list((tmp_path / "data").rglob("dataset_info.json"))
 
@@ -240,7 +240,7 @@ def test_a_name_that_is_not_text_is_written_in_escapes(tmp_path):
 
 def test_one_video_is_not_enough(tmp_path):
     media.write_video(tmp_path / "a.gif", frames(0, 12), 8)
-    with pytest.raises(UserError, match="not one video for train: 1 can be used, needed are 2"):
+    with pytest.raises(UserError, match="no video for train: 1 can be used, at least 2 needed"):
         prepare(tmp_path, tmp_path / "out")
 
 
@@ -249,7 +249,7 @@ def test_one_clip_alone_is_for_validation(tmp_path):
         write_images(tmp_path / "videos" / str(number), frames(number, 5))
     prepare(tmp_path / "videos", tmp_path)
     data = DataConfig("video_folder", str(tmp_path / "data"), horizon=2, batch_size=1)
-    with pytest.raises(UserError, match="is empty: its one clip is for validation"):
+    with pytest.raises(UserError, match="is empty: its only clip is for validation"):
         make_dataset(data, MODEL, "train")
 
 

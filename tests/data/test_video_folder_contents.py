@@ -70,7 +70,7 @@ def test_unknown_files_are_listed_with_the_kinds_that_are_known(root):
         (root / companion).write_text("x")
     count, reasons = prepare(root)
     assert count == 2 and set(reasons) == {"a.xyz", "first/*.exr"}
-    assert reasons["first/*.exr"].startswith("4 files of none of the kinds that are read: videos (")
+    assert reasons["first/*.exr"].startswith("4 files not of the known kinds: videos (")
     for kind in (*media.VIDEOS, *media.IMAGES):
         assert re.search(rf"\{kind}[ )]", reasons["a.xyz"])
 

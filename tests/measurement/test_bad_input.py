@@ -144,12 +144,12 @@ def test_an_empty_folder_and_strays(measure, real, generated, tmp_path):
     with pytest.raises(UserError, match=r"--real: no folder or file .*nowhere"):
         measure(tmp_path / "nowhere", generated)
     (tmp_path / "empty" / "clip.xyz").write_text("?")
-    with pytest.raises(UserError, match=r"no videos in .*\(clip.xyz: of none of the kinds"):
+    with pytest.raises(UserError, match=r"no videos in .*\(clip.xyz: not of the known kinds"):
         measure(real, tmp_path / "empty")
     (real / "clip.xyz").write_text("?")
     (real / ".hidden.mp4").write_text("?")
     found = measure(real, generated)
-    assert only_note(found).startswith("real: 1 left out: clip.xyz: of none of the kinds that are")
+    assert only_note(found).startswith("real: 1 left out: clip.xyz: not of the known kinds:")
     assert only_note(found).endswith("...") and len(only_note(found)) < 130
     assert found.treatment["real"]["left_out"]["clip.xyz"].endswith(".webp)")
 
