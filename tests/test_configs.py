@@ -1,4 +1,4 @@
-"""Every flagfile parses, says what it is for, and takes a step with the width shrunk."""
+"""Every flagfile parses, says its purpose, and takes a step at reduced width."""
 
 import re
 from pathlib import Path
@@ -24,7 +24,7 @@ PAPER_SIZE = ("smmnist", "bair", "cityscapes64", "cityscapes128")
 
 
 def load(path, monkeypatch, **changes):
-    monkeypatch.chdir(ROOT)  # where they are run from, and find each other
+    monkeypatch.chdir(ROOT)  # flagfiles are run from here, and find each other
     return config_flags.replace(config_flags.from_flagfile(path, Config()), changes)
 
 

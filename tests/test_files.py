@@ -22,7 +22,7 @@ with locked(pathlib.Path(sys.argv[1]), "busy"):
 
 @pytest.fixture
 def owner(tmp_path):
-    """Another process that holds the lock."""
+    """Start another process that holds the lock."""
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(tmp_path / "lock")],
         stdin=subprocess.PIPE,

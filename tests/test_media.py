@@ -55,7 +55,7 @@ def test_a_gif_of_equal_frames_is_read_as_so_many(tmp_path, channels):
 
 
 def test_a_gif_of_few_colours_is_exact(tmp_path, rng):
-    video = rng.integers(0, 256, (7, 6, 8, 3)).astype(np.uint8)  # 48 colours a frame
+    video = rng.integers(0, 256, (7, 6, 8, 3)).astype(np.uint8)  # 48 colours per frame
     video[3, 1:] = video[2, 1:]  # a part changes
     media.write_video(tmp_path / "a.GIF", video, 5)
     np.testing.assert_array_equal(media.read_video(tmp_path / "a.GIF"), video)

@@ -1,4 +1,4 @@
-"""bin/measure.py: what it does, and mistakes in one line."""
+"""Test the results and the one-line errors of bin/measure.py."""
 
 import json
 
@@ -83,6 +83,6 @@ def test_measure_refuses(start, sides, arguments, message):
 
 
 def assert_refused_at_last(result, message):
-    """As `assert_refused`, after the bars of progress."""
+    """Check like `assert_refused`, after the progress bars."""
     code, out, text = result
     assert_refused((code, out, text.splitlines()[-1] + "\n"), message)

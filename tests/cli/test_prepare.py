@@ -1,4 +1,4 @@
-"""bin/prepare_data.py: what it does, and mistakes in one line."""
+"""Test the results and the one-line errors of bin/prepare_data.py."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Mistakes of the user: one line, exit code 2, nothing written, TensorFlow not needed."""
+"""A user's mistake prints one line, exits with code 2, writes nothing, needs no TensorFlow."""
 
 import errno
 import os
@@ -41,7 +41,7 @@ def train(monkeypatch, capsys, tmp_path):
 
 @pytest.fixture(autouse=True)
 def never_trains(monkeypatch):
-    """Options are refused before anything is trained."""
+    """Fail if anything is trained, since options must be refused before."""
     monkeypatch.setitem(sys.modules, "tfvrnn.training", None)
 
 
@@ -94,7 +94,7 @@ def test_an_interrupt_is_one_line(monkeypatch, capsys):
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
 def test_an_unwritable_run_folder_is_refused_with_the_reason(train, tmp_path, monkeypatch, number):
-    # Root may write everywhere, so the check itself is told no.
+    # Root may write everywhere, so the check itself is made to fail.
     def refuse(dir):
         raise OSError(number, os.strerror(number))
 
@@ -221,7 +221,7 @@ def test_a_diverged_run_ends_with_one_line_and_code_1(train, monkeypatch):
 
     fake = types.SimpleNamespace(TrainingDiverged=Diverged, train=diverge)
     monkeypatch.setitem(sys.modules, "tfvrnn.training", fake)
-    # Python itself prints the text of such an exit and makes its code 1.
+    # Python itself prints the text of such an exit and sets exit code 1.
     code, _ = train("--train.run_dir=run", *SMALL)
     assert code == "error: loss is nan at step 7"
 

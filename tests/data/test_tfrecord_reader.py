@@ -16,7 +16,7 @@ VIDEOS, LENGTH = 23, 7
 
 
 def video(number):
-    """Frame t of video v is filled with 10 v + t."""
+    """Fill frame t of video v with 10 v + t."""
     return np.broadcast_to(
         np.uint8(10 * number + np.arange(LENGTH))[:, None, None, None], (LENGTH, 8, 8, 1)
     )
@@ -36,14 +36,14 @@ def write(folder, videos=VIDEOS, per_shard=5, splits=("train",)):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    # Patterns to TensorFlow and TFDS, and no UTF-8.
+    # The name has patterns of TensorFlow and TFDS, and is not UTF-8.
     root = tmp_path_factory.mktemp("data") / os.fsdecode(b"\xff [1]*?{SPLIT}")
     write(root / "video_folder_8_grey", splits=("train", "test"))
     return DataConfig("video_folder", str(root), horizon=2, batch_size=4, seed=3)
 
 
 def clips(data, split="train", start=0, count=30, **options):
-    """(number of the video, first frame) of every clip; checks that its frames follow."""
+    """Read (number of the video, first frame) of every clip; check that its frames follow."""
     dataset = make_dataset(dataclasses.replace(data, **options), MODEL, split, start)
     found = []
     for clip in dataset.unbatch().take(count).as_numpy_iterator():
@@ -105,13 +105,13 @@ def test_a_batch_that_does_not_divide_is_refused(data):
 
 @pytest.fixture(scope="module")
 def service():
-    """The address of a tf.data service with one worker."""
+    """Yield the address of a tf.data service with one worker."""
     servers = tf.data.experimental.service
     dispatcher = servers.DispatchServer()
     address = dispatcher.target.partition("://")[2]
     worker = servers.WorkerServer(servers.WorkerConfig(dispatcher_address=address))
     yield dispatcher.target
-    del worker  # before its dispatcher: the other way round, both wait
+    del worker  # before its dispatcher; in the other order both wait
 
 
 def test_a_service_of_one_worker_makes_the_same_videos(data, service):

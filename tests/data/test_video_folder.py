@@ -16,7 +16,7 @@ MODEL = ModelConfig(image_size=16, width=8, groups=2, latent_resolutions=(1,))
 
 
 def frames(number, count=12, height=24, width=32):
-    """Frame t of video v is of brightness 20 v + 4 t."""
+    """Make video v, whose frame t has brightness 20 v + 4 t."""
     values = (20 * number + 4 * np.arange(count)).astype(np.uint8)
     return np.broadcast_to(values[:, None, None, None], (count, height, width, 3))
 
@@ -43,7 +43,7 @@ def videos(tmp_path):
 
 
 def remux(source, target):
-    """The same frames in another container."""
+    """Put the same frames into another container."""
     import av
 
     with av.open(str(source)) as read, av.open(str(target), "w") as write:
@@ -80,7 +80,7 @@ def test_every_kind_of_video_becomes_clips(videos, tmp_path):
     for record in records_:
         assert record["video"].shape == (5, 16, 16, 3)
         brightness = record["video"].mean(axis=(1, 2, 3))
-        # Codecs keep a brightness to some levels.
+        # Codecs keep a brightness only to within some levels.
         np.testing.assert_allclose(brightness[-1] - brightness[0], 16, atol=6)
     data = DataConfig("video_folder", str(tmp_path / "data"), horizon=2, batch_size=3)
     batch = next(iter(make_dataset(data, MODEL, "train")))
@@ -177,7 +177,7 @@ def test_wrong_channels_are_refused(videos, tmp_path):
 
 
 def write_timed(path, seconds, size=16):
-    """A video of grey frames shown from given times on; frame t is of brightness 40 t % 250."""
+    """Write grey frames shown from given times on; frame t has brightness 40 t % 250."""
     import av
 
     with av.open(str(path), "w") as write:

@@ -1,4 +1,4 @@
-"""Videos that do not fit: one clear line each, and what can be measured is measured."""
+"""Videos that do not fit get one clear line each, and all others are measured."""
 
 import os
 import shutil
@@ -162,7 +162,7 @@ def test_a_corrupt_video_in_the_middle_is_left_out(measure, real, generated):
     assert left_out["real"] == {"1": "4.png is not an image"}
     assert left_out["generated"].keys() == {"cut.mp4"}
     assert found.figures["fvd"]["real"] == 3 and found.figures["fvd"]["generated"] == 4
-    # Frames that are not needed are not asked for.
+    # Frames that are not needed are not read.
     (real / "1" / "3.png").unlink()
     assert measure(real, generated, frames=2, paired=True).protocol["pairs"] == {
         "videos": 4,

@@ -51,7 +51,7 @@ def test_every_weight_of_a_run_is_loaded(family, averaged, tmp_path, rng):
 
 
 def test_averages_of_trained_weights_only_are_read(tmp_path, rng):
-    """As version 0.1.0 kept them."""
+    """Version 0.1.0 kept no others."""
     config = Config(model=ModelConfig(family="svg", image_size=64, channels=1, svg_latents=2))
     model = build_model(config.model)
     for weight in model.weights:

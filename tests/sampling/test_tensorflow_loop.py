@@ -13,7 +13,7 @@ def model():
     model = build_model(
         ModelConfig(image_size=8, channels=1, width=8, groups=2, latent_resolutions=(1, 4))
     )
-    for level in model.prior_levels:  # whose scales start at 0, where noise has one size alone
+    for level in model.prior_levels:  # scales start at 0, where all noise has one size
         level.head.norm.scale.assign(np.full(level.head.norm.scale.shape, 1.0))
     return model
 
@@ -116,7 +116,7 @@ def test_a_new_horizon_does_not_trace_again_and_goes_on_the_same(model, context)
 
 
 def test_every_row_has_a_time_of_its_own(model):
-    """As of a server whose requests, computed together, are at different frames."""
+    """A server computes requests together that are at different frames."""
     together = sampling.row_noise(model, tf.constant([4, 9]), tf.constant([3, 0]))
     for row, (seed, time) in enumerate([(4, 3), (9, 0)]):
         for level, alone in enumerate(sampling.row_noise(model, tf.constant([seed]), time)):

@@ -1,4 +1,4 @@
-"""How a server is found and waited for."""
+"""Test how a client finds a server and waits for it."""
 
 import errno
 import itertools
@@ -24,7 +24,7 @@ class Starting(grpc.RpcError):
 
 @pytest.fixture
 def pauses(monkeypatch):
-    """Time that passes by pauses alone: the list of them."""
+    """Make time pass only by pauses, and return the list of pauses."""
     taken = []
     fake = types.SimpleNamespace(monotonic=lambda: sum(taken), sleep=taken.append)
     monkeypatch.setattr(samplers, "time", fake)
@@ -32,7 +32,7 @@ def pauses(monkeypatch):
 
 
 def asked(ready_after):
-    """A client whose server is up at the n-th question."""
+    """Make a client whose server is up at the n-th request."""
     numbers = itertools.count(1)
 
     def signatures():

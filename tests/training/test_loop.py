@@ -1,4 +1,4 @@
-"""Whole runs: what they write, how they stop, resume and fail."""
+"""Test whole runs: their files, and how they stop, resume and fail."""
 
 import io
 import os
@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A tiny run of 6 steps with moving averages, made eagerly: (folder, configuration)."""
+    """Train 6 steps of a tiny run with moving averages, eagerly: (folder, configuration)."""
     folder = tmp_path_factory.mktemp("runs") / "small"
     config = config_flags.replace(SMALL, {"train.run_dir": str(folder), "train.average_decay": 0.5})
     tf.config.run_functions_eagerly(True)
@@ -40,7 +40,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def plain_run(tmp_path_factory):
-    """The same of a model whose step is traced in a tenth of the time."""
+    """Train such a run of a model whose step is traced in a tenth of the time."""
     folder = tmp_path_factory.mktemp("runs") / "plain"
     plain = {"model.family": "prednet", "model.prednet_stacks": (2, 2, 2)}
     config = config_flags.replace(SMALL, {**plain, "train.run_dir": str(folder)})
@@ -55,13 +55,13 @@ def copied(run, folder):
 
 @pytest.fixture
 def copy(run, tmp_path):
-    """A copy of the run that a test may damage: (folder, configuration)."""
+    """Copy the run, so that a test may damage it: (folder, configuration)."""
     return copied(run, tmp_path / "copy")
 
 
 @pytest.fixture
 def plain_copy(plain_run, tmp_path):
-    """A copy of the plain run, to train on."""
+    """Copy the plain run, so that a test may continue it."""
     return copied(plain_run, tmp_path / "copy")
 
 
@@ -127,7 +127,7 @@ def test_hparams_and_configuration_are_written(run):
         validation.Tags()["tensors"]
     )
     start = validation.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
-    assert str(run[0]).encode() in start  # the name of the run, for the table of trials
+    assert str(run[0]).encode() in start  # the name of the run, for TensorBoard's table of runs
     text = events(run[0], "train").Tensors("configuration")[0]
     assert b"--model.width=8" in text.tensor_proto.string_val[0]
 
@@ -340,7 +340,7 @@ def test_a_signal_saves_after_the_step_in_hand(plain_copy, monkeypatch, number):
 
 
 def start(folder, *arguments):
-    """bin/train.py as a process of its own."""
+    """Start bin/train.py as a separate process."""
     command = [
         sys.executable,
         str(ROOT / "bin" / "train.py"),
@@ -366,19 +366,19 @@ def test_six_steps_equal_three_a_kill_and_three_more_to_the_last_bit(small, tmp_
         model__latent_resolutions=(1,),
     )  # fmt: skip
     flags.write_text(config_flags.to_flagfile(config, exclude=("train.run_dir",)))
-    # All checkpoints are kept, as the run may be many steps on before it is killed.
+    # All checkpoints are kept, as the run may take many more steps before it is killed.
     endless = ["--train.steps=100000", "--train.checkpoints_to_keep=100000"]
     killed = start(tmp_path / "parts", f"--flagfile={flags}", *endless)
-    # One is there before the next is begun: ckpt-6 is whole.
+    # A checkpoint is complete before the next one begins, so ckpt-6 is whole.
     wait_for(tmp_path / "parts" / "checkpoints" / "ckpt-9.index", killed)
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
-    # What it had done after six steps, never disturbed; the parts begin again after three.
+    # `whole` keeps the undisturbed state after six steps. `parts` restarts after three.
     (tmp_path / "whole").mkdir()
     for path in (tmp_path / "parts" / "checkpoints").glob("ckpt-6.*"):
         shutil.copy(path, tmp_path / "whole")
     for path in (tmp_path / "parts" / "checkpoints").glob("ckpt-*"):
-        if path.is_dir():  # killed while it was saving
+        if path.is_dir():  # it was killed while saving
             shutil.rmtree(path)
         elif not path.name.startswith("ckpt-3."):
             path.unlink()
