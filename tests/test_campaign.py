@@ -102,7 +102,7 @@ def test_a_campaign_that_was_stopped_continues_and_keeps_its_hours(code, tmp_pat
     assert campaign.step_of(tmp_path / "long") == before
 
 
-def test_a_training_that_fails_is_told_with_its_log(code, tmp_path):
+def test_a_failed_training_is_reported_with_its_log(code, tmp_path):
     (code / "train.py").write_text("import sys; sys.exit('no dataset')")  # no checkpoint, no time
     with pytest.raises(SystemExit, match=r"first failed: see .*first\.log"):
         campaign.train("first", tmp_path, code, tmp_path / "data")

@@ -67,7 +67,7 @@ def test_one_step_with_the_width_shrunk(path, monkeypatch, eagerly):
 
 
 @pytest.mark.parametrize("path", EVAL_FILES, ids=lambda path: path.stem)
-def test_an_evaluation_sets_options_of_evaluations_alone(path):
+def test_an_evaluation_sets_only_options_of_evaluations(path):
     changes = config_flags.parse_changes([f"--flagfile={path}"], Options)
     assert changes and all(name.startswith("eval.") for name in changes)
     settings = config_flags.replace(EvalConfig(), {k[5:]: v for k, v in changes.items()})

@@ -24,10 +24,10 @@ def test_shapes_and_number_of_weights(name):
 
 
 @each
-def test_the_shapes_told_ahead_are_those_found(name):
+def test_predicted_shapes_are_those_of_a_call(name):
     layer, inputs = make(name), make_inputs(name)
     if "compute_output_shape" not in vars(type(layer)):
-        pytest.skip("tells no shapes of its own")
+        pytest.skip("computes no shapes of its own")
     told = layer.compute_output_shape(tuple(inputs[0].shape))
     found = keras.tree.map_structure(lambda x: tuple(x.shape), layer(*inputs))
     assert keras.tree.flatten(told) == keras.tree.flatten(found)
@@ -35,7 +35,7 @@ def test_the_shapes_told_ahead_are_those_found(name):
 
 
 @each
-def test_building_ahead_makes_the_weights_of_the_first_call(name):
+def test_building_makes_the_weights_of_the_first_call(name):
     if ROWS[name].build is None:
         pytest.skip("built by its constructor")
     called = ROWS[name].make("float32")
@@ -67,7 +67,7 @@ def test_serialised_it_is_the_same_function(name):
 
 
 @pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.build is None])
-def test_a_model_fits_and_its_file_goes_on_where_it_was(name, tmp_path):
+def test_a_model_fits_and_its_file_continues_where_it_was(name, tmp_path):
     model, inputs = make(name), make_inputs(name)
     model.compile(keras.optimizers.SGD(1e-4), run_eagerly=True)
     before = model.get_weights()

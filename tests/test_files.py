@@ -35,7 +35,7 @@ def owner(tmp_path):
     process.communicate()
 
 
-def test_the_second_is_refused_and_told_the_owner(owner, tmp_path):
+def test_the_second_is_refused_and_learns_the_owner(owner, tmp_path):
     named = rf"process {owner.pid} on \S+ is training into x"
     with pytest.raises(UserError, match=named), locked(tmp_path / "lock", "training into x"):
         pass

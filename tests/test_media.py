@@ -127,7 +127,7 @@ def test_a_gif_lasts_as_long_as_its_frames(rate):
     assert max(shown) - min(shown) <= 10
 
 
-def test_what_is_no_video_is_told_of(tmp_path, monkeypatch):
+def test_what_is_no_video_is_reported(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "text.mp4").write_text("no frames in here")
@@ -180,7 +180,7 @@ def test_a_clip_is_cut_out_of_a_video(tmp_path):
 
 
 @pytest.mark.parametrize("ending", ["gif", "mp4", "webm"])
-def test_damaged_videos_are_told_of_or_read(tmp_path, ending, rng):
+def test_damaged_videos_are_reported_or_read(tmp_path, ending, rng):
     path = tmp_path / f"clip.{ending}"
     media.write_video(path, moving_square(), 8.0)
     whole = path.read_bytes()

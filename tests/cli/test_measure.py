@@ -42,14 +42,14 @@ def test_two_folders_are_measured(start, sides, network, tmp_path):
     assert code == 0 and f"{figures['fvd']['value']:.2f}" in out
 
 
-def test_what_is_odd_is_told_on_standard_error(start, sides, network, tmp_path):
+def test_what_is_odd_is_reported_on_standard_error(start, sides, network, tmp_path):
     (tmp_path / "A" / "stray.xyz").write_text("?")
     code, out, err = start("measure.py", *sides, f"--fvd_network={network}")
     assert code == 0 and "real: 1 left out: stray.xyz: not of the known kinds" in err
     assert "real: 1 left out: stray.xyz" in out
 
 
-def test_an_interrupted_one_says_how_it_continues(start, sides, monkeypatch):
+def test_an_interruption_says_how_to_continue(start, sides, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 

@@ -34,7 +34,7 @@ def test_the_fixed_scene_is_trained_as_another_dataset(start):
     assert "--data.dataset=sim_push_fixed " in out
 
 
-def test_nothing_long_enough_is_a_mistake_that_is_told_last(start, videos, tmp_path):
+def test_a_lack_of_long_enough_videos_is_reported_last(start, videos, tmp_path):
     code, _, err = start("prepare_data.py", "--source=videos", "--clip_frames=99")
     assert code == 2 and "error: no video for train" in err.splitlines()[-1]
     assert not list(tmp_path.rglob("dataset_info.json"))

@@ -43,7 +43,7 @@ def test_what_nobody_reads_is_dropped(monkeypatch):
             sys.stdout.flush()
 
 
-def test_what_cannot_be_written_is_told_with_the_reason(tmp_path, monkeypatch):
+def test_what_cannot_be_written_is_reported_with_the_reason(tmp_path, monkeypatch):
     assert runtime.output(str(tmp_path / "a.gif")) == tmp_path / "a.gif"
     assert not list(tmp_path.iterdir())
     with pytest.raises(UserError, match=r"cannot write .*: Is a directory"):

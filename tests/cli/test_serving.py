@@ -53,7 +53,7 @@ def test_a_pretrained_model_works_at_once(start, clip, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["sample.py", "export.py", "predict.py"])
-def test_pretrained_is_one_that_there_is_and_stands_alone(start, name):
+def test_pretrained_must_exist_and_excludes_run_dir(start, name):
     assert_refused(
         start(name, "--pretrained=mnist"),
         "flag --pretrained=mnist: value should be one of <smmnist>",

@@ -77,7 +77,7 @@ def test_a_wrong_option_is_refused(train, tmp_path, arguments, message):
     assert_refused(train(*arguments, "--train.run_dir=run"), tmp_path, message)
 
 
-def test_without_a_word_it_asks_what_to_train(train, tmp_path):
+def test_without_an_option_it_suggests_a_flagfile(train, tmp_path):
     assert_refused(train(), tmp_path, "no option given: try --flagfile=quickstart.flags")
 
 
@@ -162,7 +162,7 @@ def test_a_dataset_that_is_not_prepared_is_refused_with_the_command_that_does(tr
     assert Path(command[1]).resolve() == ROOT / "bin" / "prepare_data.py"
 
 
-def test_going_on_from_elsewhere_or_to_fewer_steps_is_refused(train, tmp_path):
+def test_continuing_from_elsewhere_or_to_fewer_steps_is_refused(train, tmp_path):
     make_run(tmp_path / "run", **{"train.init_from": "a"})
     (tmp_path / "run" / "checkpoints").mkdir()
     (tmp_path / "run" / "checkpoints" / "ckpt-7.index").touch()
@@ -193,7 +193,7 @@ def test_a_damaged_configuration_is_refused(train, tmp_path):
     assert code == 2 and text.count("\n") == 1
 
 
-def test_a_run_goes_on_with_its_own_options_and_what_is_changed(tmp_path):
+def test_a_run_continues_with_its_own_options_and_the_changes(tmp_path):
     make_run(tmp_path / "run", **{"model.width": 32, "train.steps": 9, "train.beta": 0.5})
     config, resumes = resolve([f"--train.run_dir={tmp_path / 'run'}", "--train.steps=20"])
     assert resumes
@@ -236,7 +236,7 @@ def test_help_names_every_option(monkeypatch, capsys):
         assert name in text and spec.metadata["help"].split()[0] in text
 
 
-def test_a_fault_of_ours_keeps_its_traceback(monkeypatch):
+def test_a_bug_keeps_its_traceback(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["program"])
 
     def fails(arguments):

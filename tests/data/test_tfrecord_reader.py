@@ -71,7 +71,7 @@ def test_any_start_is_drawn_and_no_other(data):
     assert {first for _, first in clips(data, count=100, stride=2)} == {0}
 
 
-def test_going_on_in_the_middle_is_the_same(data, monkeypatch):
+def test_continuing_in_the_middle_is_the_same(data, monkeypatch):
     monkeypatch.setattr(tfrecord_reader, "BLOCK", 8)
     whole = clips(data, count=62)
     for start in (0, 1, 5, 20, 21, 50, 1000):
@@ -198,7 +198,7 @@ def test_a_folder_without_metadata_is_not_taken_for_a_dataset(tmp_path):
 # Writing
 
 
-def test_an_interrupted_preparation_goes_on(tmp_path):
+def test_an_interrupted_preparation_continues(tmp_path):
     made, interrupt = [], True
 
     def make(work):
@@ -226,7 +226,7 @@ def test_an_interrupted_preparation_goes_on(tmp_path):
     assert start() == prepared and made.count(0) == 1
 
 
-def test_what_was_left_out_is_told_also_the_next_time(tmp_path):
+def test_what_was_left_out_is_reported_again_the_next_time(tmp_path):
     def start():
         features = {"video": tfds.features.Video(shape=(LENGTH, 8, 8, 1), encoding_format="png")}
         return tfrecord_writer.write_dataset(
@@ -275,7 +275,7 @@ def test_no_space_left_is_one_line_and_nothing_whole(tmp_path, monkeypatch):
     assert write(tmp_path / "x").videos == {"train": VIDEOS}
 
 
-def test_missing_records_are_told_of(tmp_path):
+def test_missing_records_are_reported(tmp_path):
     write(tmp_path / "video_folder_8_grey", splits=("train", "test"))
     data = DataConfig("video_folder", str(tmp_path), horizon=2, batch_size=4)
     path = next(tmp_path.rglob("*test.tfrecord-00001*"))

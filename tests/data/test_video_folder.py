@@ -244,7 +244,7 @@ def test_one_video_is_not_enough(tmp_path):
         prepare(tmp_path, tmp_path / "out")
 
 
-def test_one_clip_alone_is_for_validation(tmp_path):
+def test_a_single_clip_is_for_validation(tmp_path):
     for number in range(2):
         write_images(tmp_path / "videos" / str(number), frames(number, 5))
     prepare(tmp_path / "videos", tmp_path)
@@ -268,7 +268,7 @@ def test_validation_shares_no_video_with_train(tmp_path):
 
 
 @pytest.mark.parametrize("place", range(4))
-def test_one_that_cannot_be_read_takes_nobodys_place(tmp_path, place):
+def test_an_unreadable_video_takes_no_place_in_a_split(tmp_path, place):
     for number in range(3):
         write_images(tmp_path / "videos" / str(number), frames(number))
     (tmp_path / "videos" / "bad.mp4").write_bytes(bytes([place]) * 100)
@@ -284,7 +284,7 @@ def test_half_of_the_split_folders_are_refused(tmp_path):
         prepare(tmp_path / "videos", tmp_path)
 
 
-def test_copies_are_told_by_their_pictures_alone(tmp_path):
+def test_copies_are_recognised_by_their_pictures_only(tmp_path):
     for split in ("train", "test"):
         write_images(tmp_path / "videos" / split / "a", frames(0))
     (tmp_path / "videos" / "test" / "a" / ".DS_Store").write_bytes(b"x")
@@ -292,7 +292,7 @@ def test_copies_are_told_by_their_pictures_alone(tmp_path):
         prepare(tmp_path / "videos", tmp_path)
 
 
-def test_files_of_nothing_are_no_copies_of_each_other(tmp_path):
+def test_empty_files_are_no_copies_of_each_other(tmp_path):
     for number in range(2):
         write_images(tmp_path / "videos" / str(number), frames(number))
         (tmp_path / "videos" / f"{number}.mp4").write_bytes(b"")

@@ -191,7 +191,7 @@ def test_nothing_for_windows_is_refused(tmp_path):
         ({"windows": 64, "dataset": "pusht"}, "only video_folder has `windows`.* 64 for pusht"),
     ],
 )
-def test_windows_are_refused_where_they_mean_nothing(options, message):
+def test_windows_are_refused_where_they_have_no_meaning(options, message):
     with pytest.raises(UserError, match=message):
         Options(source="videos", **options)
 

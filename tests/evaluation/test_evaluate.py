@@ -156,7 +156,7 @@ def check_given_latents(found, of_all, model, config, videos):
     assert found["psnr"]["prior"]["mean"] != of_all["mean"]["mean"]  # over fewer videos
 
 
-def test_an_interrupted_evaluation_goes_on_and_ends_the_same(
+def test_an_interrupted_evaluation_continues_and_ends_the_same(
     run, copying_run, tmp_path, monkeypatch, cheap
 ):
     whole = evaluate_run(run, CHANGES)
@@ -343,7 +343,7 @@ def test_for_frames_that_are_too_small_for_lpips_nothing_is_fetched(run, monkeyp
     assert result.notes[0].startswith("LPIPS is not measured: `frames` must be at least 31 pixels")
 
 
-def test_a_file_of_lpips_that_is_none_is_refused_at_once(run, monkeypatch):
+def test_a_wrong_file_for_lpips_is_refused_at_once(run, monkeypatch):
     monkeypatch.setattr(metrics, "check_frame_size", lambda *_: None)
     with pytest.raises(UserError, match=r"--eval\.lpips_trunk: typo.ckpt cannot be read"):
         evaluate_run(run, CHANGES | {"lpips": "alex", "lpips_trunk": "typo.ckpt"})
@@ -357,7 +357,7 @@ def test_a_file_of_lpips_that_is_none_is_refused_at_once(run, monkeypatch):
         ({"videos": 10**6, "samples": 1}, "split has"),
     ],
 )
-def test_what_cannot_be_is_refused_at_once(run, changes, message):
+def test_wrong_settings_are_refused_at_once(run, changes, message):
     with pytest.raises(UserError, match=message):
         evaluate_run(run, CHANGES | changes)
     assert not (run / "evaluation").exists()

@@ -37,7 +37,7 @@ def only_note(found):
     return note
 
 
-def test_unequal_counts_are_told(measure, real, generated):
+def test_unequal_counts_are_reported(measure, real, generated):
     shutil.rmtree(generated / "3")
     found = measure(real, generated)
     assert only_note(found).startswith("4 real and 3 generated clips: a distance of another")
@@ -123,7 +123,7 @@ def test_colour_against_grey_needs_a_choice(measure, real, tmp_path, color):
     assert both.protocol["sides"]["real"]["grey"]
 
 
-def test_mixed_frame_rates_are_told(measure, tmp_path):
+def test_mixed_frame_rates_are_reported(measure, tmp_path):
     for side, rates in (("a", (10, 10)), ("b", (10, 25))):
         (tmp_path / side).mkdir()
         for number, rate in enumerate(rates):
@@ -192,7 +192,7 @@ def test_centres_that_lie_elsewhere_do_not_pair(measure, real, generated):
     assert found.treatment["generated"]["left_out"] == {"4": reason}
 
 
-def test_the_same_folder_twice_is_told(measure, real, tmp_path):
+def test_the_same_folder_twice_is_reported(measure, real, tmp_path):
     found = measure(real, real)
     assert found.notes == [
         "--real and --generated are the same: their distances are those of a copy"

@@ -89,6 +89,6 @@ def test_grey_is_repeated_and_colour_turned_to_grey():
         ({"fvd_network": ""}, "`fvd_network` must be"),
     ],
 )
-def test_choices_that_cannot_be(choices, message):
+def test_wrong_choices_are_refused(choices, message):
     with pytest.raises(UserError, match=message):
         MeasureConfig(**choices)

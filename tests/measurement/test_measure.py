@@ -99,7 +99,7 @@ def test_samples_in_folders_and_of_numbered_names_are_found(sides, settings, tmp
     assert "real: 3 left out: 3: no generated video of its name" in first.notes[0]
 
 
-def test_unequal_numbers_of_samples_are_told_and_cut(settings, tmp_path):
+def test_unequal_numbers_of_samples_are_reported_and_cut(settings, tmp_path):
     write_side(tmp_path / "real", REAL[:2])
     write_side(tmp_path / "generated", GENERATED[:3], ["0_0", "0_1", "1_0"])
     choices = settings(paired=True, fvd_network="none")
@@ -124,7 +124,7 @@ class Stopped(FeatureNetwork):
         return super().__call__(videos, batch_size)
 
 
-def test_an_interrupted_measurement_goes_on_and_damaged_parts_are_computed_again(
+def test_an_interrupted_measurement_continues_and_damaged_parts_are_computed_again(
     sides, settings, network, tmp_path, monkeypatch
 ):
     whole = measure_videos(*sides, settings(), tmp_path / "whole").figures

@@ -32,7 +32,7 @@ REAL = np.stack([noise(number, frames=30) for number in range(40)])
 OTHER = np.stack([noise(100 + number, frames=28) for number in range(40)])
 
 
-def test_the_predicted_frames_of_whole_videos_against_those_alone(choose):
+def test_predicted_frames_of_whole_videos_against_only_those_frames(choose):
     """30 frames, two of them given, are compared with the 28 predicted frames."""
     found = choose(REAL, OTHER, start=2, generated_start=0)
     assert found.reading.frames == 28

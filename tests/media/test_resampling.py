@@ -60,7 +60,7 @@ def test_rounded_times_lose_and_double_no_frame(tmp_path, true, ending):
     assert halved == [k % 12 for k in range(0, 400, 2)]
 
 
-def test_a_telephones_video_is_taken_at_its_usual_rate(tmp_path, rng):
+def test_a_phones_video_is_taken_at_its_usual_rate(tmp_path, rng):
     """Most frames follow after 1/30 second, some later: 29.6 per second on average."""
     steps = np.where(np.arange(200) % 80 == 40, 2, 1) / 30
     seconds = np.concatenate([[0], np.cumsum(steps)]) + rng.normal(0, 0.0005, 201)

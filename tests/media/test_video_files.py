@@ -90,7 +90,7 @@ def test_the_container_says_more_than_the_codec_of_the_shape_of_pixels(ffmpeg, t
     assert_greys(media.read_video(tmp_path / "b.mp4"), 3, width=48)
 
 
-def test_a_shape_of_pixels_that_cannot_be_is_not_taken_seriously(ffmpeg, tmp_path):
+def test_an_impossible_shape_of_pixels_is_ignored(ffmpeg, tmp_path):
     media.write_video(tmp_path / "a.mp4", greys(3), 8)
     ffmpeg("-i", tmp_path / "a.mp4", "-c", "copy", "-aspect", "1000:1", tmp_path / "b.mp4")
     assert_greys(media.read_video(tmp_path / "b.mp4"), 3)

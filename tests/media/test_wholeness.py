@@ -32,7 +32,7 @@ def test_a_whole_file_is_whole(video):
 
 
 @pytest.mark.parametrize("part", [0.55, 0.8])
-def test_half_a_file_is_told_of_after_the_frames_that_are_there(video, tmp_path, part):
+def test_half_a_file_is_reported_after_its_frames(video, tmp_path, part):
     content, path = video.read_bytes(), tmp_path / video.name
     path.write_bytes(content[: int(part * len(content))])
     assert media.ends_prematurely(path)
@@ -52,7 +52,7 @@ def test_half_a_file_is_told_of_after_the_frames_that_are_there(video, tmp_path,
 
 
 @pytest.mark.parametrize("container", ["matroska", "avi", "webm", "mpegts"])
-def test_files_that_do_not_say_how_long_they_are(ffmpeg, tmp_path, container):
+def test_files_that_do_not_state_their_length(ffmpeg, tmp_path, container):
     codec = "libvpx" if container == "webm" else "mpeg4"
     scene = "testsrc2=size=64x48:rate=10:duration=2"
     # Written into a pipe, where nothing can be filled in later.

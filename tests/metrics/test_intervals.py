@@ -78,6 +78,6 @@ def test_one_task_is_the_plain_bootstrap(rng):
         (lambda: stratified_bootstrap(np.zeros((2, 2, 2))), r"\[runs\] or \[runs, tasks\]"),
     ],
 )
-def test_what_cannot_be_is_refused(call, message):
+def test_wrong_arguments_are_refused(call, message):
     with pytest.raises(UserError, match=message):
         call()

@@ -174,7 +174,7 @@ def test_evaluate_is_a_mean_over_videos_of_any_batches_and_types(copy, frames):
     assert copy.evaluate(data, verbose=0)[0] == pytest.approx(expected, rel=1e-5)
 
 
-def test_what_cannot_be_is_refused_in_one_line(copy, frames):
+def test_wrong_arguments_are_refused_in_one_line(copy, frames):
     with pytest.raises(ValueError, match="CopyLast has nothing to learn: only evaluate it"):
         copy.fit(frames, verbose=0)
     with pytest.raises(ValueError, match=r"take frames only\. Received: labels"):

@@ -178,7 +178,7 @@ def test_the_vgg_encoder_and_decoder_are_the_references(rng):
     np.testing.assert_allclose(decoder(found, skips), expected, atol=1e-3)
 
 
-def test_batch_norm_learns_its_statistics_in_training_alone():
+def test_batch_norm_learns_its_statistics_only_in_training():
     model = SVG(SHAPE, 2, latents=2)
     statistics = [w for w in model.non_trainable_variables if "moving" in w.path]
     before = [w.numpy() for w in statistics]

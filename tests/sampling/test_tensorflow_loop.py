@@ -51,7 +51,7 @@ def test_temperature_scales_the_priors_noise(model, context):
             sample(model, context, 2, seeds, temperature=temperature)
 
 
-def test_a_future_depends_on_its_own_seed_and_context_alone(model, context):
+def test_a_future_depends_only_on_its_own_seed_and_context(model, context):
     together = sample(model, context, 3, [5, 6, 7])
     alone = sample(model, context[1:2], 3, [6])
     np.testing.assert_allclose(together[1:2], alone, atol=1e-5)
@@ -106,7 +106,7 @@ def test_the_mean_needs_no_seed_and_is_the_same_every_time(model, context):
     assert np.abs(mean - sample(model, context, 3, [1, 2, 3])).max() > 1e-4
 
 
-def test_a_new_horizon_does_not_trace_again_and_goes_on_the_same(model, context):
+def test_a_new_horizon_does_not_trace_again_and_continues_the_same(model, context):
     short = sample(model, context, 2, [1, 2, 3])
     traces = tensorflow_loop.compiled(model).experimental_get_tracing_count()
     long = sample(model, context, 30, [1, 2, 3])

@@ -120,7 +120,7 @@ def test_a_body_of_texts_takes_no_more_memory_than_its_own(server):
     assert psutil.Process().memory_info().rss - before < 50e6
 
 
-def test_bytes_that_are_no_http_are_refused_in_silence(server, caplog):
+def test_bytes_that_are_no_http_are_refused_silently(server, caplog):
     with socket.create_connection(("127.0.0.1", server.rest_port), timeout=60) as client:
         client.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(64))  # the start of gRPC
         assert client.recv(64).startswith(b"HTTP/1.0 400 ")
@@ -177,7 +177,7 @@ def test_a_bad_body_is_refused(server, text, reason):
     assert status == 400 and reason in body["error"] and "\n" not in body["error"]
 
 
-def test_paths_that_there_are_not(server):
+def test_unknown_paths_are_refused(server):
     for path in ("/", "/v1/models", "/v1/models/tfvrnn:explain", "/v1/models/tfvrnn/versions/x"):
         status, body = rest(server, path)
         assert status == 400 and body["error"].startswith("Malformed request: GET")
@@ -221,7 +221,7 @@ def test_a_full_queue_is_unavailable_and_deadlines_are_honoured(base):
         assert computed == [0, 2, 9]
 
 
-def test_stopping_answers_what_is_in_hand(base):
+def test_stopping_answers_the_running_requests(base):
     with running(base) as server:
         servable = server.manager.find("tfvrnn", None)
         run = servable.run

@@ -57,7 +57,7 @@ def test_a_server_that_never_starts_is_given_up_with_a_line_now_and_then(pauses,
     assert 3 <= capsys.readouterr().err.count("waiting for localhost:8500\n") <= 7
 
 
-def test_a_host_that_there_is_not_is_told_of_at_once(monkeypatch):
+def test_a_missing_host_is_reported_at_once(monkeypatch):
     def unknown(*_, **__):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 

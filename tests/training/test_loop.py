@@ -144,7 +144,7 @@ def test_load_run_takes_the_moving_averages(run):
     assert sampling.sample_videos(model, context, 3, [5]).shape == (1, 3, 8, 8, 1)
 
 
-def test_going_on_says_so_and_starts_where_it_stopped(plain_copy, capsys):
+def test_resuming_says_so_and_starts_where_it_stopped(plain_copy, capsys):
     folder, config = plain_copy
     outcome = train(config_flags.replace(config, {"train.steps": 7}))
     assert outcome.step == 7
@@ -243,7 +243,7 @@ def test_a_deleted_newest_checkpoint_or_list_of_them_does_not_matter(copy):
     assert load_run(folder)[2] == 3
 
 
-def test_no_whole_checkpoint_is_no_reason_to_start_anew(copy):
+def test_a_run_without_a_whole_checkpoint_is_not_started_anew(copy):
     folder, config = copy
     for path in (folder / "checkpoints").glob("*.index"):
         path.write_bytes(b"")
@@ -253,7 +253,7 @@ def test_no_whole_checkpoint_is_no_reason_to_start_anew(copy):
     assert (folder / "config.flags").read_text() == before
 
 
-def test_a_deleted_part_of_the_newest_checkpoint_is_told_of(plain_copy, capsys):
+def test_a_deleted_part_of_the_newest_checkpoint_is_reported(plain_copy, capsys):
     folder, config = plain_copy
     (folder / "checkpoints" / "ckpt-6.index").unlink()
     assert train(config_flags.replace(config, {"train.steps": 4})).step == 4
@@ -325,7 +325,7 @@ def test_a_loss_or_gradient_that_is_not_finite_stops_the_run(copy, monkeypatch, 
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_saves_after_the_step_in_hand(plain_copy, monkeypatch, number):
+def test_a_signal_saves_after_the_current_step(plain_copy, monkeypatch, number):
     folder, config = plain_copy
     add = loop.Log.add
 

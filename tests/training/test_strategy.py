@@ -89,7 +89,7 @@ def test_two_train_as_one(trained, name, kind, losses, weights):
     assert_equal_training(one, several, kind, losses, weights)
 
 
-def test_what_one_worker_was_told_all_know(trained):
+def test_all_workers_know_what_one_was_told(trained):
     assert trained("multi_worker", "sgd")["told"]
     assert not trained("one_device", "sgd")["told"]
 
@@ -105,7 +105,7 @@ def test_what_one_worker_was_told_all_know(trained):
         ("tpu", {}),
     ],
 )
-def test_a_cluster_that_is_not_there_is_one_line(monkeypatch, name, variables):
+def test_a_missing_cluster_is_one_line(monkeypatch, name, variables):
     for variable in ("TF_CONFIG", "SLURM_PROCID", "TPU_NAME"):
         monkeypatch.delenv(variable, raising=False)
     for variable, value in variables.items():

@@ -63,7 +63,7 @@ def test_terms_a_frame_and_a_dimension():
     assert units["kl_per_dimension"] == pytest.approx(1.0)
 
 
-def test_a_sum_is_told_where_all_of_it_is_in_nats():
+def test_a_sum_is_reported_if_all_of_it_is_in_nats():
     scalars = {"reconstruction": 2.0, "kl": 1.0, "negative_elbo": 3.0, "copy_last": 9.0}
     copying = "(copying the last frame: reconstruction 9)"
     for family, expected in (
