@@ -67,9 +67,9 @@ def _unrolled():
 def peak_flops(dtype: str = "float32", side: int = 2048, repeats: int = 7, together: int = 1):
     """Measure the machine's best rate, in operations per second, over products and convolutions.
 
-    One operation is measured by itself, and `together` of them at once, each in a thread of its own. If
-    an operation has only a part of the cores (`backend.divide_cores`), a single one does not reach
-    the peak.
+    One operation is measured by itself, and `together` of them at once, each in a thread of its
+    own. If an operation has only a part of the cores (`backend.divide_cores`), a single one does not
+    reach the peak.
     """
     import numpy as np
     from keras import ops

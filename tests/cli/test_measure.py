@@ -67,7 +67,7 @@ def test_an_interruption_says_how_to_continue(start, sides, monkeypatch):
         (["SIDES", "--clips=last"], "first|centre|random|all"),
         (["SIDES", "--clips=all"], "`frames` must be given"),
         (["SIDES", "--frame=9"], "nearest is --frames"),
-        (["SIDES", "--protocol=none.json"], "there is no --lpips"),
+        (["SIDES", "--protocol=none.json"], "--protocol excludes --lpips"),
         (["SIDES", "--save_statistics=x.npy"], "must end in .npz"),
         (["SIDES", "--save_statistics=none/x.npz"], "no folder none"),
         (["SIDES", "--real_key=a"], "--real_key names an array in an .npz"),
