@@ -68,7 +68,7 @@ def peak_flops(dtype: str = "float32", side: int = 2048, repeats: int = 7, toget
     """Measure the machine's best rate, in operations per second, over products and convolutions.
 
     One operation is measured by itself, and `together` of them at once, each in a thread of its
-    own. If an operation has only a part of the cores (`backend.divide_cores`), a single one does not
+    own. If an operation has only some of the cores (`backend.divide_cores`), a single one does not
     reach the peak.
     """
     import numpy as np
