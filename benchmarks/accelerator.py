@@ -1,20 +1,21 @@
-"""Time the core on an accelerator, through Keras' JAX backend: train step and sampling.
+"""Time the train step and sampling on an accelerator, through Keras' JAX backend.
 
     python benchmarks/accelerator.py [--model.width=64 …] [--modes=float32,tf32,bf16]
         [--peer_python=PYTHON]
     python benchmarks/accelerator.py --plan=1 [--train.remat …]     # only the train step's memory
 
-Needs JAX, Keras and this package's own files, but no TensorFlow: for machines whose accelerator
-TensorFlow has no build for. Prints one JSON line a mode: frames/s, share of the accelerator's
+It needs JAX, Keras and this package's own files, but no TensorFlow, for accelerators that
+TensorFlow has no build for. It prints one JSON line per mode: frames/s, share of the accelerator's
 measured bfloat16 peak, memory. With `--peer_python`, the PyTorch peer of benchmarks/peers/ does
-the same work on the same device in between, in the same mode. The paper's size by default. With
-`--plan`, the step is compiled and not run: what XLA plans to need, without the memory to do so.
+the same work in between, on the same device and in the same mode. The default is the paper's size.
+With `--plan`, the step is compiled and not run: this shows the memory that XLA plans to need, even
+if the device does not have it.
 """
 
 import os
 
 os.environ["KERAS_BACKEND"] = "jax"
-# Memory as it is used, so that the peer finds some and the peak says something.
+# Allocate memory on demand, so that the peer finds some and the peak is meaningful.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 import json
@@ -64,7 +65,7 @@ def on_accelerator() -> bool:
 
 
 def planned(mode, config) -> dict:
-    """The memory that the compiled train step of one mode plans."""
+    """Report the memory that the compiled train step of one mode plans."""
     import jax
 
     from tfvrnn.models import build_model
@@ -79,7 +80,7 @@ def planned(mode, config) -> dict:
 
 
 def measure(mode, config, peak, peer) -> dict:
-    """The report of one mode."""
+    """Measure one mode and return its report."""
     import jax
     import roofline
 
@@ -128,7 +129,7 @@ def compare(report, theirs, config) -> dict:
 
 
 def make_train(model, config):
-    """(function that takes one step and waits for it, function that tells its memory)."""
+    """Make (function that takes one step and waits for it, function that reports its memory)."""
     import jax
     import keras
     from jax import numpy as jnp
@@ -151,7 +152,7 @@ def make_train(model, config):
         value, gradients = jax.value_and_grad(loss)(values, noise)
         return value, optimizer.stateless_apply(moments, gradients, values)
 
-    # Copies, as the first step gives the memory of its state away and sampling needs the weights.
+    # Copy, because the first step donates the memory of its state and sampling needs the weights.
     variables = (model.trainable_variables, optimizer.variables)
     state = tuple([jnp.copy(v.value) for v in group] for group in variables)
     step = jax.jit(step, donate_argnums=0).lower(state, jax.random.key(1)).compile()
@@ -172,7 +173,7 @@ def make_train(model, config):
 
 
 def make_sample(model, config):
-    """Function that draws a batch of futures in one compiled loop and waits for them."""
+    """Make a function that draws a batch of futures in one compiled loop and waits for them."""
     import jax
     from jax import numpy as jnp
 

@@ -1,15 +1,15 @@
-"""Train a list of models, one after another, each for its hours, at the lowest priority.
+"""Train a list of models one after another, each for its own hours, at the lowest priority.
 
     python benchmarks/campaign.py --out=runs/campaign [--data_dir=data] [--only=pusht,smmnist]
     python benchmarks/campaign.py --out=runs/campaign --status
 
-For machines that are idle at times. The first start clones the repository as committed into
-OUT/code, so that later changes of the code do not disturb the runs. It may be killed at any time:
-the same command continues. OUT/<run>/ is a run folder; OUT/<run>.json counts its hours.
+It is meant for machines that are idle at times. The first start clones the repository as committed
+into OUT/code, so that later changes of the code do not disturb the runs. It may be killed at any
+time: the same command continues. OUT/<run>/ is a run folder. OUT/<run>.json counts its hours.
 
-A run trains at a constant rate for 85 percent of its hours. Then it cools down: its rate falls to 0
-over as many steps as the rest of the hours should take. A snapshot of the weights is kept in
-OUT/<run>_<hours>h where another run is to be compared at equal hours.
+A run trains at a constant learning rate for 85 percent of its hours. Then it cools down: its rate
+falls to 0 over the number of steps that should fill the rest of its hours. A snapshot of the
+weights is kept in OUT/<run>_<hours>h if another run is compared with it at equal hours.
 
 --status prints the progress of the runs, and draws OUT/<run>.png: one row per test video,
 truth over two sampled futures.
@@ -34,7 +34,7 @@ from tfvrnn import config_flags, files
 from tfvrnn.cli import runtime
 from tfvrnn.config import option, require, require_at_least
 
-COOLING = 0.15  # the last part of a run's hours
+COOLING = 0.15  # last share of a run's hours
 POLL_SECONDS = 5.0
 ENDLESS = 10_000_000  # steps
 KEEP = "import sys; from tfvrnn.runs import keep_weights as keep; keep(*sys.argv[1:])"
@@ -45,8 +45,11 @@ SHOWN_VIDEOS, SHOWN_FUTURES, SHOWN_TIMES = 3, 2, 14
 class Run:
     """A model to train.
 
-    hours: of training; options: of bin/train.py; after: a run whose weights it starts from;
-    snapshot: hours after which the weights are kept; folder: of the dataset, below the data folder.
+    hours: hours of training.
+    options: options of bin/train.py.
+    after: run whose weights it starts from.
+    snapshot: hours after which the weights are kept.
+    folder: folder of the dataset, below the data folder.
     """
 
     hours: float
@@ -57,7 +60,7 @@ class Run:
 
 
 LONG = ["--train.average_decay=0.999", "--train.validate_every=500", "--train.checkpoint_every=250"]
-# Of the study's width, 8: its weights in float16 are 5 MB, small enough for a package.
+# The width is the study's, 8. In float16 the weights take 5 MB, small enough for a package.
 FLAT = ["--model.latent_resolutions=1", "--model.latent_channels=10"]
 VRNN = [*COLOUR, "--model.advection=5", "--train.learning_rate=2e-3"]
 PUSHT = ["--data.dataset=pusht"]
@@ -94,13 +97,13 @@ RUNS = {
 
 @dataclass(frozen=True)
 class CampaignConfig:
-    """Which runs, and where."""
+    """Options of benchmarks/campaign.py."""
 
     out: str = option("runs/campaign", "Folder of the runs.")
-    data_dir: str = option("data", "Where prepared datasets lie.")
-    only: str = option("", "Runs, with commas between. Default: all.")
-    status: bool = option(False, "Print how far the runs are, and draw samples; train nothing.")
-    scale: float = option(1.0, "Factor of all hours.")
+    data_dir: str = option("data", "Folder of prepared datasets.")
+    only: str = option("", "Runs, separated by commas. Default: all.")
+    status: bool = option(False, "Print the progress of the runs, and draw samples. Train nothing.")
+    scale: float = option(1.0, "Factor on all hours.")
 
     def __post_init__(self):
         require_at_least(self, 0, "scale")
@@ -119,7 +122,7 @@ class Ledger:
         self.path = path
         read = json.loads(path.read_text("utf-8")) if path.is_file() else {}
         self.seconds: float = read.get("seconds", 0.0)
-        self.cooling_steps: int | None = read.get("cooling_steps")  # of the run, where it cools
+        self.cooling_steps: int | None = read.get("cooling_steps")  # of the run, once it cools
         self.done: bool = read.get("done", False)
 
     def save(self) -> None:
@@ -146,7 +149,7 @@ def main(arguments):
 
 
 def pinned_code(out: Path) -> Path:
-    """A clone of the repository as it was committed when the campaign began."""
+    """Clone the repository, as committed when the campaign begins."""
     code = out / "code"
     if not code.is_dir():
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(code)], check=True)
@@ -200,7 +203,7 @@ def _train_until(until, name, out, code, data_dir, ledger, snapshot) -> None:
 
 
 def options(name: str, out: Path, data_dir: Path, cooling_steps: int | None) -> list[str]:
-    """The options of bin/train.py for a run, in its first or its last phase."""
+    """List the options of bin/train.py for a run, in its first or its last phase."""
     run = RUNS[name]
     found = [*run.options, *LONG, f"--data.data_dir={data_dir / run.folder}"]
     found.append(f"--train.run_dir={out / name}")
@@ -212,7 +215,7 @@ def options(name: str, out: Path, data_dir: Path, cooling_steps: int | None) -> 
 
 
 def now() -> float:
-    """Seconds of a clock that only goes forward."""
+    """Return the seconds of a clock that only goes forward."""
     return time.monotonic()
 
 
@@ -221,9 +224,9 @@ def nice() -> list[str]:
 
 
 def yield_to_others(process: int) -> None:
-    """Give a session of processes the lowest weight, where Linux divides the cores by sessions.
+    """Give a session of processes the lowest weight, if Linux divides the cores by sessions.
 
-    There a nice value counts among the processes of one session only.
+    In that case a nice value counts only among the processes of one session.
     """
     with contextlib.suppress(OSError):
         Path(f"/proc/{process}/autogroup").write_text("19")
@@ -234,13 +237,13 @@ def python(code: Path, name: str) -> list[str]:
 
 
 def step_of(run_dir: Path) -> int:
-    """The newest checkpoint's step; 0 where there is none."""
+    """Return the newest checkpoint's step; 0 if there is none."""
     names = [path.stem for path in (run_dir / "checkpoints").glob("ckpt-*.index")]
     return max((int(name.removeprefix("ckpt-")) for name in names), default=0)
 
 
 def show(out: Path, wanted) -> None:
-    """Print a row per run, and draw the samples of those that have a checkpoint."""
+    """Print one row per run, and draw the samples of the runs that have a checkpoint."""
     lines = [["run", "hours", "of", "steps", "validation, nats", "phase"]]
     for name in wanted.names:
         ledger, run_dir = Ledger(out / f"{name}.json"), out / name
@@ -256,13 +259,13 @@ def show(out: Path, wanted) -> None:
 
 
 def validation_of(run_dir: Path) -> str:
-    """The newest negative ELBO of a run's validations."""
+    """Return the newest negative ELBO of a run's validations."""
     found = common.records(run_dir / "tensorboard" / "validation", "elbo/negative_elbo")[1]
     return f"{found[-1]:,.5g}" if found else "-"
 
 
 def draw(run_dir: Path, path: Path) -> None:
-    """Draw truth and sampled futures of test videos, for twice the training's horizon."""
+    """Draw the truth and sampled futures of test videos, for twice the training horizon."""
     import dataclasses
 
     import numpy as np

@@ -1,9 +1,9 @@
-"""Compare the ratios of this machine with the recorded ones; for a release, not for CI.
+"""Compare this machine's ratios with the recorded ones, for a release, not for CI.
 
     python benchmarks/check.py --peer_python=PYTHON
 
-Runs the benchmarks that have a PyTorch peer and compares ratios, never absolute times: a ratio
-below nine tenths of the recorded one is named, and the exit code is 1.
+It runs the benchmarks that have a PyTorch peer, and compares ratios, never absolute times. If a
+ratio is below nine tenths of the recorded one, it is named and the exit code is 1.
 """
 
 import json
@@ -14,7 +14,7 @@ from pathlib import Path
 import common
 
 FOLDER = Path(__file__).parent
-# benchmark: {name in its report: lowest recorded ratio}; benchmarks/README.md says where and how.
+# benchmark: {name in its report: lowest recorded ratio}. benchmarks/README.md says where and how.
 RECORDED = {
     "train_step.py": {"ratio": 1.15},
     "sampling.py": {"ratio_to_stateful": 1.0, "ratio_to_rerun": 40.0},

@@ -12,7 +12,7 @@ PEER = Path(__file__).parent / "peers" / "torch_peer.py"
 
 
 def take(name: str, arguments: list[str]) -> tuple[str | None, list[str]]:
-    """(value of the option --name, the other arguments)."""
+    """Take an option: return (value of --name, the other arguments)."""
     start = f"--{name}="
     value = next((a.removeprefix(start) for a in arguments if a.startswith(start)), None)
     return value, [a for a in arguments if not a.startswith(start)]
@@ -25,13 +25,13 @@ def timed(function) -> float:
 
 
 def median_time(function, repeats: int) -> float:
-    """Median seconds of `repeats` calls, after one that warms up."""
+    """Return the median seconds of `repeats` calls, after one warm-up call."""
     function()
     return statistics.median(timed(function) for _ in range(repeats))
 
 
 def run_peer(python: str, config, repeats: int, mode: str = "float32", cuda: bool = False) -> dict:
-    """The PyTorch peer's report at the size of a configuration; `mode` also tf32 or bf16."""
+    """Run the PyTorch peer at a configuration's size, in mode float32, tf32 or bf16."""
     model, data = config.model, config.data
     options = {
         "width": model.width,
@@ -52,17 +52,17 @@ def run_peer(python: str, config, repeats: int, mode: str = "float32", cuda: boo
 
 
 def machine() -> str:
-    """The processor's name and the number of cores in use."""
+    """Return the processor's name and the number of cores in use."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores"
 
 
 def records(events: Path, tag: str) -> tuple[list[int], list[float]]:
-    """The steps and values that a run wrote under a tag of TensorBoard; none where it did not.
+    """Read the steps and values that a run wrote under a tag of TensorBoard, if it wrote any.
 
     Args:
-        events: the folder of the event files, `tensorboard/train` or `tensorboard/validation`.
+        events: folder of the event files, `tensorboard/train` or `tensorboard/validation`.
     """
     import tensorflow as tf
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

@@ -1,11 +1,11 @@
-"""Train every model of a study for equal steps on equal data, evaluate all alike, one report.
+"""Train all models of a study for equal steps on equal data, and evaluate them in one report.
 
     python benchmarks/compare.py --out=FOLDER [--study=smmnist] [--steps=1000] [--seed=0]
 
-studies.py says what each study compares. --only=NAME trains and evaluates one of its models.
+studies.py describes each study. --only=NAME trains and evaluates only one of its models.
 
-Interrupted, the same command continues. Prints the table and the losses, that of the first step and
-the mean of the last 20; FOLDER/report.html has the rest.
+After an interruption, the same command continues. It prints the table and two losses per model:
+that of the first step, and the mean of the last 20. FOLDER/report.html has the rest.
 """
 
 import subprocess
@@ -26,15 +26,15 @@ from tfvrnn.runs import copy_pretrained
 
 @dataclass(frozen=True)
 class CompareConfig:
-    """Which study, and how much of it."""
+    """Options of benchmarks/compare.py."""
 
     out: str = option("runs/compare", "Folder of the runs and of the report.")
     study: str = option("smmnist", "Study.", tuple(STUDIES))
-    data_dir: str = option("data", "Where prepared datasets lie.")
-    steps: int = option(0, "Steps of every model that learns; 0: the study's own.")
-    seed: int = option(0, "Seed of weights and noise; the videos are the same for all.")
+    data_dir: str = option("data", "Folder of prepared datasets.")
+    steps: int = option(0, "Steps of every model that is trained; 0: the study's own number.")
+    seed: int = option(0, "Seed of weights and noise. The videos are the same for all models.")
     videos: int = option(64, "Test videos.")
-    samples: int = option(10, "Futures of each context.")
+    samples: int = option(10, "Futures per context.")
     only: str = option("", "Train and evaluate only this run of the study.")
 
     def __post_init__(self):

@@ -1,10 +1,10 @@
-"""Time the input pipeline: frames/s of every dataset, beside what the train step consumes.
+"""Time the input pipeline: frames/s of every dataset, beside those that the train step consumes.
 
     python benchmarks/data.py [--data.workers=2 …]
 
-Prints one JSON line. smmnist is drawn; the others are prepared into a temporary folder first:
-pushing (the sample of tests/), BAIR from noise in its original layout (noise is the worst case of
-an image decoder), videos and city snippets likewise. The train step is that of width 16.
+It prints one JSON line. smmnist is generated. sim_push is the sample of tests/. The others are
+first prepared into a temporary folder from noise, the worst case of an image decoder: BAIR in its
+original layout, videos and city snippets likewise. The train step is that of width 16.
 """
 
 import dataclasses
@@ -49,7 +49,7 @@ def main(arguments):
 
 
 def measure(data, model) -> tuple[float, int]:
-    """(frames/s, rise of the peak memory in MB) of only the training pipeline."""
+    """Measure (frames/s, rise of the peak memory in MB) of only the training pipeline."""
     from tfvrnn.data import make_dataset
 
     batches = iter(make_dataset(data, model, "train"))
@@ -65,7 +65,7 @@ def measure(data, model) -> tuple[float, int]:
 
 
 def prepare(folder: Path) -> dict[str, Path]:
-    """{dataset: data_dir}; noise of the true sizes where the data cannot be had."""
+    """Prepare {dataset: data_dir}, with noise of the true sizes where data are not at hand."""
     import numpy as np
     import tensorflow as tf
     import tensorflow_datasets as tfds

@@ -1,8 +1,8 @@
-"""Time the export: writing it, loading it, and its calls against those of the live model.
+"""Time the export: writing it, loading it, and calling it, beside calls of the live model.
 
     python benchmarks/export.py [--model.width=16 …]
 
-Prints one JSON line. Calls are of the signature `serving_default`, without a server.
+It prints one JSON line. The calls use the signature `serving_default`, without a server.
 """
 
 import json
@@ -50,7 +50,7 @@ def main(arguments):
 
 
 def calls(model, loaded, horizon, batch) -> dict:
-    """Seconds of a call of the export, and of the same sampling by the live model."""
+    """Measure the seconds of a call of the export, and of the same sampling by the live model."""
     import tensorflow as tf
 
     from tfvrnn.sampling import sample_videos

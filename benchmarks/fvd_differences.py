@@ -1,9 +1,9 @@
-"""Measure what each difference of protocol does to FVD, on clips of one dataset.
+"""Measure the effect of each difference of protocol on FVD, on clips of one dataset.
 
     python benchmarks/fvd_differences.py --out=FOLDER [--dataset=pusht --data_dir=data --docs=docs]
 
 Two sets of N clips of the test split, A and B, are real. The third, M, stands for a model: the
-clips of B, blurred more and more after the context. Each row changes one thing of the protocol:
+clips of B, blurred more and more after the context. Each row changes one thing in the protocol:
 
     same: FVD of A against A itself, with the change on one side only
     real: A against B, with the change on both sides
@@ -11,8 +11,8 @@ clips of B, blurred more and more after the context. Each row changes one thing 
     model_only: A against M, with the change on M only
 
 Features and distances are those of `tfvrnn measure`. An interrupted run continues with the same
-command. The record is DOCS/recorded/fvd_differences_<dataset>.json, and its table is printed and
-put between its marks in DOCS/why_fvds_differ.md. Without `--docs` it all goes to OUT/docs.
+command. The record is DOCS/recorded/fvd_differences_<dataset>.json. Its table is printed, and put
+between its marks in DOCS/why_fvds_differ.md. Without `--docs`, both go to OUT/docs.
 """
 
 import dataclasses
@@ -44,7 +44,7 @@ from tfvrnn.config import (
 
 CONTEXT, HORIZON, SIDE = 2, 28, 64
 BASE = {"start": CONTEXT, "frames": 16, "color": "rgb", "lpips": "none"}
-BLUR = 1.5  # deviation of the last frame's blur, pixels
+BLUR = 1.5  # standard deviation of the last frame's blur, pixels
 SETS = ("A", "B", "M")
 FRAMES_PER_SECOND = 10
 HEADS = {
@@ -59,7 +59,8 @@ HEADS = {
 class Row:
     """One difference of protocol: other options than `BASE`, changed clips, or both.
 
-    share: of the N clips; alike: whether changed and unchanged clips can be compared.
+    share: share of the N clips.
+    alike: whether changed and unchanged clips can be compared.
     """
 
     options: dict = field(default_factory=dict)
@@ -73,7 +74,7 @@ ROWS = {
     "to 224 by Pillow's bilinear, not in I3D": Row({"size": 224, "filter": "bilinear"}),
     "to 224 by Pillow's bicubic": Row({"size": 224, "filter": "bicubic"}),
     "to 224 by Pillow's Lanczos": Row({"size": 224, "filter": "lanczos"}),
-    "to 224 by nearest neighbour": Row({"size": 224, "filter": "area"}),  # which that is, enlarging
+    "to 224 by nearest neighbour": Row({"size": 224, "filter": "area"}),  # the same when enlarging
     "down to 24, area": Row({"size": 24, "filter": "area"}),
     "down to 24, bilinear with antialias": Row({"size": 24, "filter": "bilinear"}),
     "down to 24, bicubic with antialias": Row({"size": 24, "filter": "bicubic"}),
@@ -97,14 +98,14 @@ ROWS = {
 
 @dataclass(frozen=True)
 class DifferencesConfig:
-    """Which clips are measured."""
+    """Options of benchmarks/fvd_differences.py."""
 
     out: str = option("runs/fvd_differences", "Folder of clips and features.")
     dataset: str = option("pusht", "Dataset of the clips.")
-    data_dir: str = option("data", "Where prepared datasets lie.")
+    data_dir: str = option("data", "Folder of prepared datasets.")
     split: str = option("test", "Split of the dataset.", ("test", "validation"))
-    clips: int = option(128, "N, clips of each of the three sets.")
-    docs: str = option("", "Folder of record and page; empty: OUT/docs.")
+    clips: int = option(128, "N, the number of clips in each of the three sets.")
+    docs: str = option("", "Folder of the record and the page; empty: OUT/docs.")
 
     def __post_init__(self):
         require_at_least(self, 16, "clips")
@@ -117,7 +118,7 @@ def main(arguments):
     (docs / "recorded").mkdir(parents=True, exist_ok=True)
     page, mark = docs / page_name, f"fvd_differences_{wanted.dataset}"
     if page.exists():
-        place_of(mark, page)  # complains before an hour of work
+        place_of(mark, page)  # fails before an hour of work
     record = record_of(wanted, docs / "recorded" / f"{mark}.json")
     text = table(record)
     if page.exists():
@@ -127,14 +128,14 @@ def main(arguments):
 
 
 def record_of(wanted: DifferencesConfig, path: Path) -> dict:
-    """The record; rows that are not in it are measured first, and kept one by one."""
+    """Read the record, after measuring its missing rows and writing them one by one."""
     asked = {"dataset": wanted.dataset, "split": wanted.split, "clips": wanted.clips}
     record = {"asked": asked, "machine": common.machine(), "version": tfvrnn.__version__}
     record |= {"rows": {}}
     if path.exists():
         record = json.loads(path.read_text("utf-8"))
     if record["asked"] != asked:
-        raise UserError(f"{path} is of {record['asked']}, not of {asked}; another --docs")
+        raise UserError(f"{path} is of {record['asked']}, not of {asked}; choose another --docs")
     missing = [name for name in ROWS if name not in record["rows"]]
     if missing:
         bench = Bench(wanted)
@@ -147,7 +148,7 @@ def record_of(wanted: DifferencesConfig, path: Path) -> dict:
 
 
 class Bench:
-    """The three sets of clips and their features, measured as `tfvrnn measure` does."""
+    """Measures the three sets of clips and their features, as `tfvrnn measure` does."""
 
     def __init__(self, wanted: DifferencesConfig):
         from tfvrnn import metrics
@@ -163,20 +164,18 @@ class Bench:
         self.base = functools.cache(lambda name: self.features(name, Row()))
 
     def measure(self, row: Row) -> dict:
-        """{column: {fvd, kvd: {value, deviation, clips}}} of the columns that a row has."""
+        """Measure {column: {fvd, kvd: {value, deviation, clips}}} of a row's columns."""
         a, b, m = (self.features(name, row) for name in SETS)
         pairs = {"real": (a, b), "model": (a, m)}
         if row.alike and row != Row():
             pairs |= {"same": (self.base("A"), a), "model_only": (self.base("A"), m)}
         found = {column: distances(*pair) for column, pair in pairs.items()}
         for figure in found.get("same", {}).values():
-            figure["deviation"] = (
-                None  # over halves of both sides, which would not be the same clips
-            )
+            figure["deviation"] = None  # its halves of the two sides would not be the same clips
         return found
 
     def features(self, name: str, row: Row):
-        """Features of a set under a row, from `OUT/parts` where they were computed before."""
+        """Compute the features of a set under a row, or read them from `OUT/parts`."""
         if row.share < 1:
             return self.base(name)[: round(self.clips * row.share)]
         from tfvrnn.measurement.features import features_of
@@ -208,7 +207,7 @@ def distances(real, generated) -> dict:
 
 
 def write_sets(wanted: DifferencesConfig, folder: Path):
-    """A, B and M as arrays."""
+    """Write A, B and M as arrays."""
     import numpy as np
 
     from tfvrnn.data import first_videos
@@ -226,7 +225,7 @@ def write_sets(wanted: DifferencesConfig, folder: Path):
 
 
 def like_a_model(clip):
-    """Keep the context, and blur every further frame more than the one before."""
+    """Keep the context, and blur each later frame more than the one before."""
     from PIL import ImageFilter
 
     blurs = [BLUR * max(0, time + 1 - CONTEXT) / HORIZON for time in range(len(clip))]
@@ -291,7 +290,7 @@ CHANGES = {
 
 
 def table(record: dict) -> str:
-    """Markdown with one row per difference: FVD ± its deviation over halves of the clips."""
+    """Format Markdown with a row per difference: FVD ± its deviation over halves of the clips."""
     lines = [["difference", "N", *HEADS.values()], ["---"] * (2 + len(HEADS))]
     for name, columns in record["rows"].items():
         cells = [_cell(columns.get(column)) for column in HEADS]

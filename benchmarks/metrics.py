@@ -2,8 +2,8 @@
 
     python benchmarks/metrics.py [--videos=256]
 
-Prints one JSON line. The frames are random; they are made and measured a batch at a time, as an
-evaluation does, and the rise of the peak memory shows that no more is held.
+It prints one JSON line. The frames are random. As in an evaluation, they are made and measured one
+batch at a time. The rise of the peak memory shows that no more is held.
 """
 
 import json
@@ -27,10 +27,10 @@ WARMING_UP = 3
 
 @dataclass(frozen=True)
 class MetricsConfig:
-    """Options of the timed metrics."""
+    """Options of benchmarks/metrics.py."""
 
-    videos: int = option(256, "Videos whose 100 samples of 28 frames are measured.")
-    repeats: int = option(5, "Repetitions of I3D, of which the median counts.")
+    videos: int = option(256, "Videos to measure, with 100 samples of 28 frames each.")
+    repeats: int = option(5, "Repetitions of I3D. The median counts.")
 
 
 def main(arguments):

@@ -1,4 +1,4 @@
-"""Floating-point operations of a model, and the machine's peak: on any backend of Keras."""
+"""Count a model's floating-point operations, and measure the machine's peak, on any backend."""
 
 import functools
 import math
@@ -7,15 +7,15 @@ from unittest import mock
 
 import common
 
-BACKWARD = 2  # a convolution's gradient is two of its size: by its inputs and by its kernel
+BACKWARD = 2  # a convolution has two gradients of its size: by its inputs and by its kernel
 
 
 def training_flops(model, horizon: int) -> int:
-    """Floating-point operations of one train step for one video, of convolutions and products.
+    """Count the floating-point operations of one train step for one video.
 
-    Counted while the model runs: every convolution and product that it computes forward, times
-    three for the gradient (a multiplication and an addition are two; borders count in full;
-    normalisations and activations, a few percent, do not count).
+    They are counted while the model runs: every convolution and product that it computes forward,
+    times three for the gradient. A multiplication and an addition are two operations. Borders count
+    in full. Normalisations and activations, a few percent, do not count.
     """
     frames = (1, model.context_frames + horizon, *model.image_shape)
     return (1 + BACKWARD) * count(model, lambda: _run(model, frames, horizon))
@@ -29,7 +29,7 @@ def _run(model, shape, horizon):
 
 
 def count(model, run) -> int:
-    """Floating-point operations of the convolutions and products that `run()` computes."""
+    """Count the floating-point operations of the convolutions and products in `run()`."""
     import keras
 
     total = 0
@@ -37,8 +37,8 @@ def count(model, run) -> int:
     def counted(layer, call, x, *args, **kwargs):
         nonlocal total
         y = call(x, *args, **kwargs)
-        # Each value of a transposed convolution's input, of another's output, meets the kernel
-        # once; the kernel's other channels are summed over.
+        # Each value of the output, or of a transposed convolution's input, meets the kernel once.
+        # The kernel's other channels are summed over.
         transposed = isinstance(layer, keras.layers.Conv2DTranspose)
         values = x if transposed else y
         total += 2 * math.prod(values.shape) * math.prod(layer.kernel.shape) // values.shape[-1]
@@ -58,17 +58,18 @@ def count(model, run) -> int:
 
 
 def _unrolled():
-    """Recurrences run step by step; a loop runs one step more, for its shapes, or is traced."""
+    """Unroll recurrences: a loop would run one step more, for its shapes, or be traced."""
     import keras
 
     return mock.patch.object(keras.layers, "RNN", functools.partial(keras.layers.RNN, unroll=True))
 
 
 def peak_flops(dtype: str = "float32", side: int = 2048, repeats: int = 7, together: int = 1):
-    """The machine's best measured rate, operations per second: of a product, of a convolution.
+    """Measure the machine's best rate, in operations per second, over products and convolutions.
 
-    Of one at a time, and of as many as `together`, each in a thread of its own: where an operation
-    has a part of the cores only (`backend.divide_cores`), a single one does not reach the peak.
+    One operation is measured by itself, and `together` of them at once, each in a thread of its
+    own. If an operation has only some of the cores (`backend.divide_cores`), a single one does not
+    reach the peak.
     """
     import numpy as np
     from keras import ops
@@ -84,7 +85,7 @@ def peak_flops(dtype: str = "float32", side: int = 2048, repeats: int = 7, toget
 
     def rate(compute, operations, copies):
         def finish(_):
-            # Only the last value is fetched: everything before it has been computed then.
+            # Only the last value is fetched: by then everything before it has been computed.
             return ops.convert_to_numpy(ops.ravel(compute())[-1:])
 
         with ThreadPoolExecutor(copies) as threads:

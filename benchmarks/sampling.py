@@ -1,11 +1,11 @@
-"""Time sampling: batches, many samples of one context, memory over the horizon.
+"""Time sampling: batches, many samples of one context, and memory over the horizon.
 
     python benchmarks/sampling.py [--model.width=16 …] [--peer_python=PYTHON]
 
-Prints one JSON line. With `--peer_python`, an interpreter that has PyTorch, the peer of
-benchmarks/peers/ samples in between: stateful, and re-running the whole sequence for every
-frame as the authors' release does. Re-running 28 frames of 100 samples would take an hour; it is
-timed with 4 samples, and 25 times that is compared.
+It prints one JSON line. With `--peer_python`, an interpreter that has PyTorch, the peer of
+benchmarks/peers/ samples in between. It samples in two ways: stateful, and re-running the whole
+sequence for every frame, as the authors' release does. Re-running 28 frames of 100 samples would
+take an hour. So 4 samples are timed, and 25 times that is compared.
 """
 
 import dataclasses
@@ -63,7 +63,7 @@ def compare(report, theirs, peer, config) -> dict:
 
 
 def prepare(config):
-    """(sample a batch, draw many futures of one context, peak memory by horizon)."""
+    """Prepare (sample a batch, draw many futures of one context, peak memory by horizon)."""
     import numpy as np
 
     from tfvrnn.models import build_model

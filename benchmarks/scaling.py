@@ -1,10 +1,10 @@
-"""Two worker processes against one: what is lost where the work of each stays the same.
+"""Compare two worker processes with one: the loss of speed at equal work per process.
 
     python benchmarks/scaling.py [--model.width=16 …]
 
-Each process has one core of this machine and `--data.batch_size` videos per step; the workers find
-each other on loopback. Runs of one and of two take turns. Prints one JSON line; the efficiency is
-the step time of one over that of two.
+Each process has one core of this machine and `--data.batch_size` videos per step. The workers
+connect on loopback. Runs with one and with two processes take turns. It prints one JSON line. The
+efficiency is the step time of one process divided by that of two.
 """
 
 import json
@@ -47,7 +47,7 @@ def main(arguments):
 
 
 def run(batch: int, count: int, arguments) -> float:
-    """Seconds per step of a number of workers, each with its own core and batch."""
+    """Measure the seconds per step of `count` workers, each with its own core and batch."""
     sockets = [socket.create_server(("localhost", 0)) for _ in range(count)]
     addresses = [f"localhost:{s.getsockname()[1]}" for s in sockets]
     for s in sockets:
@@ -66,7 +66,7 @@ def run(batch: int, count: int, arguments) -> float:
 
 
 def work(core: int, arguments) -> None:
-    """Be one worker: train some steps on one core, print the median seconds."""
+    """Be one worker: train some steps on one core, and print the median seconds."""
     os.sched_setaffinity(0, {core})
     os.environ |= {"TF_NUM_INTEROP_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1"}
     import tensorflow as tf
@@ -78,7 +78,7 @@ def work(core: int, arguments) -> None:
     from tfvrnn.training.strategy import distributed_dataset, make_strategy
 
     config = config_flags.replace(DEFAULT, config_flags.parse_changes(arguments, Config))
-    # Before TensorFlow computes anything, as workers must.
+    # Workers must be set up before TensorFlow computes anything.
     strategy = make_strategy(config.train.strategy)
     prepare_tensorflow(config)
     with strategy.scope():

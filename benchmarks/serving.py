@@ -1,9 +1,9 @@
-"""Requests/s and latency of the laptop server over gRPC, by number of clients.
+"""Measure requests/s and latency of the laptop server over gRPC, by number of clients.
 
     python benchmarks/serving.py [--model.width=16 …]
 
-A model with fresh weights is exported and served by bin/serve.py on loopback, with and without
-batching. Prints one JSON line per setting.
+A model with fresh weights is exported, and bin/serve.py serves it on loopback, with and without
+batching. One JSON line is printed per setting.
 """
 
 import contextlib
@@ -52,7 +52,7 @@ def main(arguments):
 
 
 def warmed(version, frames):
-    """Latency of the first real request after the warm-up, against the median."""
+    """Measure the latency of the first real request after the warm-up, against the median."""
     import numpy as np
 
     from tfvrnn.serving.servable import Servable
@@ -71,7 +71,7 @@ def warmed(version, frames):
 
 @contextlib.contextmanager
 def served(base, batching):
-    """The address of bin/serve.py's gRPC, warm."""
+    """Start bin/serve.py, and yield its gRPC address once it is warmed up."""
     command = [
         sys.executable, str(ROOT / "bin" / "serve.py"), f"--export={base}", "--port=0",
         "--rest_port=0", f"--batching={batching}",
@@ -87,7 +87,7 @@ def served(base, batching):
 
 
 def load(target, clients, frames):
-    """Requests/s and percentiles of the latency under that many busy clients."""
+    """Measure requests/s and percentiles of the latency under `clients` busy clients."""
     import numpy as np
 
     from tfvrnn.serving.client import Client

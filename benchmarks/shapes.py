@@ -1,10 +1,10 @@
-"""How well moving digits keep their shape while they move: one figure a predicted frame.
+"""Measure how well moving digits keep their shape: one figure per predicted frame.
 
     python benchmarks/shapes.py --run_dir=RUN | --pretrained=smmnist [--contexts=64 --samples=3]
 
-The correlation of a sampled frame with the true frame at the best shift (circular, any), which
-where the digit went does not change; mean over test videos and their samples. Of a run of smmnist
-with one digit. Prints JSON.
+The figure is the correlation of a sampled frame with the true frame at the best circular shift. It
+does not depend on where the digit went. It is averaged over test videos and their samples. The run
+must be of smmnist with one digit. The output is JSON.
 """
 
 import dataclasses
@@ -42,7 +42,7 @@ def main(arguments):
 
 
 def best_correlation(a, b):
-    """Correlation of pictures `[..., H, W]` at the shift where it is largest."""
+    """Compute the correlation of pictures `[..., H, W]` at the shift where it is largest."""
     a, b = (x - x.mean(axis=(-2, -1), keepdims=True) for x in (a, b))
     products = np.fft.ifft2(np.fft.fft2(a) * np.conj(np.fft.fft2(b))).real.max(axis=(-2, -1))
     sizes = np.sqrt(np.square(a).sum(axis=(-2, -1)) * np.square(b).sum(axis=(-2, -1)))

@@ -2,10 +2,10 @@
 
     python benchmarks/soak.py [--seconds=600]
 
-A small model is exported and served by bin/serve.py. Requests come at fixed times whether earlier
-ones were answered or not, every answer is compared with the model's own frames, other clients hang
-after half a request, and half-way a new version is exported. Prints one JSON line; the exit code is
-1 where an answer was wrong, a request was neither answered nor refused by a proper code, or the
+A small model is exported, and bin/serve.py serves it. Requests come at fixed times, whether or not
+earlier ones were answered. Every answer is compared with the model's own frames. Other clients hang
+after half a request. Half-way a new version is exported. One JSON line is printed. The exit code is
+1 if an answer was wrong, a request was neither answered nor refused with a proper code, or the
 server died.
 """
 
@@ -74,7 +74,7 @@ def main():
 
 @contextlib.contextmanager
 def served(base):
-    """(process, gRPC address, REST port) of bin/serve.py, warm."""
+    """Start bin/serve.py, and yield (process, gRPC address, REST port) once it is warmed up."""
     command = [
         sys.executable, str(ROOT / "bin" / "serve.py"), f"--export={base}", "--port=0",
         "--rest_port=0", f"--queue={QUEUE}",
@@ -92,7 +92,7 @@ def served(base):
 
 
 def hang(target, rest_port, count):
-    """Connections that sent a part of a request and then nothing."""
+    """Open connections that send part of a request and then nothing."""
     host, _, port = target.rpartition(":")
     head = b"POST /v1/models/tfvrnn:predict HTTP/1.1\r\nHost: x\r\nContent-Length: 999\r\n\r\n{"
     for k in range(count):
@@ -102,7 +102,7 @@ def hang(target, rest_port, count):
 
 
 class Load:
-    """Requests to a server, and what became of them."""
+    """Sends requests to a server, and counts their outcomes."""
 
     def __init__(self, target, frames, expected):
         import grpc
@@ -121,12 +121,12 @@ class Load:
         self.forget()
 
     def forget(self):
-        """Start counting again from here."""
+        """Start counting again."""
         self.latencies, self.versions, self.wrong = [], set(), 0
         self.refused = collections.Counter()
 
     def ask(self, number):
-        """The code of the refusal, or None."""
+        """Send one request; return the code of its refusal, or None."""
         import grpc
         import numpy as np
         import tensorflow as tf
@@ -140,12 +140,12 @@ class Load:
         self.latencies.append(time.perf_counter() - start)
         self.versions.add(answer.model_spec.version.value)
         found = tf.make_ndarray(answer.outputs["frames"])[0].astype(np.float32)
-        # Half a grey level, by rounding, is one.
+        # Rounding may turn half a grey level into one.
         self.wrong += bool(np.abs(found - self.expected[seed]).max() > 1)
         return None
 
     def sustainable(self, seconds) -> float:
-        """Answers per second to as many busy clients as fill the queue."""
+        """Measure the answers per second to as many busy clients as fill the queue."""
         until = time.perf_counter() + seconds
         with ThreadPoolExecutor(QUEUE) as pool:
             counts = pool.map(lambda k: self._ask_until(until, k), range(QUEUE))
@@ -160,13 +160,14 @@ class Load:
         return answered
 
     def run(self, rate, seconds, process) -> dict:
-        """Ask at that rate; the server's memory at the start, at most and at the end, MB."""
+        """Send requests at a rate; report the server's memory in the first and last quarter, MB."""
         memory = [resident_mb(process.pid)]
         start, asked = time.perf_counter(), 0
         with ThreadPoolExecutor(CLIENTS) as pool:
             while (now := time.perf_counter() - start) < seconds:
                 due = int(now * rate)
-                # No longer a queue of our own than the clients: they would be late, not the server.
+                # Queue no more requests here than there are clients: else they would be late, not
+                # the server.
                 for number in range(asked, due):
                     if pool._work_queue.qsize() < CLIENTS:
                         pool.submit(self.ask, number)

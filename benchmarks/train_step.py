@@ -1,8 +1,8 @@
-"""Time the train step, and the way from the start of the process to the first one.
+"""Time the train step, and the time from the start of the process to the end of the first step.
 
     python benchmarks/train_step.py [--flagfile=…] [--model.width=16 …] [--peer_python=PYTHON]
 
-Prints one JSON line. With `--peer_python`, an interpreter that has PyTorch, the peer of
+It prints one JSON line. With `--peer_python`, an interpreter that has PyTorch, the peer of
 benchmarks/peers/ does the same work in between, round by round, and the line holds the ratio.
 """
 
@@ -27,7 +27,7 @@ from tfvrnn.cli import runtime  # noqa: E402
 from tfvrnn.config import Config, DataConfig, ModelConfig  # noqa: E402
 
 ROUNDS, STEPS = 3, 4
-# The size that the peer's figures are known for: 2 + 10 frames of 64x64x3, width 16, batch 4.
+# The size of the peer's recorded figures: 2 + 10 frames of 64x64x3, width 16, batch 4.
 DEFAULT = Config(model=ModelConfig(width=16), data=DataConfig(batch_size=4, horizon=10))
 
 
@@ -57,7 +57,7 @@ def main(arguments):
 
 
 def roof(model, config, seconds) -> dict:
-    """Memory so far; operations per frame, and the share of the machine's best rate."""
+    """Report memory so far, operations per frame, and the share of the machine's best rate."""
     peak_rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     flops = roofline.training_flops(model, config.data.horizon)
     peak = roofline.peak_flops(together=os.cpu_count())
@@ -70,7 +70,7 @@ def roof(model, config, seconds) -> dict:
 
 
 def prepare(config):
-    """(function of no arguments that takes one step, frames per step, model)."""
+    """Prepare (function without arguments that takes one step, frames per step, model)."""
     import tensorflow as tf
 
     from tfvrnn.data import make_dataset

@@ -1,9 +1,9 @@
-"""`tfvrnn train`, from a checkout."""
+"""Run `tfvrnn train` from a checkout."""
 
 import sys
 from pathlib import Path
 
-# The checkout's own package is the one that is meant.
+# Import the package of this checkout, not an installed one.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tfvrnn.cli import main

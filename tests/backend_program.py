@@ -1,9 +1,10 @@
-"""Run the core on the backend that KERAS_BACKEND names: weights and inputs from a file to a file.
+"""Run the core on the backend that KERAS_BACKEND names, from a file of inputs to one of outputs.
 
 python backend_program.py GIVEN.npz OUT.npz
 
-Beside GIVEN.npz lies GIVEN.keras, a compiled model. Beside OUT.npz come OUT.weights.h5, the model's
-weights as Keras saves them, and OUT.keras, the given model after some training.
+GIVEN.keras, a compiled model, lies beside GIVEN.npz. Two files are written beside OUT.npz:
+OUT.weights.h5, the model's weights as Keras saves them, and OUT.keras, the given model after some
+training.
 """
 
 import sys
@@ -72,7 +73,7 @@ def check_refusal():
 
 
 def run_model(model, frames, noise):
-    """Terms, predictions, divergences and a rollout."""
+    """Compute terms, predictions, divergences and a rollout."""
     terms, predictions = model.training_terms(frames, noise)
     out = terms | {"predictions": predictions}
     out |= {f"latent_kl_{r}": kl for r, kl in model.latent_kl(frames, noise).items()}
@@ -84,7 +85,7 @@ def run_model(model, frames, noise):
 
 
 def run_file(model, frames):
-    """Futures, steps of training, and an evaluation of a compiled model."""
+    """Compute futures, training steps and an evaluation of a compiled model."""
     context = frames[:, : model.context_frames]
     out = {
         "mean": model.generate(context, 3, mean=True),
@@ -93,7 +94,7 @@ def run_file(model, frames):
     }
     rng, own = np.random.default_rng(3), model.draw_noise
     noise = [rng.normal(size=shape).astype(np.float32) for shape in model.noise_shapes(2, 2)]
-    # Of all that differs between backends only the generator; so the steps can be compared.
+    # Only the generator differs between backends. With given noise, the steps can be compared.
     model.draw_noise = lambda batch, steps: noise
     for step in range(2):
         logs = model.train_on_batch(frames[:2], return_dict=True)
@@ -140,7 +141,7 @@ def check_refused_frames(model, frames):
         refused(function, batches(short, short, short))
     assert all(map(np.array_equal, before, values())) and model.seed_generator.state[1] == drawn
     if BACKEND == "tensorflow":
-        return  # where the error comes out of a graph
+        return  # there the error comes from a graph
     steps = int(model.optimizer.iterations)
     refused(model.fit, batches(frames, frames, frames, short), steps_per_epoch=4)
     assert int(model.optimizer.iterations) == steps + 3
@@ -151,7 +152,7 @@ def check_refused_frames(model, frames):
 
 
 def loader(frames):
-    """Batches of two videos: a PyTorch DataLoader of tensors, or a tf.data.Dataset."""
+    """Make batches of two videos: a PyTorch DataLoader of tensors, or a tf.data.Dataset."""
     if BACKEND == "torch":
         import torch
 
@@ -162,7 +163,7 @@ def loader(frames):
 
 
 def gradients_of(model, loss):
-    """Gradients of the sum of `loss()` by every trainable variable."""
+    """Compute the gradients of the sum of `loss()` by every trainable variable."""
     if BACKEND == "torch":
         loss().sum().backward()
         return [v.value.grad for v in model.trainable_variables]

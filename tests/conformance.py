@@ -17,8 +17,14 @@ GROUPS = 4
 
 
 class Row(NamedTuple):
-    """make: dtype -> layer; build: shape of the first input; inputs: shapes of all inputs,
-    nested; outputs: shapes of all outputs, nested alike; weights: how many."""
+    """One layer or model of the table.
+
+    make: dtype -> layer.
+    build: shape of the first input.
+    inputs: shapes of all inputs, nested.
+    outputs: shapes of all outputs, nested.
+    weights: number of weights.
+    """
 
     make: Any
     build: tuple

@@ -10,10 +10,10 @@ import tensorflow as tf
 from hypothesis import HealthCheck, Phase, settings
 from tensorflow.python.framework import ops
 
-# As training on a CPU does: the graph optimizer takes longer than these graphs run.
+# Training on a CPU does the same. The graph optimizer takes longer than these graphs run.
 tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
-# Fuzzing: the same few cases in every run; many others with --hypothesis-profile=long.
+# Fuzzing tries the same few cases in every run, and many others with --hypothesis-profile=long.
 FUZZING = dict(
     deadline=None,
     phases=(Phase.explicit, Phase.generate, Phase.shrink),
@@ -25,7 +25,7 @@ settings.register_profile("long", max_examples=500, **FUZZING)
 settings.load_profile("short")
 
 
-# Files and folders that neither trace much nor start programs: python -m pytest -m fast.
+# Files and folders that trace little and start no programs: python -m pytest -m fast.
 FAST = [
     "cli/test_main.py", "cli/test_prepare.py", "cli/test_runtime.py", "cli/test_sample.py",
     "data/test_bair.py", "data/test_simulated.py", "data/test_video_folder.py",
@@ -46,7 +46,7 @@ FAST = [
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     fast = [Path(__file__).parent / name for name in FAST]
-    assert all(path.exists() for path in fast), fast  # a module that moved is still fast
+    assert all(path.exists() for path in fast), fast  # a module that moved must stay in the list
     for item in items:
         if any(item.path.is_relative_to(path) for path in fast):
             item.add_marker(pytest.mark.fast)
@@ -59,7 +59,7 @@ def pytest_collection_finish():
 
 @pytest.fixture(scope="module", autouse=True)
 def forget_models():
-    """Models and traced graphs of one file do not stay in memory for the next."""
+    """Free the models and traced graphs of one file before the next."""
     yield
     keras.utils.clear_session()
     gc.collect()
@@ -67,11 +67,11 @@ def forget_models():
 
 @pytest.fixture(autouse=True)
 def collect_after_long_tests():
-    """Traced graphs are large and hang in circles of references.
+    """Free traced graphs, which are large and hang in circles of references.
 
-    TensorFlow also keeps the gradient of every traced tf.custom_gradient for ever, and with it
-    the graph, half a gigabyte for a train step; a run traces once, but the tests would run out
-    of memory.
+    TensorFlow also keeps the gradient of every traced tf.custom_gradient for ever, and with it the
+    graph, half a gigabyte for a train step. A run traces once, but the tests would run out of
+    memory.
     """
     started = time.perf_counter()
     yield
@@ -89,7 +89,7 @@ def rng():
 
 @pytest.fixture(scope="session")
 def ffmpeg():
-    """FFmpeg's own program as a function of its arguments: it returns what was printed."""
+    """Return FFmpeg's own program as a function of its arguments, which returns its output."""
     import imageio_ffmpeg
 
     program = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y"]
@@ -129,9 +129,9 @@ def as_training_leaves_it(folder, **model_options):
 
 @pytest.fixture(scope="session")
 def small_run(tmp_path_factory):
-    """A run folder as training leaves it, with moving averages that are not the weights.
+    """Yield a run folder as training leaves it, with moving averages that are not the weights.
 
-    Many tests share it: what would write into it copies it first.
+    Many tests share it. A test that would write into it copies it first.
     """
     folder = tmp_path_factory.mktemp("run") / "run"
     as_training_leaves_it(folder, width=8, groups=2, latent_resolutions=(1,))
@@ -142,16 +142,17 @@ def small_run(tmp_path_factory):
 
 @pytest.fixture
 def prednet_run(tmp_path):
-    """The same of a PredNet, which is built in a tenth of the time; for one test only."""
+    """Yield such a run of a PredNet, which is built in a tenth of the time, for one test only."""
     as_training_leaves_it(tmp_path / "run", family="prednet", prednet_stacks=(2, 2, 2))
     return tmp_path / "run"
 
 
 @pytest.fixture(scope="session")
 def copying_run(tmp_path_factory):
-    """A run that copies the last frame: it loads, predicts and exports at once.
+    """Yield a run that copies the last frame: it loads, predicts and exports at once.
 
-    For what does not depend on the model. What would write into it copies it first.
+    It is for tests that do not depend on the model. A test that would write into it copies it
+    first.
     """
     from tfvrnn import files
     from tfvrnn.config import Config, DataConfig, ModelConfig
@@ -168,7 +169,7 @@ def copying_run(tmp_path_factory):
 
 @pytest.fixture
 def eagerly():
-    """tf.functions run eagerly: what runs once does so sooner than it is traced."""
+    """Run tf.functions eagerly: a function that runs once runs sooner than it is traced."""
     tf.config.run_functions_eagerly(True)
     yield
     tf.config.run_functions_eagerly(False)

@@ -1,4 +1,4 @@
-"""What the tests of the documents share: the pages, their links and their blocks of code."""
+"""Shared parts of the tests of the documents: pages, links and blocks of code."""
 
 import re
 from pathlib import Path
@@ -22,13 +22,13 @@ HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 
 class Block(NamedTuple):
-    """A fenced block: its language, and its text."""
+    """A fenced block: its language and its text."""
 
     language: str
     code: str
 
     def commands(self) -> list[str]:
-        """The commands of a shell block: continued lines joined, comments left out."""
+        """List the commands of a shell block, with continued lines joined, without comments."""
         lines = re.sub(r"\\\n\s*", "", self.code).splitlines()
         return [line for line in (re.sub(r"\s+#.*", "", line).strip() for line in lines) if line]
 
@@ -46,6 +46,6 @@ def links(page: str) -> list[str]:
 
 
 def anchors(text: str) -> set[str]:
-    """The anchors of a page's headings, as GitHub and MkDocs name them."""
+    """Return the anchors of a page's headings, as GitHub and MkDocs name them."""
     plain = [re.sub(r"[^\w\- ]", "", heading).strip().lower() for heading in HEADING.findall(text)]
     return {heading.replace(" ", "-") for heading in plain}

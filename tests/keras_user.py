@@ -1,4 +1,4 @@
-"""Uses the package as a user of Keras would, in this folder, on the backend of KERAS_BACKEND.
+"""Use the package as a user of Keras would, in this folder, on the backend of KERAS_BACKEND.
 
 python keras_user.py
 """

@@ -1,11 +1,11 @@
-"""Shared by the tests of measurements: videos, and a cheap network in place of I3D."""
+"""Shared parts of the tests of measurements: videos, and a cheap network instead of I3D."""
 
 import numpy as np
 from PIL import Image
 
 
 def save_network(folder) -> str:
-    """Save a network that stands in for I3D: means over a grid of 2x2, in 12 dimensions."""
+    """Save a network that replaces I3D: means over a 2x2 grid, in 12 dimensions."""
     import tensorflow as tf
 
     module, shape = tf.Module(), (None, None, 224, 224, 3)
@@ -20,7 +20,7 @@ def save_network(folder) -> str:
 
 
 def noise(number, frames=9, height=16, width=16, channels=3) -> np.ndarray:
-    """A video of noise around a brightness, another for each number."""
+    """Draw a video of noise around a brightness, a different one for each number."""
     rng = np.random.default_rng(number)
     shape = (frames, height, width, channels)
     return (
@@ -30,7 +30,7 @@ def noise(number, frames=9, height=16, width=16, channels=3) -> np.ndarray:
 
 
 def write_images(folder, video) -> None:
-    """Write a video as a folder of PNGs, which lose nothing."""
+    """Write a video as a folder of PNGs, without loss."""
     folder.mkdir(parents=True)
     for number, frame in enumerate(video):
         picture = frame[..., 0] if frame.shape[-1] == 1 else frame
@@ -38,6 +38,6 @@ def write_images(folder, video) -> None:
 
 
 def write_side(folder, videos, names=None) -> None:
-    """Write videos as folders of images named 0, 1, ... or as told."""
+    """Write videos as folders of images, named 0, 1, ... or by the given names."""
     for number, video in enumerate(videos):
         write_images(folder / (names[number] if names else str(number)), video)

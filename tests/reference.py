@@ -8,7 +8,7 @@ def sigmoid(x):
 
 
 def conv_same(x, kernel, bias=0.0):
-    """Stride 1 correlation with zero padding: x [N, H, W, C], kernel [k, k, C, F], k odd."""
+    """Correlate at stride 1 with zero padding: x [N, H, W, C], kernel [k, k, C, F], k odd."""
     side = kernel.shape[0]
     pad = side // 2
     height, width = x.shape[1:3]
@@ -31,7 +31,7 @@ def group_norm(x, scale, offset, groups, epsilon=1e-5):
 
 
 def conv_lstm_step(x, hidden, cell, weights, groups):
-    """One step by the weights in the order that ConvLSTMCell documents."""
+    """Take one step with the weights in the order that ConvLSTMCell documents."""
     (kx, bx, sx, ox, kh, bh, sh, oh, sc, oc) = [np.asarray(w, np.float64) for w in weights]
     filters = len(sc)
     gate_groups, cell_groups = min(groups, 4 * filters), min(groups, filters)
@@ -44,7 +44,7 @@ def conv_lstm_step(x, hidden, cell, weights, groups):
 
 
 def moving_digit(frames, side, rng):
-    """(y, x) of one digit of stochastic Moving MNIST, by the rule in the paper's own code."""
+    """Return (y, x) of one digit of stochastic Moving MNIST, by the rule in the paper's code."""
     patch = side // 2
     limit, fastest = side - patch, max(1, 4 * side // 64)
     sx, sy = rng.integers(0, limit, 2)

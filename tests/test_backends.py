@@ -17,10 +17,10 @@ from tfvrnn.models import build_model
 
 
 def moved(weights, rng):
-    """Weights off their initial values, where scales of 0 would hide differences.
+    """Move weights off their initial values, where scales of 0 would hide differences.
 
-    Kernels move by their fan-in, so that activations keep their size: where they grow to 1e7, as
-    they do in SVG's decoder otherwise, rounding errors before its sigmoid grow with them.
+    Kernels move by their fan-in, so that activations keep their size. Otherwise they would grow to
+    1e7 in SVG's decoder, and rounding errors before its sigmoid would grow with them.
     """
     scales = [0.2 if w.ndim < 2 else 0.5 / np.sqrt(np.prod(w.shape[:-1])) for w in weights]
     return [
@@ -31,7 +31,7 @@ def moved(weights, rng):
 
 def run(backend, given, folder):
     output = folder / f"{backend}.npz"
-    # Most of the time goes into compiling hundreds of small operations.
+    # Compiling hundreds of small operations takes most of the time.
     quick = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
     environment = os.environ | {"KERAS_BACKEND": backend} | quick
     program = Path(__file__).parent / "backend_program.py"
@@ -66,7 +66,7 @@ def results(tmp_path_factory):
 
 @pytest.fixture(scope="module", params=["jax", "torch"])
 def other(request, results):
-    """Another backend's name; its results are there."""
+    """Yield another backend's name, after its results are computed."""
     if importlib.util.find_spec(request.param) is None:
         pytest.skip(f"{request.param} is not installed")
     if request.param not in results:
@@ -107,18 +107,18 @@ def test_equal_gradients(results, other):
     largest = max(np.abs(expected[name]).max() for name in names)
     assert names and largest > 0
     for name in names:
-        # A bias before a normalisation has a gradient of rounding errors alone.
+        # A bias before a normalisation has a gradient of rounding errors only.
         bound = 3e-5 * max(np.abs(expected[name]).max(), 1e-2 * largest)
         np.testing.assert_allclose(found[name], expected[name], atol=bound, rtol=0, err_msg=name)
 
 
 def test_a_file_is_the_same_model_and_trains_the_same_everywhere(results, other):
-    """Mean futures, losses, metrics and the scale that follows the data."""
+    """Compare mean futures, losses, metrics and the scale that follows the data."""
     expected, found = results["tensorflow"], results[other]
     names = [name for name in expected if name.startswith("file/")]
     assert len(names) > 15
     for name in names:
-        if name not in ("file/futures", "file/predicted"):  # of other noise
+        if name not in ("file/futures", "file/predicted"):  # other noise
             np.testing.assert_allclose(
                 found[name], expected[name], atol=1e-4, rtol=1e-4, err_msg=name
             )

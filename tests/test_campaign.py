@@ -14,7 +14,7 @@ import campaign
 
 sys.path.pop(0)
 
-# Stands for bin/train.py: makes checkpoints, ends on SIGTERM, notes its options.
+# Replaces bin/train.py: makes checkpoints, ends on SIGTERM, writes down its options.
 TRAIN = """
 import json, pathlib, signal, sys, time
 given = dict(a.lstrip("-").partition("=")[::2] for a in sys.argv[1:])
@@ -42,7 +42,7 @@ def code(tmp_path, monkeypatch):
     (folder / "train.py").write_text(TRAIN)
     monkeypatch.setattr(campaign, "RUNS", SHORT)
     monkeypatch.setattr(campaign, "POLL_SECONDS", 0.02)
-    # A second per checkpoint, however busy the machine is.
+    # One second per checkpoint, however busy the machine is.
     monkeypatch.setattr(campaign, "now", lambda: float(len(list(tmp_path.rglob("*.index")))))
     monkeypatch.setattr(
         campaign, "python", lambda code, name: [sys.executable, str(code / "train.py")]
@@ -63,7 +63,7 @@ def test_a_run_trains_for_its_hours_and_cools_down(code, tmp_path):
     assert ledger.done and ledger.seconds >= 17
     steps = campaign.step_of(tmp_path / "first")
     assert steps == ledger.cooling_steps == int(cool["train.steps"])
-    campaign.train("first", tmp_path, code, tmp_path / "data")  # nothing is left to do
+    campaign.train("first", tmp_path, code, tmp_path / "data")  # nothing is left to train
     assert len(calls(tmp_path / "first")) == 2
 
 
@@ -102,7 +102,7 @@ def test_a_campaign_that_was_stopped_continues_and_keeps_its_hours(code, tmp_pat
     assert campaign.step_of(tmp_path / "long") == before
 
 
-def test_a_training_that_fails_is_told_with_its_log(code, tmp_path):
+def test_a_failed_training_is_reported_with_its_log(code, tmp_path):
     (code / "train.py").write_text("import sys; sys.exit('no dataset')")  # no checkpoint, no time
     with pytest.raises(SystemExit, match=r"first failed: see .*first\.log"):
         campaign.train("first", tmp_path, code, tmp_path / "data")

@@ -1,4 +1,4 @@
-"""Commands to type next say the same to a shell, wherever they are printed."""
+"""The printed commands mean the same to a shell as to the program."""
 
 import shlex
 import sys

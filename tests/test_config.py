@@ -120,7 +120,7 @@ OWNERS = {
 
 
 def reads():
-    """(owner's last name, attribute) of every attribute read, outside the checks of options."""
+    """Yield (owner's last name, attribute) of every attribute read, except in option checks."""
     for path in PACKAGE.rglob("*.py"):
         tree = ast.parse(path.read_text())
         for function in ast.walk(tree):

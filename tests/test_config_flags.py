@@ -29,7 +29,7 @@ def write(path, text):
 def test_flagfile_text_round_trip(tmp_path):
     path = write(tmp_path / "all.flags", config_flags.to_flagfile(UNLIKE_DEFAULT))
     assert config_flags.from_flagfile(path, Config()) == UNLIKE_DEFAULT
-    # Also over a configuration that differs everywhere: the text names every option.
+    # The text names every option, so it also overrides a configuration that differs everywhere.
     assert config_flags.from_flagfile(path, UNLIKE_DEFAULT) == UNLIKE_DEFAULT
     default = write(tmp_path / "default.flags", config_flags.to_flagfile(Config()))
     assert config_flags.from_flagfile(default, UNLIKE_DEFAULT) == Config()

@@ -1,4 +1,4 @@
-"""Every flagfile parses, says what it is for, and takes a step with the width shrunk."""
+"""Every flagfile parses, says its purpose, and takes a step at reduced width."""
 
 import re
 from pathlib import Path
@@ -24,7 +24,7 @@ PAPER_SIZE = ("smmnist", "bair", "cityscapes64", "cityscapes128")
 
 
 def load(path, monkeypatch, **changes):
-    monkeypatch.chdir(ROOT)  # where they are run from, and find each other
+    monkeypatch.chdir(ROOT)  # flagfiles are run from here, and find each other
     return config_flags.replace(config_flags.from_flagfile(path, Config()), changes)
 
 
@@ -67,7 +67,7 @@ def test_one_step_with_the_width_shrunk(path, monkeypatch, eagerly):
 
 
 @pytest.mark.parametrize("path", EVAL_FILES, ids=lambda path: path.stem)
-def test_an_evaluation_sets_options_of_evaluations_alone(path):
+def test_an_evaluation_sets_only_options_of_evaluations(path):
     changes = config_flags.parse_changes([f"--flagfile={path}"], Options)
     assert changes and all(name.startswith("eval.") for name in changes)
     settings = config_flags.replace(EvalConfig(), {k[5:]: v for k, v in changes.items()})

@@ -1,4 +1,4 @@
-"""Every row of the conformance table, under the same checks."""
+"""Run the same checks on every row of the conformance table."""
 
 import json
 
@@ -24,10 +24,10 @@ def test_shapes_and_number_of_weights(name):
 
 
 @each
-def test_the_shapes_told_ahead_are_those_found(name):
+def test_predicted_shapes_are_those_of_a_call(name):
     layer, inputs = make(name), make_inputs(name)
     if "compute_output_shape" not in vars(type(layer)):
-        pytest.skip("tells no shapes of its own")
+        pytest.skip("computes no shapes of its own")
     told = layer.compute_output_shape(tuple(inputs[0].shape))
     found = keras.tree.map_structure(lambda x: tuple(x.shape), layer(*inputs))
     assert keras.tree.flatten(told) == keras.tree.flatten(found)
@@ -35,7 +35,7 @@ def test_the_shapes_told_ahead_are_those_found(name):
 
 
 @each
-def test_building_ahead_makes_the_weights_of_the_first_call(name):
+def test_building_makes_the_weights_of_the_first_call(name):
     if ROWS[name].build is None:
         pytest.skip("built by its constructor")
     called = ROWS[name].make("float32")
@@ -46,7 +46,7 @@ def test_building_ahead_makes_the_weights_of_the_first_call(name):
 
 @each
 def test_no_two_weights_begin_alike(name):
-    # As those of one initializer do: it gives the same values each time.
+    # Weights of one shared initializer begin alike: it gives the same values each time.
     weights = [np.ravel(weight) for weight in make(name).weights if np.std(weight)]
     beginnings = {tuple(weight[:3]) for weight in weights}
     assert len(beginnings) == len(weights)
@@ -67,7 +67,7 @@ def test_serialised_it_is_the_same_function(name):
 
 
 @pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.build is None])
-def test_a_model_fits_and_its_file_goes_on_where_it_was(name, tmp_path):
+def test_a_model_fits_and_its_file_continues_where_it_was(name, tmp_path):
     model, inputs = make(name), make_inputs(name)
     model.compile(keras.optimizers.SGD(1e-4), run_eagerly=True)
     before = model.get_weights()
@@ -96,7 +96,7 @@ def test_finite_and_near_float32_under_every_policy(name, policy):
     inputs = make_inputs(name)
     for a, b in zip(flat(exact(*inputs)), flat(layer(*inputs))):
         assert np.all(np.isfinite(b))
-        # Half precision keeps 8 (11) bits; a handful of layers lose a few of them.
+        # Half precision keeps 8 (11) bits. A handful of layers lose a few of them.
         bound = {"float32": 1e-6, "mixed_bfloat16": 0.15, "mixed_float16": 0.02}[policy]
         assert np.abs(a - b).max() <= bound * max(1.0, np.abs(a).max())
     assert all(w.dtype == "float32" for w in layer.weights)
@@ -104,7 +104,7 @@ def test_finite_and_near_float32_under_every_policy(name, policy):
 
 @pytest.fixture
 def other_settings():
-    """Sets what a user may have in ~/.keras/keras.json."""
+    """Change the settings that a user may have in ~/.keras/keras.json."""
     was = keras.config.image_data_format(), keras.config.floatx()
 
     def set_both(data_format, floatx):
@@ -139,7 +139,7 @@ def test_eager_equals_graph_equals_saved_model(name, tmp_path):
     module.call = tf.function(call, autograph=False)
     leaves = tf.nest.flatten(inputs)
     eager, graph = layer(*inputs), module.call(*leaves)
-    # The gradients of a model's hundreds of normalisations would take most of the time.
+    # Gradients of a model's hundreds of normalisations would take most of the time.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=bool(ROWS[name].build))
     tf.saved_model.save(module, str(tmp_path), options=options)
     restored = tf.saved_model.load(str(tmp_path))

@@ -1,6 +1,6 @@
 """The documents: links lead somewhere, and commands have the options that they name.
 
-`test_documents_run.py` runs the commands; that takes a while.
+`test_documents_run.py` runs the commands, which takes a while.
 """
 
 import importlib
@@ -14,7 +14,7 @@ import tfvrnn
 from tfvrnn import config_flags
 from tfvrnn.config import UserError
 
-MADE_WITH_THE_SITE = "../options.md"  # by docs/hooks.py
+MADE_WITH_THE_SITE = "../options.md"  # made by docs/hooks.py
 COMMANDS = [
     (page, command)
     for page in PAGES
@@ -39,7 +39,7 @@ def test_links_lead_somewhere(page):
 
 @pytest.mark.parametrize(("page", "command"), COMMANDS)
 def test_commands_have_the_options_that_they_name(page, command, monkeypatch):
-    monkeypatch.chdir(ROOT)  # where flagfiles are found
+    monkeypatch.chdir(ROOT)  # flagfiles are found here
     words = shlex.split(command.split("&&")[-1].rstrip("& "))
     number = next(k for k, word in enumerate(words) if word.endswith(".py"))
     name, given = words[number], words[number + 1 :]

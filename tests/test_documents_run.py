@@ -2,8 +2,9 @@
 
     python -m pytest -m slow tests/test_documents_run.py
 
-A page is one shell session in a copy of the checkout, its blocks in their order; the pages share
-the copy, as a reader would. What is made smaller stands in SMALLER, what is not run in ELSEWHERE.
+Each page is one shell session in a copy of the checkout, and its blocks run in order. The pages
+share the copy, as a reader's would. SMALLER has the sizes that are reduced, and ELSEWHERE the
+commands that are not run.
 """
 
 import importlib.util
@@ -24,7 +25,7 @@ from tfvrnn import media
 pytestmark = pytest.mark.slow
 
 MODEL = "--model.width=8 --model.groups=2 --data.batch_size=2"
-SMALLER = {  # further options, which replace those of the page; the first that fits
+SMALLER = {  # further options, which replace those of the page; the first pattern that fits counts
     "bin/evaluate.py --protocol": "",
     "bin/train.py": f"{MODEL} --train.validation_videos=2 --train.average_decay=0.5",
     "bin/sample.py": "--contexts=1 --samples=1",
@@ -56,9 +57,9 @@ if importlib.util.find_spec("mujoco") is None:
     ELSEWHERE["sim_push"] = "needs the extra sim"
 if importlib.util.find_spec("gym_pusht") is None:
     ELSEWHERE["pusht"] = "needs the extra sim"
-INCOMPLETE = "--dataset=(bair|cityscapes) --source"  # a few videos here: says so, exits with 1
+INCOMPLETE = "--dataset=(bair|cityscapes) --source"  # too few videos here: it exits with 1
 SERVERS = {"bin/serve.py": 8501, "tensorboard.main": 6006, "WorkerServer": None, "Dispatch": 5050}
-PRELUDES = {  # what the Python of a page takes for granted
+PRELUDES = {  # variables that the Python of a page takes for granted
     "docs/evaluation.md": """
 import numpy as np
 real = generated = np.random.default_rng(0).integers(0, 256, (4, 9, 32, 32, 3), np.uint8)
@@ -84,7 +85,7 @@ def checkout(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def inputs(checkout):
-    """What the pages take for granted: videos, and the files that others give."""
+    """Write the files that the pages take for granted: videos, and downloads."""
     sys.path.insert(0, str(ROOT / "tests" / "data"))
     import test_bair
     import test_cityscapes
@@ -115,7 +116,7 @@ def inputs(checkout):
 
 
 def smaller(command: str) -> str | None:
-    """The command as it is run here; None where it is not."""
+    """Return the command as it is run here; None if it is not run."""
     if any(re.search(pattern, command) for pattern in ELSEWHERE):
         return None
     command = command.replace(".venv/bin/python", "python").removesuffix("&").strip()
@@ -132,7 +133,7 @@ def smaller(command: str) -> str | None:
 
 
 def session(page: str, folder: Path) -> str:
-    """The page as a script of the shell."""
+    """Turn a page into a shell script."""
     lines = ["set -euo pipefail", "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT"]
     for number, block in enumerate(blocks(page)):
         if block.language == "python":

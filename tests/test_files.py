@@ -22,7 +22,7 @@ with locked(pathlib.Path(sys.argv[1]), "busy"):
 
 @pytest.fixture
 def owner(tmp_path):
-    """Another process that holds the lock."""
+    """Start another process that holds the lock."""
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(tmp_path / "lock")],
         stdin=subprocess.PIPE,
@@ -35,7 +35,7 @@ def owner(tmp_path):
     process.communicate()
 
 
-def test_the_second_is_refused_and_told_the_owner(owner, tmp_path):
+def test_the_second_is_refused_and_learns_the_owner(owner, tmp_path):
     named = rf"process {owner.pid} on \S+ is training into x"
     with pytest.raises(UserError, match=named), locked(tmp_path / "lock", "training into x"):
         pass

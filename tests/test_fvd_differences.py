@@ -1,4 +1,4 @@
-"""benchmarks/fvd_differences.py, with a cheap network in place of I3D."""
+"""Test benchmarks/fvd_differences.py, with a cheap network instead of I3D."""
 
 import json
 import sys
@@ -15,7 +15,7 @@ from fvd_differences import ROWS
 
 sys.path.pop(0)
 
-# A row of every kind; all of them take a minute.
+# One row of every kind. All rows would take a minute.
 TRIED = (
     "none: 16 frames after the context, 64x64",
     "to 224 by nearest neighbour",
@@ -34,7 +34,7 @@ MARKS = [f"<!-- fvd_differences_smmnist: {end} -->" for end in ("begin", "end")]
 
 
 class Network:
-    """The means over quarters of the picture, over time: of the size and filter it is told."""
+    """Takes the means over quarters of the picture and over time, at the size and filter given."""
 
     digest = "0" * 64
 
@@ -47,14 +47,14 @@ class Network:
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
-    """(folder, record) of a whole run."""
+    """Return (folder, record) of a whole run."""
     folder = tmp_path_factory.mktemp("differences")
     (folder / "docs").mkdir()
     page = f"before\n{MARKS[0]}\nold\n{MARKS[1]}\nafter\n"
     (folder / "docs" / "why_fvds_differ.md").write_text(page)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(metrics, "feature_network", lambda *_: Network())
-        patched.setattr(metrics, "frechet_infinity", lambda *_, **__: 0.0)  # is not kept
+        patched.setattr(metrics, "frechet_infinity", lambda *_, **__: 0.0)  # it is not recorded
         patched.setattr(fvd_differences, "ROWS", {name: ROWS[name] for name in TRIED})
         fvd_differences.main([*OPTIONS, f"--out={folder}"])
     record = folder / "docs" / "recorded" / "fvd_differences_smmnist.json"
@@ -97,14 +97,14 @@ def test_a_change_of_one_side_is_measured_on_the_same_clips(found):
     assert min(same.values()) > -1e-6
     assert same["JPEG, quality 75"] > same["JPEG, quality 95"]
     assert same["MP4 (H.264), crf 28"] > 1e-6
-    # Every pixel once, or three and four times: the means change little.
+    # Every pixel counts once, or three and four times, so the means change little.
     assert same["to 224 by nearest neighbour"] < same["down to 24, area"]
 
 
 @pytest.mark.parametrize("method", ["plain_bilinear", "nearest"])
 def test_without_antialias_pixels_between_are_not_seen(method):
     clip = np.zeros((1, 72, 72, 1), np.uint8)
-    clip[:, 0::3], clip[:, 2::3] = 255, 255  # of three rows the middle one is taken
+    clip[:, 0::3], clip[:, 2::3] = 255, 255  # the middle one of three rows is taken
     assert fvd_differences.CHANGES[method](clip).max() == 0
 
 

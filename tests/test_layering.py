@@ -1,4 +1,4 @@
-"""The imports obey the table of layers in docs/design.md."""
+"""Imports obey the table of layers in docs/design.md."""
 
 import ast
 import sys
@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "tfvrnn"
 
-# Rows import downward only; modules of one row do not import each other.
+# Rows import downward only. Modules of one row do not import each other.
 ROWS = [
     {"config", "config_flags", "commands", "tensor_ops", "distributions", "media", "simulators"},
     {"backend", "files", "dataset_paths", "reporting"},
@@ -20,7 +20,7 @@ ROWS = [
     {"__main__"},
 ]
 ROW_OF = {unit: number for number, row in enumerate(ROWS) for unit in row}
-STANDARD_LIBRARY = {*sys.stdlib_module_names, "_typeshed"}  # the latter for type checkers only
+STANDARD_LIBRARY = {*sys.stdlib_module_names, "_typeshed"}  # _typeshed is for type checkers only
 STANDARD_LIBRARY_ONLY = {"config", "commands", "dataset_paths"}
 PURE_KERAS = {"tensor_ops", "distributions", "layers", "models"}
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

@@ -55,7 +55,7 @@ def test_a_gif_of_equal_frames_is_read_as_so_many(tmp_path, channels):
 
 
 def test_a_gif_of_few_colours_is_exact(tmp_path, rng):
-    video = rng.integers(0, 256, (7, 6, 8, 3)).astype(np.uint8)  # 48 colours a frame
+    video = rng.integers(0, 256, (7, 6, 8, 3)).astype(np.uint8)  # 48 colours per frame
     video[3, 1:] = video[2, 1:]  # a part changes
     media.write_video(tmp_path / "a.GIF", video, 5)
     np.testing.assert_array_equal(media.read_video(tmp_path / "a.GIF"), video)
@@ -127,7 +127,7 @@ def test_a_gif_lasts_as_long_as_its_frames(rate):
     assert max(shown) - min(shown) <= 10
 
 
-def test_what_is_no_video_is_told_of(tmp_path, monkeypatch):
+def test_what_is_no_video_is_reported(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "text.mp4").write_text("no frames in here")
@@ -173,14 +173,14 @@ def test_a_clip_is_cut_out_of_a_video(tmp_path):
     np.testing.assert_array_equal(media.read_clip(tmp_path, 2), video[7:])
     np.testing.assert_array_equal(media.read_clip(tmp_path, 3, stride=2), video[[4, 6, 8]])
     np.testing.assert_array_equal(media.read_clip(tmp_path, 3, 1, 3), video[[1, 4, 7]])
-    with pytest.raises(media.VideoError, match="has 9 frames; needed are 10"):
+    with pytest.raises(media.VideoError, match="has 9 frames; it needs 10"):
         media.read_clip(tmp_path, 10)
-    with pytest.raises(media.VideoError, match="has 9 frames; needed are 3 from frame 7"):
+    with pytest.raises(media.VideoError, match="has 9 frames; it needs 3 from frame 7"):
         media.read_clip(tmp_path, 3, 7)
 
 
 @pytest.mark.parametrize("ending", ["gif", "mp4", "webm"])
-def test_damaged_videos_are_told_of_or_read(tmp_path, ending, rng):
+def test_damaged_videos_are_reported_or_read(tmp_path, ending, rng):
     path = tmp_path / f"clip.{ending}"
     media.write_video(path, moving_square(), 8.0)
     whole = path.read_bytes()

@@ -8,7 +8,7 @@ PACKAGE = ROOT / "tfvrnn"
 
 
 def elsewhere():
-    """{module: files of its tests} of the table in docs/design.md."""
+    """Read {module: files of its tests} from the table in docs/design.md."""
     section = read("docs/design.md").partition("## Where a module is tested")[2].partition("## ")[0]
     rows = [row.split("|")[1:3] for row in section.splitlines() if row.startswith("| `")]
     return {

@@ -1,4 +1,4 @@
-"""The wheel: its content, and that it works where there is nothing else."""
+"""The wheel has the right content, and works without anything else."""
 
 import importlib.util
 import os
@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 TINY = [
-    "--flagfile=quickstart.flags",  # found among those of the package
+    "--flagfile=quickstart.flags",  # found among the package's flagfiles
     "--model.image_size=8",
     "--model.width=8",
     "--model.groups=2",
@@ -36,17 +36,17 @@ OFFLINE = [
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
-    for name in tracked():  # a copy: what was built there before would go into the wheel
+    for name in tracked():  # a copy, because earlier builds would go into the wheel
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name, follow_symlinks=False)
-    # With the setuptools that is here: no network.
+    # The installed setuptools is used, without a network.
     options = ["--quiet", "--no-deps", "--no-build-isolation"]
     subprocess.run([sys.executable, "-m", "pip", "wheel", *options, "."], cwd=folder, check=True)
     return next(folder.glob("*.whl"))
 
 
 def tracked():
-    """The files that make a wheel."""
+    """List the files that make a wheel."""
     parts = ["tfvrnn", "configs", "setup.cfg", "pyproject.toml", "README.md", "LICENSE"]
     command = ["git", "ls-files", *parts]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
@@ -67,7 +67,7 @@ def test_the_wheel_names_the_command(wheel):
 
 
 def test_the_programs_run_without_a_checkout(wheel, tmp_path):
-    """In an empty folder, with the dependencies that are here."""
+    """Run them in an empty folder, with the dependencies installed here."""
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
     (tmp_path / "empty").mkdir()
     environment = os.environ | {"PYTHONPATH": str(tmp_path / "site")}

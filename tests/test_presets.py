@@ -23,7 +23,7 @@ def preset(tmp_path):
 
 @pytest.fixture
 def hub(preset, tmp_path, monkeypatch):
-    """The hub's cache as a download leaves it, of one repository; no network."""
+    """Write the hub's cache as a download of one repository leaves it, without a network."""
     commit = "0123456789abcdef0123456789abcdef01234567"
     repository = tmp_path / "hub" / "models--someone--pusht"
     (repository / "refs").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""benchmarks/reproduce.py makes its tables and pictures of what was recorded."""
+"""benchmarks/reproduce.py makes its tables and pictures from its records."""
 
 import json
 import sys
@@ -16,7 +16,7 @@ SMALL = ["--studies=smmnist", "--seeds=2", "--steps=2", "--videos=4", "--samples
 
 
 def record(seed, fvd, lpips=None):
-    """A record in which every run has the same figures, and only VRNN LPIPS and no KL."""
+    """Make a record with equal figures of every run, but VRNN has LPIPS and no KL."""
     measure = {"mean": {"curve": [0.6, 0.3]}, "best": {"mean": 0.5, "curve": [0.6, 0.4]}}
     figures = {
         "fvd": {"mean": fvd}, "kvd": {"mean": 2.0}, "ssim": measure, "psnr": measure,

@@ -1,4 +1,4 @@
-"""The count of operations that the benchmarks divide by."""
+"""Test the count of operations that the benchmarks divide by."""
 
 import sys
 from pathlib import Path
@@ -29,7 +29,7 @@ def residual(pixels, kernel, channels_in, channels_out):
 
 
 def test_a_vrnn_of_16x16_pixels_against_a_hand_count():
-    """Width 4: 4, 8 and 16 channels at 16x16, 8x8 and 4x4 and 1x1; latents at 1x1 and 8x8."""
+    """Width 4 has 4, 8 and 16 channels at 16x16, 8x8 and 4x4 and 1x1; latents at 1x1 and 8x8."""
     config = ModelConfig(
         image_size=16, channels=1, width=4, groups=2, context_frames=2, latent_resolutions=(1, 8)
     )

@@ -1,4 +1,4 @@
-"""`import tfvrnn`: light, with the public names."""
+"""`import tfvrnn` is light, and has the public names."""
 
 import subprocess
 import sys

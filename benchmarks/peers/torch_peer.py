@@ -1,7 +1,7 @@
-"""A plain PyTorch H-VRNN on the same specification, to measure the project against in one run.
+"""Plain PyTorch H-VRNN of the same specification, which the benchmarks compare the project with.
 
-It is the yardstick that a PyTorch user would write: NCHW, eager, one ConvLSTM step at a time,
-float32. It follows docs/model.md, so parameter counts and arithmetic are the same as ours.
+It is written as a PyTorch user would write it: NCHW, eager, one ConvLSTM step at a time, float32.
+It follows docs/model.md, so its parameter counts and arithmetic equal ours.
 
     python torch_peer.py --width 16 --batch 4 --context 2 --horizon 10
 prints one JSON line: parameters, training frames/s, and the seconds to sample `--horizon`
@@ -170,7 +170,7 @@ class HVRNN(nn.Module):
         )
 
     def infer(self, nets, maps, t, states, given=None):
-        """One time step of prior or posterior; with `given` latents nothing is drawn."""
+        """Run one time step of prior or posterior; with `given` latents, draw nothing."""
         stats, zs = [], list(given or ())
         for k, (net, r) in enumerate(zip(nets, self.latents)):
             (mean, var), states[k] = net.step(maps[r][:, t], states[k], zs[:k])

@@ -1,4 +1,4 @@
-"""What the tests of programs share."""
+"""Shared parts of the tests of programs."""
 
 from pathlib import Path
 

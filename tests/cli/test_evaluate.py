@@ -1,4 +1,4 @@
-"""bin/evaluate.py and bin/fetch_weights.py: what they do, and mistakes in one line."""
+"""Test the results and the one-line errors of bin/evaluate.py and bin/fetch_weights.py."""
 
 import errno
 import json
@@ -47,7 +47,7 @@ def test_a_result_that_is_there_is_read_where_nothing_can_be_written(
     assert start("evaluate.py", "--run_dir=run", *QUICK)[0] == 0
     (run / "evaluation" / "report.html").unlink()
     there = sorted(run.rglob("*"))
-    # Root may write everywhere, so the file system is spoken for.
+    # Root may write everywhere, so the file system's answer is faked.
     tried = files.check_writable
 
     def check(folder):

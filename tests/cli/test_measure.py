@@ -1,4 +1,4 @@
-"""bin/measure.py: what it does, and mistakes in one line."""
+"""Test the results and the one-line errors of bin/measure.py."""
 
 import json
 
@@ -42,14 +42,14 @@ def test_two_folders_are_measured(start, sides, network, tmp_path):
     assert code == 0 and f"{figures['fvd']['value']:.2f}" in out
 
 
-def test_what_is_odd_is_told_on_standard_error(start, sides, network, tmp_path):
+def test_what_is_odd_is_reported_on_standard_error(start, sides, network, tmp_path):
     (tmp_path / "A" / "stray.xyz").write_text("?")
     code, out, err = start("measure.py", *sides, f"--fvd_network={network}")
-    assert code == 0 and "real: 1 left out: stray.xyz: of none of the kinds" in err
+    assert code == 0 and "real: 1 left out: stray.xyz: not of the known kinds" in err
     assert "real: 1 left out: stray.xyz" in out
 
 
-def test_an_interrupted_one_says_how_it_continues(start, sides, monkeypatch):
+def test_an_interruption_says_how_to_continue(start, sides, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
@@ -63,11 +63,11 @@ def test_an_interrupted_one_says_how_it_continues(start, sides, monkeypatch):
     [
         ([], "`real` must name a folder or a file"),
         (["--real=A"], "`generated` must name a folder or a file"),
-        (["--real=A", "--generated=none"], "--generated: there is nothing. Received: none"),
+        (["--real=A", "--generated=none"], "--generated must exist. Received: none"),
         (["SIDES", "--clips=last"], "first|centre|random|all"),
         (["SIDES", "--clips=all"], "`frames` must be given"),
         (["SIDES", "--frame=9"], "nearest is --frames"),
-        (["SIDES", "--protocol=none.json"], "there is no --lpips"),
+        (["SIDES", "--protocol=none.json"], "--protocol excludes --lpips"),
         (["SIDES", "--save_statistics=x.npy"], "must end in .npz"),
         (["SIDES", "--save_statistics=none/x.npz"], "no folder none"),
         (["SIDES", "--real_key=a"], "--real_key names an array in an .npz"),
@@ -83,6 +83,6 @@ def test_measure_refuses(start, sides, arguments, message):
 
 
 def assert_refused_at_last(result, message):
-    """As `assert_refused`, after the bars of progress."""
+    """Check like `assert_refused`, after the progress bars."""
     code, out, text = result
     assert_refused((code, out, text.splitlines()[-1] + "\n"), message)

@@ -1,4 +1,4 @@
-"""The programs, one after another, in folders of the oddest names that a file system takes."""
+"""Run all programs in folders with the oddest names that a file system accepts."""
 
 import os
 import random
@@ -17,7 +17,7 @@ from tfvrnn.config import Config, DataConfig, ModelConfig
 from tfvrnn.runs import RunFolder, checkpoint_paths, load_run
 from tfvrnn.serving.servable import Servable
 
-# Patterns, quotes, escapes, schemes, options; each a folder in the one before.
+# Patterns, quotes, escapes, schemes, options. Each is a folder in the one before.
 NAMES = [
     "lr[3e-3]", "a*b?", "{x},{SPLIT}", "#1 100%25 %s", "k=v;&|", "it's", '"quoted"', " ends ",
     "-x", "~x", "$HOME `x`", "back\\slash\\", "ünï", "line\nbreak", "x" * 255, "gs:x",
@@ -43,14 +43,14 @@ EVALUATION = [
 
 
 def generated(seed: int, count: int) -> list[str]:
-    """Names of up to 60 letters, most of which mean something to a shell or to TensorFlow."""
+    """Draw names of up to 60 characters, most of them special to a shell or to TensorFlow."""
     rng = random.Random(seed)
     return ["".join(rng.choices(LETTERS, k=rng.randint(2, 60))) for _ in range(count)]
 
 
 @pytest.fixture
 def odd(tmp_path):
-    """The innermost of the folders, with a flagfile and a clip in it."""
+    """Return the innermost folder, with a flagfile and a clip in it."""
     folder = tmp_path.joinpath(*NAMES)
     folder.mkdir(parents=True)
     (folder / "inner.flags").write_text(TINY)
@@ -101,7 +101,7 @@ def test_every_program_works_with_any_name(start, odd, tmp_path, eagerly):
 
 
 def shell_words(text: str) -> list[list[str]]:
-    """The commands that a program printed, as a shell takes them."""
+    """Split the commands that a program printed, as a shell does."""
     words = shlex.split(text.partition("next:\n")[2])
     starts = [number for number, word in enumerate(words) if word == words[0]]
     return [words[a:b] for a, b in zip(starts, [*starts[1:], None])]

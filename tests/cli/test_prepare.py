@@ -1,4 +1,4 @@
-"""bin/prepare_data.py: what it does, and mistakes in one line."""
+"""Test the results and the one-line errors of bin/prepare_data.py."""
 
 import numpy as np
 import pytest
@@ -34,9 +34,9 @@ def test_the_fixed_scene_is_trained_as_another_dataset(start):
     assert "--data.dataset=sim_push_fixed " in out
 
 
-def test_nothing_long_enough_is_a_mistake_that_is_told_last(start, videos, tmp_path):
+def test_a_lack_of_long_enough_videos_is_reported_last(start, videos, tmp_path):
     code, _, err = start("prepare_data.py", "--source=videos", "--clip_frames=99")
-    assert code == 2 and "error: not one video for train" in err.splitlines()[-1]
+    assert code == 2 and "error: no video for train" in err.splitlines()[-1]
     assert not list(tmp_path.rglob("dataset_info.json"))
 
 
@@ -48,7 +48,7 @@ def test_nothing_long_enough_is_a_mistake_that_is_told_last(start, videos, tmp_p
         (["--source=videos", "--dataset=kth"], "bair|cityscapes|video_folder|sim_push|pusht"),
         (["--source=videos", "--channels=2"], "must be 1 or 3"),
         (["--source=videos", "--clip_frames=0"], "at least 1"),
-        (["--source=videos", "--test_fraction=1"], "within 0 and 1"),
+        (["--source=videos", "--test_fraction=1"], "between 0 and 1"),
         (["--source=.", "--dataset=cityscapes"], "holds no"),
         (["--source=.", "--dataset=bair"], "softmotion30_44k"),
         (["--source=.", "--dataset=bair", "--size=32"], "64x64"),

@@ -1,4 +1,4 @@
-"""What the programs share: they print anywhere, and find out at once what they cannot write."""
+"""Test the programs' shared runtime: they print anywhere, and check at once what they can write."""
 
 import contextlib
 import errno
@@ -14,7 +14,7 @@ from tfvrnn.config import UserError
 
 @contextlib.contextmanager
 def printing_into_a_pipe(monkeypatch):
-    """Within, standard output is a pipe that takes ASCII; gives its reading end."""
+    """Make standard output a pipe that takes ASCII; yield its reading end."""
     reading, writing = os.pipe()
     with (
         monkeypatch.context() as patch,
@@ -22,7 +22,7 @@ def printing_into_a_pipe(monkeypatch):
         os.fdopen(reading, "rb") as end,
     ):
         patch.setattr(sys, "stdout", stream)
-        patch.setattr(sys, "stderr", None)  # as of a program that has none
+        patch.setattr(sys, "stderr", None)  # as in a program that has none
         runtime.print_anywhere()
         yield end
         sys.stdout.close()
@@ -43,7 +43,7 @@ def test_what_nobody_reads_is_dropped(monkeypatch):
             sys.stdout.flush()
 
 
-def test_what_cannot_be_written_is_told_with_the_reason(tmp_path, monkeypatch):
+def test_what_cannot_be_written_is_reported_with_the_reason(tmp_path, monkeypatch):
     assert runtime.output(str(tmp_path / "a.gif")) == tmp_path / "a.gif"
     assert not list(tmp_path.iterdir())
     with pytest.raises(UserError, match=r"cannot write .*: Is a directory"):

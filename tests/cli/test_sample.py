@@ -11,7 +11,7 @@ from tfvrnn.runs import RunFolder
 
 @pytest.fixture
 def run(tmp_path):
-    """A run that copies the last frame of six simulated test videos."""
+    """Make a run that copies the last frame of six simulated test videos."""
     sample = ROOT / "tests" / "data" / "prepared" / "sim_push_64"
     shutil.copytree(sample, tmp_path / "data" / "sim_push_64")
     folder = RunFolder(tmp_path / "run")

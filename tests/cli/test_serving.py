@@ -1,4 +1,4 @@
-"""bin/export.py, predict.py, serve.py: what they do, and the user's mistakes in one line."""
+"""Test the results and the one-line errors of bin/export.py, predict.py and serve.py."""
 
 import re
 import shutil
@@ -31,7 +31,7 @@ def test_a_run_is_exported_and_its_export_continues_a_clip(start, copying_run, c
         assert code == 0 and "2 frames given, 2 predicted, 2 futures" in out
         found = media.read_video("prediction.gif")
         assert found.shape == (4, 12, 2 * 12 + 2, 3)
-        # The context is the clip's end; a GIF's palette moves colours a little.
+        # The context is the clip's end. A GIF's palette changes colours a little.
         context = media.fit(media.read_video(clip)[-2:], (8, 8, 1))
         assert np.abs(found[:2, 2:10, 2:10, :1].astype(int) - context).max() <= 16
     result = start("predict.py", "--export=base", f"--video={clip}", "--horizon=9")
@@ -53,7 +53,7 @@ def test_a_pretrained_model_works_at_once(start, clip, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["sample.py", "export.py", "predict.py"])
-def test_pretrained_is_one_that_there_is_and_stands_alone(start, name):
+def test_pretrained_must_exist_and_excludes_run_dir(start, name):
     assert_refused(
         start(name, "--pretrained=mnist"),
         "flag --pretrained=mnist: value should be one of <smmnist>",
@@ -123,7 +123,7 @@ def test_predict_refuses(start, tmp_path, clip):
     result = start("predict.py", given, "--export=e", "--seed=2147483647")
     assert_refused(result, "`seed` and those that follow must be below 2**31")
     result = start("predict.py", given, "--export=e", "--frame_rate=60")
-    assert_refused(result, "`frame_rate` must lie in 1 to 50")  # of a GIF
+    assert_refused(result, "`frame_rate` must lie in 1 to 50")  # for a GIF
     result = start("predict.py", given, "--export=e", "--out=a.mp4", "--frame_rate=1e-5")
     assert_refused(result, "`frame_rate` must lie in 1 to 240")
     result = start("predict.py", given, "--server=127.0.0.1:1", "--timeout=0.5")
@@ -147,9 +147,9 @@ def test_predict_refuses(start, tmp_path, clip):
 def test_predict_refuses_a_clip_shorter_than_the_context(start, copying_run, clip):
     given = [f"--run_dir={copying_run}", f"--video={clip}"]
     result = start("predict.py", *given, "--stride=5")
-    assert_refused(result, "clip.gif has 5 frames; needed are 6")
+    assert_refused(result, "clip.gif has 5 frames; it needs 6")
     result = start("predict.py", *given, "--start=4")
-    assert_refused(result, "clip.gif has 5 frames; needed are 2 from frame 4")
+    assert_refused(result, "clip.gif has 5 frames; it needs 2 from frame 4")
 
 
 def test_serve_refuses(start, tmp_path):

@@ -1,4 +1,4 @@
-"""Mistakes of the user: one line, exit code 2, nothing written, TensorFlow not needed."""
+"""A user's mistake prints one line, exits with code 2, writes nothing, needs no TensorFlow."""
 
 import errno
 import os
@@ -41,7 +41,7 @@ def train(monkeypatch, capsys, tmp_path):
 
 @pytest.fixture(autouse=True)
 def never_trains(monkeypatch):
-    """Options are refused before anything is trained."""
+    """Fail if anything is trained, since options must be refused before."""
     monkeypatch.setitem(sys.modules, "tfvrnn.training", None)
 
 
@@ -77,8 +77,8 @@ def test_a_wrong_option_is_refused(train, tmp_path, arguments, message):
     assert_refused(train(*arguments, "--train.run_dir=run"), tmp_path, message)
 
 
-def test_without_a_word_it_asks_what_to_train(train, tmp_path):
-    assert_refused(train(), tmp_path, "train what? --flagfile=quickstart.flags")
+def test_without_an_option_it_suggests_a_flagfile(train, tmp_path):
+    assert_refused(train(), tmp_path, "no option given: try --flagfile=quickstart.flags")
 
 
 def test_an_interrupt_is_one_line(monkeypatch, capsys):
@@ -94,7 +94,7 @@ def test_an_interrupt_is_one_line(monkeypatch, capsys):
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
 def test_an_unwritable_run_folder_is_refused_with_the_reason(train, tmp_path, monkeypatch, number):
-    # Root may write everywhere, so the check itself is told no.
+    # Root may write everywhere, so the check itself is made to fail.
     def refuse(dir):
         raise OSError(number, os.strerror(number))
 
@@ -162,7 +162,7 @@ def test_a_dataset_that_is_not_prepared_is_refused_with_the_command_that_does(tr
     assert Path(command[1]).resolve() == ROOT / "bin" / "prepare_data.py"
 
 
-def test_going_on_from_elsewhere_or_to_fewer_steps_is_refused(train, tmp_path):
+def test_continuing_from_elsewhere_or_to_fewer_steps_is_refused(train, tmp_path):
     make_run(tmp_path / "run", **{"train.init_from": "a"})
     (tmp_path / "run" / "checkpoints").mkdir()
     (tmp_path / "run" / "checkpoints" / "ckpt-7.index").touch()
@@ -193,7 +193,7 @@ def test_a_damaged_configuration_is_refused(train, tmp_path):
     assert code == 2 and text.count("\n") == 1
 
 
-def test_a_run_goes_on_with_its_own_options_and_what_is_changed(tmp_path):
+def test_a_run_continues_with_its_own_options_and_the_changes(tmp_path):
     make_run(tmp_path / "run", **{"model.width": 32, "train.steps": 9, "train.beta": 0.5})
     config, resumes = resolve([f"--train.run_dir={tmp_path / 'run'}", "--train.steps=20"])
     assert resumes
@@ -221,7 +221,7 @@ def test_a_diverged_run_ends_with_one_line_and_code_1(train, monkeypatch):
 
     fake = types.SimpleNamespace(TrainingDiverged=Diverged, train=diverge)
     monkeypatch.setitem(sys.modules, "tfvrnn.training", fake)
-    # Python itself prints the text of such an exit and makes its code 1.
+    # Python itself prints the text of such an exit and sets exit code 1.
     code, _ = train("--train.run_dir=run", *SMALL)
     assert code == "error: loss is nan at step 7"
 
@@ -236,7 +236,7 @@ def test_help_names_every_option(monkeypatch, capsys):
         assert name in text and spec.metadata["help"].split()[0] in text
 
 
-def test_a_fault_of_ours_keeps_its_traceback(monkeypatch):
+def test_a_bug_keeps_its_traceback(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["program"])
 
     def fails(arguments):

@@ -11,7 +11,7 @@ from tfvrnn.data.tfrecord_writer import Skipped
 
 
 def original_records(path, videos):
-    """Records in BAIR's own layout: 30 frames, two cameras, position and action."""
+    """Write records in BAIR's own layout: 30 frames, two cameras, position and action."""
     path.parent.mkdir(parents=True)
     with tf.io.TFRecordWriter(str(path)) as writer:
         for number in videos:

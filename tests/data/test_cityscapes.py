@@ -10,7 +10,7 @@ from tfvrnn.data import cityscapes, make_dataset
 
 
 def picture(value):
-    """2048x1024 of one grey, with white in the 512 pixels that are dropped on either side."""
+    """Make 2048x1024 of one grey, with white in the 512 pixels dropped on either side."""
     image = np.full((1024, 2048, 3), value, np.uint8)
     image[:, :512] = image[:, -512:] = 255
     return Image.fromarray(image)

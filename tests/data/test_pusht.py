@@ -10,7 +10,7 @@ from tfvrnn.data import make_dataset, pusht
 
 SAMPLE = Path(__file__).parent / "prepared"
 HAS_SIMULATOR = importlib.util.find_spec("gym_pusht") is not None
-UNITS = 512 / 64  # of the table in a pixel
+UNITS = 512 / 64  # of the table per pixel
 
 
 def stored(folder, split):
@@ -104,7 +104,7 @@ def test_episodes_are_those_of_their_seed(train, tmp_path):
     again = stored(prepared.folder, "train")
     for name in ("actions", "state"):
         np.testing.assert_allclose(again[name], train[name][:3], atol=1e-3)
-    # Another version of OpenCV may round otherwise.
+    # Another version of OpenCV may round differently.
     assert np.abs(again["video"].astype(int) - train["video"][:3]).max() <= 1
     other = pusht.prepare(tmp_path / "other", episodes=1, test_episodes=1, seed=1, workers=1)
     assert (stored(other.folder, "train")["state"][0] != train["state"][0]).all(axis=-1).any()

@@ -41,7 +41,7 @@ def test_the_fixed_scene_is_a_dataset_of_its_own():
 
 
 def test_what_is_prepared_is_not_simulated_again(tmp_path):
-    """Datasets of before keep their plan, and a scene is no other's."""
+    """Earlier datasets keep their plan, and no scene is taken for another."""
     prepared = sim_push.prepare(SAMPLE, episodes=64)
     assert prepared.videos == {"train": 64, "test": 6}
     assert prepared.folder.parent.name == "sim_push_64"
@@ -73,7 +73,7 @@ def test_episodes_are_those_of_their_seed(tmp_path):
 def test_the_sample_is_what_is_simulated_today(scene, tmp_path):
     prepared = sim_push.prepare(tmp_path, episodes=2, scene=scene, workers=1)
     sample = videos(SAMPLE / f"{SIM_PUSH_SCENES[scene]}_64" / "1.0.0")[:2]
-    # Another graphics driver may round otherwise.
+    # Another graphics driver may round differently.
     assert np.abs(videos(prepared.folder).astype(int) - sample).mean() < 0.5
 
 
@@ -88,7 +88,7 @@ def test_without_the_simulator_it_is_one_line(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(not HAS_SIMULATOR, reason="the extra sim is not installed")
 def test_objects_of_another_size_are_what_mujoco_would_compile():
-    """Bounds and inertia follow the size: else objects pass into each other unnoticed."""
+    """Bounds and inertia follow the size. Otherwise objects pass into each other unnoticed."""
     program = """
 import numpy as np
 from tfvrnn.simulators import sim_push

@@ -17,7 +17,7 @@ def first_batch(split="train", start=0, data=DATA, model=MODEL):
 
 
 def our_paths(count, frames, side):
-    """(y, x) `[count, frames, 2]` of one digit each."""
+    """Return (y, x) of one digit per path, `[count, frames, 2]`."""
     numbers = tf.data.Dataset.range(count)
     key = tf.constant([0, 0], tf.int64)
 
@@ -48,7 +48,7 @@ def test_a_video_is_a_function_of_seed_split_and_number():
 
 
 def test_positions_bounces_and_velocities_follow_the_rule():
-    """Histograms of 2,000 paths against an independent rendering of the rule."""
+    """Compare histograms of 2,000 paths with an independent implementation of the rule."""
     count, frames, side = 2000, 25, 64
     rng = np.random.default_rng(0)
     ours = our_paths(count, frames, side)
@@ -79,7 +79,7 @@ def test_positions_bounces_and_velocities_follow_the_rule():
 
 
 def replay(position, velocity, free, away, limit):
-    """The rule in plain Python, for one digit, on the draws that are given: (y, x) by frame."""
+    """Apply the rule in plain Python to given draws for one digit: (y, x) per frame."""
     (sy, sx), (dy, dx), places = position, velocity, []
     for t in range(len(free)):
         if sy < 0:
@@ -108,7 +108,7 @@ def test_paths_are_those_of_the_rule_on_the_same_draws(side):
         )
         np.testing.assert_array_equal(paths[:, digit], expected)
         corners += np.sum(np.all(np.isin(expected, (0, side // 2 - 1)), axis=1))
-    assert corners > 0  # where both walls are hit at once
+    assert corners > 0  # some paths hit both walls at once
 
 
 def test_what_is_drawn_covers_its_range_and_no_more():

@@ -16,7 +16,7 @@ VIDEOS, LENGTH = 23, 7
 
 
 def video(number):
-    """Frame t of video v is filled with 10 v + t."""
+    """Fill frame t of video v with 10 v + t."""
     return np.broadcast_to(
         np.uint8(10 * number + np.arange(LENGTH))[:, None, None, None], (LENGTH, 8, 8, 1)
     )
@@ -36,14 +36,14 @@ def write(folder, videos=VIDEOS, per_shard=5, splits=("train",)):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    # Patterns to TensorFlow and TFDS, and no UTF-8.
+    # The name has patterns of TensorFlow and TFDS, and is not UTF-8.
     root = tmp_path_factory.mktemp("data") / os.fsdecode(b"\xff [1]*?{SPLIT}")
     write(root / "video_folder_8_grey", splits=("train", "test"))
     return DataConfig("video_folder", str(root), horizon=2, batch_size=4, seed=3)
 
 
 def clips(data, split="train", start=0, count=30, **options):
-    """(number of the video, first frame) of every clip; checks that its frames follow."""
+    """Read (number of the video, first frame) of every clip; check that its frames follow."""
     dataset = make_dataset(dataclasses.replace(data, **options), MODEL, split, start)
     found = []
     for clip in dataset.unbatch().take(count).as_numpy_iterator():
@@ -71,7 +71,7 @@ def test_any_start_is_drawn_and_no_other(data):
     assert {first for _, first in clips(data, count=100, stride=2)} == {0}
 
 
-def test_going_on_in_the_middle_is_the_same(data, monkeypatch):
+def test_continuing_in_the_middle_is_the_same(data, monkeypatch):
     monkeypatch.setattr(tfrecord_reader, "BLOCK", 8)
     whole = clips(data, count=62)
     for start in (0, 1, 5, 20, 21, 50, 1000):
@@ -105,13 +105,13 @@ def test_a_batch_that_does_not_divide_is_refused(data):
 
 @pytest.fixture(scope="module")
 def service():
-    """The address of a tf.data service with one worker."""
+    """Yield the address of a tf.data service with one worker."""
     servers = tf.data.experimental.service
     dispatcher = servers.DispatchServer()
     address = dispatcher.target.partition("://")[2]
     worker = servers.WorkerServer(servers.WorkerConfig(dispatcher_address=address))
     yield dispatcher.target
-    del worker  # before its dispatcher: the other way round, both wait
+    del worker  # before its dispatcher; in the other order both wait
 
 
 def test_a_service_of_one_worker_makes_the_same_videos(data, service):
@@ -198,7 +198,7 @@ def test_a_folder_without_metadata_is_not_taken_for_a_dataset(tmp_path):
 # Writing
 
 
-def test_an_interrupted_preparation_goes_on(tmp_path):
+def test_an_interrupted_preparation_continues(tmp_path):
     made, interrupt = [], True
 
     def make(work):
@@ -226,7 +226,7 @@ def test_an_interrupted_preparation_goes_on(tmp_path):
     assert start() == prepared and made.count(0) == 1
 
 
-def test_what_was_left_out_is_told_also_the_next_time(tmp_path):
+def test_what_was_left_out_is_reported_again_the_next_time(tmp_path):
     def start():
         features = {"video": tfds.features.Video(shape=(LENGTH, 8, 8, 1), encoding_format="png")}
         return tfrecord_writer.write_dataset(
@@ -255,7 +255,7 @@ def test_other_options_two_at_once_and_nothing_are_refused(tmp_path):
 
     with pytest.raises(UserError, match="is preparing"):
         start(make=another)
-    with pytest.raises(UserError, match=r"not one video for train \(a: short\)"):
+    with pytest.raises(UserError, match=r"no video for train \(a: short\)"):
         start(make=lambda work: iter([Skipped("a", "short")]))
     shutil.rmtree(tmp_path / "x")
     start()
@@ -275,7 +275,7 @@ def test_no_space_left_is_one_line_and_nothing_whole(tmp_path, monkeypatch):
     assert write(tmp_path / "x").videos == {"train": VIDEOS}
 
 
-def test_missing_records_are_told_of(tmp_path):
+def test_missing_records_are_reported(tmp_path):
     write(tmp_path / "video_folder_8_grey", splits=("train", "test"))
     data = DataConfig("video_folder", str(tmp_path), horizon=2, batch_size=4)
     path = next(tmp_path.rglob("*test.tfrecord-00001*"))

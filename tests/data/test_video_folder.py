@@ -16,7 +16,7 @@ MODEL = ModelConfig(image_size=16, width=8, groups=2, latent_resolutions=(1,))
 
 
 def frames(number, count=12, height=24, width=32):
-    """Frame t of video v is of brightness 20 v + 4 t."""
+    """Make video v, whose frame t has brightness 20 v + 4 t."""
     values = (20 * number + 4 * np.arange(count)).astype(np.uint8)
     return np.broadcast_to(values[:, None, None, None], (count, height, width, 3))
 
@@ -43,7 +43,7 @@ def videos(tmp_path):
 
 
 def remux(source, target):
-    """The same frames in another container."""
+    """Put the same frames into another container."""
     import av
 
     with av.open(str(source)) as read, av.open(str(target), "w") as write:
@@ -80,7 +80,7 @@ def test_every_kind_of_video_becomes_clips(videos, tmp_path):
     for record in records_:
         assert record["video"].shape == (5, 16, 16, 3)
         brightness = record["video"].mean(axis=(1, 2, 3))
-        # Codecs keep a brightness to some levels.
+        # Codecs keep a brightness only to within some levels.
         np.testing.assert_allclose(brightness[-1] - brightness[0], 16, atol=6)
     data = DataConfig("video_folder", str(tmp_path / "data"), horizon=2, batch_size=3)
     batch = next(iter(make_dataset(data, MODEL, "train")))
@@ -157,7 +157,7 @@ def test_nothing_to_prepare_is_refused(tmp_path):
     with pytest.raises(UserError, match="no videos in"):
         prepare(tmp_path / "empty", tmp_path)
     (tmp_path / "empty" / "one.mp4").write_bytes(b"x")
-    with pytest.raises(UserError, match="not one video for train: 0 can be used, needed are 2"):
+    with pytest.raises(UserError, match="no video for train: 0 can be used, at least 2 needed"):
         prepare(tmp_path / "empty", tmp_path)
     assert not list((tmp_path / "data").rglob("dataset_info.json"))
 
@@ -177,7 +177,7 @@ def test_wrong_channels_are_refused(videos, tmp_path):
 
 
 def write_timed(path, seconds, size=16):
-    """A video of grey frames shown from given times on; frame t is of brightness 40 t % 250."""
+    """Write grey frames shown from given times on; frame t has brightness 40 t % 250."""
     import av
 
     with av.open(str(path), "w") as write:
@@ -240,16 +240,16 @@ def test_a_name_that_is_not_text_is_written_in_escapes(tmp_path):
 
 def test_one_video_is_not_enough(tmp_path):
     media.write_video(tmp_path / "a.gif", frames(0, 12), 8)
-    with pytest.raises(UserError, match="not one video for train: 1 can be used, needed are 2"):
+    with pytest.raises(UserError, match="no video for train: 1 can be used, at least 2 needed"):
         prepare(tmp_path, tmp_path / "out")
 
 
-def test_one_clip_alone_is_for_validation(tmp_path):
+def test_a_single_clip_is_for_validation(tmp_path):
     for number in range(2):
         write_images(tmp_path / "videos" / str(number), frames(number, 5))
     prepare(tmp_path / "videos", tmp_path)
     data = DataConfig("video_folder", str(tmp_path / "data"), horizon=2, batch_size=1)
-    with pytest.raises(UserError, match="is empty: its one clip is for validation"):
+    with pytest.raises(UserError, match="is empty: its only clip is for validation"):
         make_dataset(data, MODEL, "train")
 
 
@@ -268,7 +268,7 @@ def test_validation_shares_no_video_with_train(tmp_path):
 
 
 @pytest.mark.parametrize("place", range(4))
-def test_one_that_cannot_be_read_takes_nobodys_place(tmp_path, place):
+def test_an_unreadable_video_takes_no_place_in_a_split(tmp_path, place):
     for number in range(3):
         write_images(tmp_path / "videos" / str(number), frames(number))
     (tmp_path / "videos" / "bad.mp4").write_bytes(bytes([place]) * 100)
@@ -284,7 +284,7 @@ def test_half_of_the_split_folders_are_refused(tmp_path):
         prepare(tmp_path / "videos", tmp_path)
 
 
-def test_copies_are_told_by_their_pictures_alone(tmp_path):
+def test_copies_are_recognised_by_their_pictures_only(tmp_path):
     for split in ("train", "test"):
         write_images(tmp_path / "videos" / split / "a", frames(0))
     (tmp_path / "videos" / "test" / "a" / ".DS_Store").write_bytes(b"x")
@@ -292,7 +292,7 @@ def test_copies_are_told_by_their_pictures_alone(tmp_path):
         prepare(tmp_path / "videos", tmp_path)
 
 
-def test_files_of_nothing_are_no_copies_of_each_other(tmp_path):
+def test_empty_files_are_no_copies_of_each_other(tmp_path):
     for number in range(2):
         write_images(tmp_path / "videos" / str(number), frames(number))
         (tmp_path / "videos" / f"{number}.mp4").write_bytes(b"")

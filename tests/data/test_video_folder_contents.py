@@ -1,4 +1,4 @@
-"""Files that a folder of videos gives, and the reasons for those left out."""
+"""Test which files of a folder become videos, and the reasons for those left out."""
 
 import re
 
@@ -11,7 +11,7 @@ from tfvrnn.data import video_folder
 
 
 def frames(number, count=6):
-    """Frame t of video v is of brightness 30 v + 4 t."""
+    """Make video v, whose frame t has brightness 30 v + 4 t."""
     values = (30 * number + 4 * np.arange(count)).astype(np.uint8)
     return np.broadcast_to(values[:, None, None, None], (count, 24, 32, 3))
 
@@ -24,7 +24,7 @@ def write_images(folder, video):
 
 @pytest.fixture
 def root(tmp_path):
-    """A folder with two videos."""
+    """Make a folder with two videos."""
     root = tmp_path / "videos"
     write_images(root / "first", frames(0))
     write_images(root / "second", frames(1))
@@ -70,7 +70,7 @@ def test_unknown_files_are_listed_with_the_kinds_that_are_known(root):
         (root / companion).write_text("x")
     count, reasons = prepare(root)
     assert count == 2 and set(reasons) == {"a.xyz", "first/*.exr"}
-    assert reasons["first/*.exr"].startswith("4 files of none of the kinds that are read: videos (")
+    assert reasons["first/*.exr"].startswith("4 files not of the known kinds: videos (")
     for kind in (*media.VIDEOS, *media.IMAGES):
         assert re.search(rf"\{kind}[ )]", reasons["a.xyz"])
 
@@ -154,7 +154,7 @@ def test_the_reason_names_the_image_within_its_folder(root):
 
 
 def test_a_rate_that_varies_becomes_a_constant_one(ffmpeg, root):
-    """Fifteen frames in the first second and thirty in the next are sixty, at 30 per second."""
+    """15 frames in the first second and 30 in the next become 60, at 30 per second."""
     thinned = ["-vf", "select='gte(n,30)+not(mod(n,2))'", "-fps_mode", "vfr"]
     for number, scene in enumerate(("testsrc", "testsrc2")):
         source = ["-f", "lavfi", "-i", f"{scene}=size=64x48:rate=30:duration=2"]

@@ -1,4 +1,4 @@
-"""Windows of recordings: where they lie, which frames they hold, and which split these are in."""
+"""Test the places, the frames and the splits of windows of recordings."""
 
 import itertools
 import json
@@ -19,14 +19,14 @@ SPLITS = ("train", "validation", "test")
 
 
 def recording(folder, pictures):
-    """Write pictures, twice as large as given, as a folder of images."""
+    """Write pictures at twice their size as a folder of images."""
     folder.mkdir(parents=True)
     for t, picture in enumerate(media.enlarge(pictures, 2)):
         Image.fromarray(picture).save(folder / f"{t:03}.png", compress_level=1)
 
 
 def numbered(count, first=0, height=24, width=32):
-    """Pictures of which number t has the brightness first + t."""
+    """Make pictures, where number t has brightness first + t."""
     values = np.arange(first, first + count, dtype=np.uint8)
     return np.tile(values[:, None, None, None], (1, height, width, 3))
 
@@ -77,7 +77,7 @@ def test_every_video_is_split_by_time_and_no_frame_is_in_two_splits(tmp_path):
     recording(tmp_path / "videos" / "a", numbered(32))
     recording(tmp_path / "videos" / "b", numbered(15, first=100))
     prepared = prepare(tmp_path / "videos", test_fraction=0.2)
-    # Of 10 and 5 clips; the two frames after the tenth are no clip. Six windows of each.
+    # There are 10 and 5 clips, with six windows each. The two frames after the tenth are no clip.
     assert prepared.videos == {"train": 6 * (7 + 3), "validation": 6 * 2, "test": 6 * 3}
     data = DataConfig("video_folder", str(tmp_path / "data"), horizon=2, batch_size=6)
     expected = {
@@ -170,9 +170,11 @@ def test_a_video_that_holds_no_window_or_too_few_clips_is_left_out(tmp_path):
 
 def test_nothing_for_windows_is_refused(tmp_path):
     recording(tmp_path / "videos" / "a", numbered(9))
-    with pytest.raises(UserError, match=r"needed is 1 \(a: its pictures of 64x48 are lower than"):
+    with pytest.raises(
+        UserError, match=r"at least 1 needed \(a: its pictures of 64x48 are lower than"
+    ):
         prepare(tmp_path / "videos", windows=49)
-    with pytest.raises(UserError, match=r"needed is 1 \(a: 9 frames are 3 clips: too few"):
+    with pytest.raises(UserError, match=r"at least 1 needed \(a: 9 frames are 3 clips: too few"):
         prepare(tmp_path / "videos", test_fraction=0.7)
     recording(tmp_path / "videos" / "test" / "b", numbered(9, first=9))
     with pytest.raises(UserError, match="no folders named after splits"):
@@ -189,7 +191,7 @@ def test_nothing_for_windows_is_refused(tmp_path):
         ({"windows": 64, "dataset": "pusht"}, "only video_folder has `windows`.* 64 for pusht"),
     ],
 )
-def test_windows_are_refused_where_they_mean_nothing(options, message):
+def test_windows_are_refused_where_they_have_no_meaning(options, message):
     with pytest.raises(UserError, match=message):
         Options(source="videos", **options)
 

@@ -8,7 +8,7 @@ from tfvrnn.simulators import FRAMES, SimulatorError
 
 
 def episode(power: str, size: int, key: list[int]) -> dict:
-    """Noise of the key; from episode 20 on, only where the file `power` is there."""
+    """Draw noise of the key; from episode 20 on, only if the file `power` exists."""
     if key[2] >= 20 and not Path(power).exists():
         raise SimulatorError("no power")
     video = np.random.default_rng(key).integers(0, 256, (FRAMES, size, size, 3), np.uint8)

@@ -29,7 +29,7 @@ DEFAULT_LPIPS = {name: value for name, value in CHANGES.items() if name != "lpip
 
 
 class Network:
-    """Stands in for I3D: cheap, and of few dimensions."""
+    """Replaces I3D: cheap, with few dimensions."""
 
     digest = "0" * 64
 
@@ -38,7 +38,7 @@ class Network:
 
 
 class CheapMeasures:
-    """Stands in for `Measures` where it does not matter what is measured: nothing is traced."""
+    """Replaces `Measures` if the measured values do not matter: nothing is traced."""
 
     def __init__(self, model, config, lpips, network):
         self.settings, self.network = config.eval, network
@@ -79,15 +79,15 @@ def stochastic_run(small_run, tmp_path):
 
 
 def check_measure(found, values_VST):
-    """Best, mean and worst of the samples, by their mean over time; the curve over time."""
+    """Check best, mean and worst samples by their mean over time, and the curve over time."""
     over_time = values_VST.mean(axis=2)
     expected = {
         "best": over_time.max(axis=1).mean(),
         "mean": over_time.mean(),
         "worst": over_time.min(axis=1).mean(),
     }
-    # A pixel between two grey levels may be rounded either way, by the rows sampled at once: it
-    # moves a similarity, whose scale is 1 however small its value is, by about a millionth.
+    # A pixel between two grey levels may be rounded either way, depending on the rows sampled at
+    # once. This moves a similarity by about a millionth of its scale, which is always 1.
     for kind, value in expected.items():
         np.testing.assert_allclose(found[kind]["mean"], value, rtol=1e-4, atol=1e-5)
     curve = values_VST.mean(axis=(0, 1))
@@ -134,8 +134,8 @@ def test_the_figures_are_those_of_the_rule(stochastic_run, monkeypatch):
 
 
 def check_given_latents(found, of_all, model, config, videos):
-    """The posterior's futures and those of latents at zero, frame after frame."""
-    assert found["videos"] == 4  # in pairs: the fifth video has no other in its batch
+    """Check the posterior's futures and those of latents at zero, frame by frame."""
+    assert found["videos"] == 4  # the fifth video has no partner in its batch
     frames = (videos / 255.0).astype(np.float32)
     noise = [
         np.concatenate(levels)
@@ -153,10 +153,10 @@ def check_given_latents(found, of_all, model, config, videos):
         shown = (np.stack(future, axis=1) / 255.0).astype(np.float32)
         curve = np.asarray(metrics.psnr(shown, frames[:, 2:])).mean(axis=0)
         np.testing.assert_allclose(found["psnr"][name]["curve"], curve, rtol=1e-3)
-    assert found["psnr"]["prior"]["mean"] != of_all["mean"]["mean"]  # of fewer videos
+    assert found["psnr"]["prior"]["mean"] != of_all["mean"]["mean"]  # over fewer videos
 
 
-def test_an_interrupted_evaluation_goes_on_and_ends_the_same(
+def test_an_interrupted_evaluation_continues_and_ends_the_same(
     run, copying_run, tmp_path, monkeypatch, cheap
 ):
     whole = evaluate_run(run, CHANGES)
@@ -183,7 +183,7 @@ def test_damaged_and_missing_parts_are_measured_again(run, monkeypatch, cheap):
     whole = evaluate_run(run, CHANGES | {"name": "whole"})
     with monkeypatch.context() as broken:
         broken.setattr(evaluate, "summarize", lambda *_, **__: 1 / 0)
-        with pytest.raises(ZeroDivisionError):  # all parts are there, the result is not
+        with pytest.raises(ZeroDivisionError):  # all parts exist, but not the result
             evaluate_run(run, CHANGES | {"name": "parts"})
     parts = sorted((run / "evaluation").glob(".parts-*/*.npz"))
     assert len(parts) == 3
@@ -223,7 +223,7 @@ def test_what_was_measured_is_read_and_a_change_measured_anew(run, monkeypatch, 
     told = capsys.readouterr().err
     assert f"measured again, as {first.path} has another protocol (here, there): " in told
     assert "settings.seed: 7, 0" in told
-    # What was measured first stays.
+    # The first measurement stays.
     assert changed.path != first.path and read_result(first.path).figures == first.figures
 
 
@@ -345,7 +345,7 @@ def test_for_frames_that_are_too_small_for_lpips_nothing_is_fetched(run, monkeyp
     assert result.notes[0].startswith("LPIPS is not measured: `frames` must be at least 31 pixels")
 
 
-def test_a_file_of_lpips_that_is_none_is_refused_at_once(run, monkeypatch):
+def test_a_wrong_file_for_lpips_is_refused_at_once(run, monkeypatch):
     monkeypatch.setattr(metrics, "check_frame_size", lambda *_: None)
     with pytest.raises(UserError, match=r"--eval\.lpips_trunk: typo.ckpt cannot be read"):
         evaluate_run(run, CHANGES | {"lpips": "alex", "lpips_trunk": "typo.ckpt"})
@@ -359,7 +359,7 @@ def test_a_file_of_lpips_that_is_none_is_refused_at_once(run, monkeypatch):
         ({"videos": 10**6, "samples": 1}, "split has"),
     ],
 )
-def test_what_cannot_be_is_refused_at_once(run, changes, message):
+def test_wrong_settings_are_refused_at_once(run, changes, message):
     with pytest.raises(UserError, match=message):
         evaluate_run(run, CHANGES | changes)
     assert not (run / "evaluation").exists()

@@ -23,7 +23,7 @@ def test_best_mean_and_worst_of_the_samples():
     figures = summarize(measured(), 2)
     best, worst = figures["ssim"]["best"], figures["ssim"]["worst"]
     expected = {"mean": 5.0, "deviation": 1.0, "interval": [4.0, 6.0], "curve": [4.5, 5.5]}
-    assert best == expected  # of the videos' 4 and 6, both of which a quarter of resamples is only
+    assert best == expected  # a quarter of the resamples is only 4, another only 6
     assert worst["curve"] == [0.5, 1.5]
     assert figures["ssim"]["mean"]["curve"] == [2.5, 3.5]
     assert figures["lpips"]["best"] == worst and figures["lpips"]["worst"] == best
@@ -34,7 +34,7 @@ def test_nats_are_by_frame_and_channels_in_use_are_counted():
     assert figures["reconstruction"] == 10.0 and figures["kl"] == 3.0
     assert figures["levels"]["1"] == {"nats": 3.0, "active": 1, "channels": 2}
     assert figures["levels"]["4"] == {"nats": 0.0, "active": 0, "channels": 3}
-    assert summarize(measured(), 4)["levels"]["1"]["nats"] == 1.5  # context frames counted, too
+    assert summarize(measured(), 4)["levels"]["1"]["nats"] == 1.5  # with the context frames counted
     assert figures["spread"] == {"mean": 2.5, "interval": [1.5, 3.5], "curve": [2.0, 3.0]}
     assert figures["fvd"] is figures["kvd"] is figures["fvd_infinity"] is None
 
@@ -60,7 +60,7 @@ def test_without_latents_the_kl_is_zero_with_an_interval_of_no_width():
 def test_a_log_density_has_bits_per_dimension():
     figures = summarize(measured(), 2, density_dimensions=4)
     assert figures["bits_per_dimension"] == 13.0 / (4 * np.log(2.0)) + np.log2(255.0)
-    low, high = figures["intervals"]["bits_per_dimension"]  # of (10 + 4) / 2 and (30 + 8) / 2 nats
+    low, high = figures["intervals"]["bits_per_dimension"]  # (10 + 4) / 2 and (30 + 8) / 2 nats
     expected = np.array([7.0, 19.0]) / (4 * np.log(2.0)) + np.log2(255.0)
     np.testing.assert_allclose([low, high], expected)
     assert summarize(measured(), 2)["bits_per_dimension"] is None

@@ -10,19 +10,19 @@ NAMES = ["copy_last", "VRNN, no hierarchy", "runs/" + "a_very_long_name_" * 9 + 
 
 
 def colour(video, row, time):
-    """A colour of its own for every cell, never grey as the text is."""
+    """Choose a different colour for every cell, never grey as the text is."""
     return (40 * row + 30, 10 * time + 5, 50 * video + 7)
 
 
 def videos_of_colours(row):
-    """Two videos of six frames of 8x8."""
+    """Make two videos of six 8x8 frames."""
     colours = [[colour(video, row, time) for time in range(1, 7)] for video in range(2)]
     frames = np.array(colours, np.uint8)[:, :, None, None]
     return np.broadcast_to(frames, (2, 6, 8, 8, 3))
 
 
 def box(picture, of):
-    """(left, top, right, bottom) of the pixels of a colour, which fill it; None: there are none."""
+    """Find (left, top, right, bottom) of a colour's pixels, which must fill it; None: no pixels."""
     there = (picture == np.array(of, np.uint8)).all(axis=-1)
     if not there.any():
         return None
@@ -42,7 +42,7 @@ def test_every_frame_is_in_its_cell(count):
         for time in range(1, 7)
     }
     shown = {place for place, found in boxes.items() if found}
-    # The systems' rows begin where they predict.
+    # The systems' rows begin with their predictions.
     assert shown == {(v, r, t) for v, r, t in boxes if t in TIMES and (r == 0 or t > CONTEXT)}
     boxes = {place: boxes[place] for place in sorted(shown)}
     sides = {(right - left, bottom - top) for left, top, right, bottom in boxes.values()}
@@ -53,7 +53,7 @@ def test_every_frame_is_in_its_cell(count):
         assert tops.setdefault((video, row), top) == top
     lefts = [lefts[time] for time in TIMES]
     assert list(tops.values()) == sorted(tops.values()) and lefts == sorted(lefts)
-    # Wider gaps part the context from what is predicted, and one video from the next.
+    # Wider gaps separate the context from the predictions, and one video from the next.
     first, second, third = np.diff(lefts)
     assert 96 < first == third < second
     rows = np.diff(list(tops.values()))

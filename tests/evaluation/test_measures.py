@@ -1,4 +1,4 @@
-"""Measures of a batch, where the whole evaluation is too small for them."""
+"""Test measures of a batch that the frames of a whole evaluation are too small for."""
 
 import sys
 from pathlib import Path
@@ -12,7 +12,7 @@ from tfvrnn.evaluation.measures import Measures
 from tfvrnn.models import build_model
 from tfvrnn.sampling import sample_videos
 
-HEADS = (64, 192, 384, 256, 256)  # channels of AlexNet's taps
+HEADS = (64, 192, 384, 256, 256)  # channels of AlexNet's feature maps
 
 
 @pytest.mark.usefixtures("eagerly")

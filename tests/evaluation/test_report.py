@@ -155,7 +155,7 @@ def test_results_of_an_earlier_version_are_shown_with_what_they_have(tmp_path):
 
 
 def spread():
-    """Measured values of three videos. The first two also have futures with given latents."""
+    """Make measured values of three videos. The first two also have futures with given latents."""
     rng = np.random.default_rng(3)
     given = rng.uniform(size=(2, 4, 5))
     squares = {"variance": np.full((3, 5), 1.0), "squared_error": np.full((3, 5), 6.0)}
@@ -168,7 +168,7 @@ def test_whether_models_are_stochastic_stands_in_the_report(tmp_path):
     write_report(results, tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text()
     section = text[text.index("Is it really stochastic?") : text.index("Futures of the same")]
-    assert section.count("<svg") == 2 * 2 + 4  # PSNR and SSIM of each, four of the spread
+    assert section.count("<svg") == 2 * 2 + 4  # PSNR and SSIM of each, and four of the spread
     assert "the first 2 videos" in section and "3 videos, 2 futures of each" in section
     figure = results[0].figures["given_latents"]["psnr"]["shuffled"]
     low, high = figure["interval"]
@@ -203,7 +203,7 @@ def test_equal_seeds_other_steps_and_old_results_are_not_taken_together(tmp_path
     for each, (seed, step) in zip(results, [(0, 10), (0, 10), (1, 20)]):
         each.training = {"seed": seed, "configuration": "a"}
         each.protocol["model"]["step"] = step
-    assert len(table(results).splitlines()) == 10  # meaning, four notes, heads, four runs
+    assert len(table(results).splitlines()) == 10  # explanation, four notes, heads, four runs
     assert not [
         path for path in write_report(results, tmp_path / "x.html") if path.suffix == ".json"
     ]

@@ -1,4 +1,4 @@
-"""Whether a model is really stochastic, on models of which it is known."""
+"""Test the figures of stochasticity on models whose answer is known."""
 
 import numpy as np
 import pytest
@@ -14,9 +14,10 @@ HORIZON, SIDE = 3, 8
 
 
 class Noise(VideoPredictor):
-    """Every pixel is drawn for itself: grey with a deviation of a tenth.
+    """Draws every pixel independently: grey with a deviation of a tenth.
 
-    scale: of the prior's deviation; listens: whether a frame shows its latents, or only grey.
+    scale: factor on the prior's deviation.
+    listens: whether a frame shows its latents, or only grey.
     """
 
     image_shape, context_frames, latent_resolutions = (SIDE, SIDE, 1), 2, (SIDE,)
@@ -82,7 +83,7 @@ def test_a_model_that_listens_is_told_from_its_latents(videos, ideal):
     found, truth = figures["given_latents"]["psnr"], videos[:16, 2:]
     assert figures["given_latents"]["videos"] == 16
     assert found["posterior"]["mean"] == 100 and found["posterior"]["interval"] == [100, 100]
-    # Batches of ten, of which the second has six videos to exchange latents between.
+    # Batches have ten videos. The second has six, whose latents are exchanged.
     order = [*range(1, 10), 0, *range(11, 16), 10]
     grey = np.full_like(truth, 128)
     for name, futures in (("shuffled", truth[order]), ("mean", grey), ("zeroed", grey)):
@@ -92,7 +93,7 @@ def test_a_model_that_listens_is_told_from_its_latents(videos, ideal):
         behind = found[name]["below_posterior"]
         np.testing.assert_allclose(behind["mean"], 100 - expected.mean(), rtol=1e-5)
         assert behind["interval"][0] > 70
-    # Drawn as the truth: as far from it as another video's.
+    # The prior draws like the truth, so its error equals that of another video's latents.
     assert found["prior"]["mean"] == pytest.approx(found["shuffled"]["mean"], abs=0.2)
 
 
@@ -111,7 +112,7 @@ def test_an_ideal_ensemble_is_calibrated(ideal):
     found = ideal["calibration"]
     assert (found["videos"], found["samples"]) == (21, 19)
     assert found["coverage"]["ideal"] == 0.9 and found["ranks"]["ideal"] == 0.1
-    # Of 21 * 64 pixels a frame: four deviations of a share, and of a ratio of deviations.
+    # Over 21 * 64 pixels per frame: four deviations of a share, and of a ratio of deviations.
     reach = {"coverage": 4 * (0.9 * 0.1 / 1344) ** 0.5, "spread_to_error": 4 / (2 * 1344) ** 0.5}
     for name, width in (("coverage", 0.02), ("spread_to_error", 0.05)):
         low, high = found[name]["interval"]

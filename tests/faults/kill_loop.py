@@ -1,10 +1,10 @@
-"""Kill a short run at random moments, until it ends; it must end as if never disturbed.
+"""Kill a short run at random moments until it ends; it must end as if never disturbed.
 
     python tests/faults/kill_loop.py [--kills=50] [--seed=0] [options of bin/train.py]
 
 SIGKILL falls at any time: while TensorFlow is imported, in a step, in the middle of a checkpoint.
-Prints one line a kill, and whether the weights at the end are equal to the last bit; exits with 1
-where they are not, or where there were fewer kills.
+The program prints one line per kill, and whether the weights at the end are equal to the last bit.
+It exits with 1 if they are not, or if there were fewer kills.
 """
 
 import argparse
@@ -42,7 +42,7 @@ def newest(folder) -> int:
 
 
 def wait(process, folder, goal, rng):
-    """Until just after the checkpoint of step `goal`; one in five only some seconds, if sooner."""
+    """Wait until just after the checkpoint of step `goal`; one time in five, seconds at most."""
     patience = rng.uniform(0, 15) if rng.random() < 0.2 else float("inf")
     began = time.monotonic()
     while newest(folder) < goal and time.monotonic() - began < patience:

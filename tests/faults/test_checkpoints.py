@@ -1,4 +1,4 @@
-"""Checkpoints that were cut off, and disks that are full."""
+"""Checkpoints that are cut off, and disks that are full."""
 
 import pickle
 import resource
@@ -21,7 +21,7 @@ PLACES = 20
 
 @pytest.fixture
 def saved(tmp_path):
-    """A run with the checkpoints of steps 1 and 2, whose weights are all 1 and all 2."""
+    """Make a run with checkpoints of steps 1 and 2, whose weights are all 1 and all 2."""
     folder = RunFolder(tmp_path / "run")
     config = Config(
         model=ModelConfig(family="prednet", prednet_stacks=(4, 4, 4), image_size=8, channels=1),
@@ -59,7 +59,7 @@ def test_cut_off_at_any_of_20_places_the_one_before_is_taken(saved, kind):
 
 
 def test_a_first_checkpoint_that_was_cut_off_is_no_checkpoint(saved):
-    """TensorFlow renames the data first, and writes the index and the manager its list later."""
+    """TensorFlow renames the data first. The index and the list of checkpoints follow later."""
     folder, model, _ = saved
     for path in folder.checkpoints.iterdir():
         if path.name != "ckpt-1.data-00000-of-00001":
@@ -92,7 +92,7 @@ def test_those_that_are_not_whole_are_the_first_to_go(saved):
 
 
 class Trap:
-    """Fails the test where it is unpickled."""
+    """Fails the test if it is unpickled."""
 
     def __reduce__(self):
         return (exec, ("raise SystemExit('ran')",))
@@ -119,7 +119,7 @@ def test_a_full_disk_is_one_line_and_what_was_saved_stays(saved):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     _, loaded, step = load_run(folder.path)
     assert step == 2 and all((weight == 2).all() for weight in loaded.get_weights())
-    # With room again, the run goes on.
+    # With room again, the run continues.
     assert checkpoints.restore().name == "ckpt-2"
     checkpoints.advance()
     checkpoints.save()
@@ -130,7 +130,7 @@ def test_a_full_disk_is_one_line_and_what_was_saved_stays(saved):
 @pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("room", [0, 500, 3_000, 30_000])
 def test_a_run_on_a_full_disk_ends_with_one_line_and_begins_later(tmp_path, room):
-    """However far it came: the lock, the configuration, the logs, the first checkpoint."""
+    """The disk fills at any stage: the lock, the configuration, the logs, the first checkpoint."""
     config = config_flags.replace(
         SMALL,
         {

@@ -1,9 +1,9 @@
-"""Mutated flags, flagfiles, run folders, checkpoints, videos, records: no error but the declared.
+"""Mutated flags, flagfiles, run folders, checkpoints, videos, records raise only declared errors.
 
     python -m pytest tests/faults/test_fuzzing.py --hypothesis-profile=long -n 0 \
         --hypothesis-show-statistics
 
-tries many more of each. Requests to the server have their own, tests/serving/test_refusals.py.
+tries many more of each. tests/serving/test_refusals.py does the same for requests to the server.
 """
 
 import dataclasses
@@ -41,7 +41,7 @@ FLAGS = st.builds(
     st.sampled_from(["=", " ", ""]),
     VALUES,
 )
-# (what is done, where as a part of the whole, bytes)
+# (kind of mutation, its place as a share of the whole, bytes)
 MUTATIONS = st.lists(
     st.tuples(
         st.sampled_from(["overwrite", "insert", "remove", "cut"]),
@@ -88,7 +88,7 @@ def test_flagfiles(tmp_path_factory, content):
 
 @pytest.fixture(scope="module")
 def run(small_run, tmp_path_factory):
-    """A copy of a run folder, whose files may be overwritten."""
+    """Copy a run folder, so that its files may be overwritten."""
     return shutil.copytree(small_run, tmp_path_factory.mktemp("fuzzed") / "run")
 
 
@@ -146,7 +146,7 @@ def test_checkpoints_of_other_models(run, options):
 
 @pytest.fixture(scope="module", params=["mp4", "webm", "gif", "png"])
 def video(request, tmp_path_factory):
-    """(path of a video that may be overwritten, its content)."""
+    """Return (path of a video that may be overwritten, its content)."""
     frames = np.random.default_rng(0).integers(0, 255, (5, 16, 16, 3)).astype(np.uint8)
     path = tmp_path_factory.mktemp("videos") / f"video.{request.param}"
     if request.param == "png":
@@ -176,7 +176,7 @@ MODEL = ModelConfig(image_size=8, channels=1, width=8, groups=2, latent_resoluti
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
-    """A prepared dataset whose files may be overwritten."""
+    """Write a prepared dataset whose files may be overwritten."""
     root = tmp_path_factory.mktemp("data")
     features = {"video": tfds.features.Video(shape=(4, 8, 8, 1), encoding_format="png")}
     write_dataset(
@@ -210,7 +210,7 @@ def test_datasets(dataset, name, mutations):
 
 @given(mutations=MUTATIONS)
 def test_records_whose_checksums_are_right(dataset, mutations):
-    """What another program wrote: whole records of nonsense."""
+    """Another program may write whole records of nonsense."""
     [path] = Path(dataset.data_dir).rglob("*test.tfrecord*")
     whole = path.read_bytes()
     records = [r.numpy() for r in tf.data.TFRecordDataset(str(path))]

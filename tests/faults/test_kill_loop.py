@@ -1,4 +1,4 @@
-"""The loop of kills, in short."""
+"""Run a short kill loop."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""A worker is killed, or told to stop; all are started again; nothing is lost."""
+"""A worker is killed or told to stop, all are started again, and nothing is lost."""
 
 import signal
 import time
@@ -26,7 +26,7 @@ def start(folder):
 
 
 def wait_for_a_checkpoint(processes, folder, seconds=240):
-    """A moment in the middle of a step, after the first checkpoint."""
+    """Wait for a moment in the middle of a step, after the first checkpoint."""
     stop = time.monotonic() + seconds
     while not checkpoint_paths(folder / "checkpoints"):
         assert time.monotonic() < stop and all(p.poll() is None for p in processes)
@@ -57,7 +57,7 @@ def test_a_killed_worker_costs_no_more_than_the_steps_since_the_checkpoint(
     processes[killed].kill()
     other = processes[1 - killed]
     try:
-        # The other one cannot go on alone: it ends by itself, with an error.
+        # The other worker cannot continue without it: it ends by itself, with an error.
         assert other.wait(timeout=120) != 0
     finally:
         other.kill()

@@ -9,7 +9,7 @@ NEVER = -1e4
 
 
 def outputs_of(side, chosen, shape=(2, 6, 5, 3), pixels=0.0):
-    """Outputs that choose one place of the window, or 'new', for every pixel."""
+    """Make outputs that choose one place of the window, or 'new', for every pixel."""
     layer = PixelAdvection(side)
     outputs = np.full((*shape[:3], layer.outputs(shape[3])), NEVER, np.float32)
     outputs[..., 0 if chosen == "new" else 1 + chosen] = -NEVER

@@ -1,4 +1,4 @@
-"""Videos that do not fit: one clear line each, and what can be measured is measured."""
+"""Videos that do not fit get one clear line each, and all others are measured."""
 
 import os
 import shutil
@@ -37,7 +37,7 @@ def only_note(found):
     return note
 
 
-def test_unequal_counts_are_told(measure, real, generated):
+def test_unequal_counts_are_reported(measure, real, generated):
     shutil.rmtree(generated / "3")
     found = measure(real, generated)
     assert only_note(found).startswith("4 real and 3 generated clips: a distance at other")
@@ -123,7 +123,7 @@ def test_colour_against_grey_needs_a_choice(measure, real, tmp_path, color):
     assert both.protocol["sides"]["real"]["grey"]
 
 
-def test_mixed_frame_rates_are_told(measure, tmp_path):
+def test_mixed_frame_rates_are_reported(measure, tmp_path):
     for side, rates in (("a", (10, 10)), ("b", (10, 25))):
         (tmp_path / side).mkdir()
         for number, rate in enumerate(rates):
@@ -144,12 +144,12 @@ def test_an_empty_folder_and_strays(measure, real, generated, tmp_path):
     with pytest.raises(UserError, match=r"--real: no folder or file .*nowhere"):
         measure(tmp_path / "nowhere", generated)
     (tmp_path / "empty" / "clip.xyz").write_text("?")
-    with pytest.raises(UserError, match=r"no videos in .*\(clip.xyz: of none of the kinds"):
+    with pytest.raises(UserError, match=r"no videos in .*\(clip.xyz: not of the known kinds"):
         measure(real, tmp_path / "empty")
     (real / "clip.xyz").write_text("?")
     (real / ".hidden.mp4").write_text("?")
     found = measure(real, generated)
-    assert only_note(found).startswith("real: 1 left out: clip.xyz: of none of the kinds that are")
+    assert only_note(found).startswith("real: 1 left out: clip.xyz: not of the known kinds:")
     assert only_note(found).endswith("...") and len(only_note(found)) < 130
     assert found.treatment["real"]["left_out"]["clip.xyz"].endswith(".webp)")
 
@@ -162,7 +162,7 @@ def test_a_corrupt_video_in_the_middle_is_left_out(measure, real, generated):
     assert left_out["real"] == {"1": "4.png is not an image"}
     assert left_out["generated"].keys() == {"cut.mp4"}
     assert found.figures["fvd"]["real"] == 3 and found.figures["fvd"]["generated"] == 4
-    # Frames that are not needed are not asked for.
+    # Frames that are not needed are not read.
     (real / "1" / "3.png").unlink()
     assert measure(real, generated, frames=2, paired=True).protocol["pairs"] == {
         "videos": 4,
@@ -192,7 +192,7 @@ def test_centres_that_lie_elsewhere_do_not_pair(measure, real, generated):
     assert found.treatment["generated"]["left_out"] == {"4": reason}
 
 
-def test_the_same_folder_twice_is_told(measure, real, tmp_path):
+def test_the_same_folder_twice_is_reported(measure, real, tmp_path):
     found = measure(real, real)
     assert found.notes == [
         "--real and --generated are the same: their distances are those of a copy"

@@ -37,7 +37,7 @@ def test_random_starts_are_drawn_by_name_and_reach_everywhere():
 def test_clips_are_the_frames_that_are_named():
     pixels = [noise(number, 12, 8, 8) for number in range(2)]
     videos = [ArrayVideo(str(number), array, "") for number, array in enumerate(pixels)]
-    clips = [Clip(0, 1), Clip(0, 6), Clip(1, 0), Clip(0, 0), Clip(0, 2)]  # also backwards
+    clips = [Clip(0, 1), Clip(0, 6), Clip(1, 0), Clip(0, 0), Clip(0, 2)]  # backwards, too
     found = list(read_clips(videos, clips, reading(stride=2, frames=3)))
     expected = [pixels[clip.video][clip.start : clip.start + 5 : 2] for clip in clips]
     np.testing.assert_array_equal(found, expected)
@@ -58,7 +58,7 @@ def test_pictures_are_cut_or_stretched_and_resized_by_pillow(name):
     square = Image.fromarray(frame[:, 4:20]).resize((8, 8), method)
     cut = reading(fit="crop", filter=name).picture(frame)
     np.testing.assert_array_equal(cut, np.asarray(square))
-    if name == "area":  # of whole blocks: the plain mean
+    if name == "area":  # the plain mean of whole blocks
         means = frame[:, 4:20].reshape(8, 2, 8, 2, 3).mean((1, 3))
         np.testing.assert_allclose(cut, means, atol=1.01)  # rounded twice
 
@@ -89,6 +89,6 @@ def test_grey_is_repeated_and_colour_turned_to_grey():
         ({"fvd_network": ""}, "`fvd_network` must be"),
     ],
 )
-def test_choices_that_cannot_be(choices, message):
+def test_wrong_choices_are_refused(choices, message):
     with pytest.raises(UserError, match=message):
         MeasureConfig(**choices)

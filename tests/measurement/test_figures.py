@@ -6,7 +6,7 @@ from tfvrnn.measurement.figures import distances, of_pairs
 
 
 def test_the_deviation_over_halves_is_that_of_fresh_samples():
-    """The delete-half jackknife: not rescaled, and the deviation of the distance of all."""
+    """The delete-half jackknife, not rescaled, is the deviation of the distance of all clips."""
     rng = np.random.default_rng(0)
 
     def draw():
@@ -14,7 +14,7 @@ def test_the_deviation_over_halves_is_that_of_fresh_samples():
 
     fresh = [metrics.frechet_distance(*draw()) for _ in range(60)]
     found = [distances(*draw(), subsets=20, seed=n)["fvd"]["deviation"] for n in range(4)]
-    # A deviation of 60 is known to a tenth, and so is the mean of four of twenty.
+    # The deviation of 60 draws is known to a tenth, and so is the mean of four of twenty subsets.
     assert 0.7 < np.mean(found) / np.std(fresh) < 1.4
 
 

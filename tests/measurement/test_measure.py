@@ -80,7 +80,7 @@ def test_pairs_are_measured_frame_by_frame(settings, tmp_path):
         np.testing.assert_allclose(figure["mean"]["curve"], curve, rtol=1e-4)
         low, high = metrics.bootstrap_interval(found.values[name].mean(axis=(1, 2)))
         np.testing.assert_allclose(figure["mean"]["interval"], (low, high), rtol=1e-5)
-    # FVD compares the truth with the first sample of each.
+    # FVD compares the truth with the first sample of each video.
     assert found.figures["fvd"]["generated"] == 3 and found.names == ["0", "1", "2"]
     assert found.rows == ["real", "best", "sample 0", "sample 1", "sample 2"]
     best = found.values["ssim"].mean(axis=2).argmax(axis=1)
@@ -99,7 +99,7 @@ def test_samples_in_folders_and_of_numbered_names_are_found(sides, settings, tmp
     assert "real: 3 left out: 3: no generated video of its name" in first.notes[0]
 
 
-def test_unequal_numbers_of_samples_are_told_and_cut(settings, tmp_path):
+def test_unequal_numbers_of_samples_are_reported_and_cut(settings, tmp_path):
     write_side(tmp_path / "real", REAL[:2])
     write_side(tmp_path / "generated", GENERATED[:3], ["0_0", "0_1", "1_0"])
     choices = settings(paired=True, fvd_network="none")
@@ -111,7 +111,7 @@ def test_unequal_numbers_of_samples_are_told_and_cut(settings, tmp_path):
 
 
 class Stopped(FeatureNetwork):
-    """Is interrupted at its third call."""
+    """Raises an interruption at its third call."""
 
     def __init__(self, source):
         super().__init__(source)
@@ -124,7 +124,7 @@ class Stopped(FeatureNetwork):
         return super().__call__(videos, batch_size)
 
 
-def test_an_interrupted_measurement_goes_on_and_damaged_parts_are_computed_again(
+def test_an_interrupted_measurement_continues_and_damaged_parts_are_computed_again(
     sides, settings, network, tmp_path, monkeypatch
 ):
     whole = measure_videos(*sides, settings(), tmp_path / "whole").figures
@@ -135,11 +135,11 @@ def test_an_interrupted_measurement_goes_on_and_damaged_parts_are_computed_again
         measure_videos(*sides, settings(), tmp_path / "out")
     assert not list((tmp_path / "out").glob("*.json"))
     assert measure_videos(*sides, settings(), tmp_path / "out").figures == whole
-    assert stopped.calls == [3, 3, 3, 3, 3]  # the third of them was stopped
+    assert stopped.calls == [3, 3, 3, 3, 3]  # the third call was stopped
     for path in (tmp_path / "out").glob("measurement.*"):
         path.unlink()
     features_there = sorted((tmp_path / "out" / "parts").iterdir(), key=lambda p: p.stat().st_mtime)
-    assert len(features_there) == 8  # four of the survey, four of features
+    assert len(features_there) == 8  # four parts of the survey, four of features
     features_there[-1].write_bytes(features_there[-1].read_bytes()[:-100])
     assert measure_videos(*sides, settings(), tmp_path / "out").figures == whole
     assert stopped.calls == [3, 3, 3, 3, 3, 3]
@@ -155,7 +155,7 @@ def test_what_was_measured_is_read_and_what_changed_is_measured(
     assert again.figures == first.figures and again.path == first.path
     other = measure_videos(*sides, settings(subsets=5), tmp_path / "out")
     assert other.path.stem.startswith("measurement-")
-    assert read_measurement(first.path).figures == first.figures  # what was there stays
+    assert read_measurement(first.path).figures == first.figures  # the first measurement stays
     shutil.rmtree(sides[1] / "0")
     write_side(sides[1] / "x", [noise(999)])
     (sides[1] / "x" / "0").rename(sides[1] / "0")
@@ -177,7 +177,7 @@ def test_a_protocol_repeats_the_choices(sides, settings, tmp_path):
     first = measure_videos(*sides, choices, tmp_path / "out")
     again = measure_videos(*sides, None, tmp_path / "again", protocol_file=first.path)
     assert again.protocol == first.protocol and again.figures == first.figures
-    # Also on other folders.
+    # It does so on other folders, too.
     swapped = measure_videos(*sides[::-1], None, tmp_path / "x", protocol_file=first.path)
     assert swapped.protocol["settings"] == first.protocol["settings"]
     content = json.loads(first.path.read_text())

@@ -10,7 +10,7 @@ def test_equal_names_numbers_and_folders_pair():
         "a": ["a"],
         "b": ["b_2", "b_10"],
         "c": ["c/9", "c/10"],
-        "clip_1": ["clip_1"],  # its very name, not a sample of clip
+        "clip_1": ["clip_1"],  # an exact name, not a sample of clip
         "clip": ["clip_0"],
     }
     assert [real[pair.real] for pair in pairs] == real

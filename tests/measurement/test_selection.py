@@ -1,4 +1,4 @@
-"""Which videos and clips are taken, by names and numbers."""
+"""Test which videos and clips are taken, by names and numbers."""
 
 import numpy as np
 import pytest
@@ -32,8 +32,8 @@ REAL = np.stack([noise(number, frames=30) for number in range(40)])
 OTHER = np.stack([noise(100 + number, frames=28) for number in range(40)])
 
 
-def test_the_predicted_frames_of_whole_videos_against_those_alone(choose):
-    """30 frames, of which two are given, against the 28 that were predicted."""
+def test_predicted_frames_of_whole_videos_against_only_those_frames(choose):
+    """30 frames, two of them given, are compared with the 28 predicted frames."""
     found = choose(REAL, OTHER, start=2, generated_start=0)
     assert found.reading.frames == 28
     assert clips(found) == [[(n, 2) for n in range(40)], [(n, 0) for n in range(40)]]

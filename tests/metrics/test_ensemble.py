@@ -12,9 +12,9 @@ from tfvrnn.metrics import (
 
 
 def of_pool(pool):
-    """Videos of one frame whose truth is each of the pool's members in turn, all else samples.
+    """Make one-frame videos: each member of the pool is the truth in turn, the others are samples.
 
-    So the truth is exactly as likely to be any of them.
+    So every member is exactly as likely to be the truth.
     """
     others = np.stack([np.delete(pool, k, axis=0) for k in range(len(pool))])
     return pool[:, None], others[:, :, None]
@@ -94,7 +94,7 @@ def test_two_samples_by_hand_and_one_has_no_calibration():
     samples = np.array([0, 51], np.uint8).reshape(1, 2, 1, 1, 1, 1)
     found = measured(truth, samples)
     values = [float(found[name].item()) for name in ("spread", "variance", "squared_error")]
-    np.testing.assert_allclose(values, [0.1, 0.02, 0.01], rtol=1e-12)  # of 0 and 0.2, truth 0.2
+    np.testing.assert_allclose(values, [0.1, 0.02, 0.01], rtol=1e-12)  # samples 0, 0.2, truth 0.2
     np.testing.assert_array_equal(found["ranks"], [[[0, 0.5, 0.5]]])
     assert spread_to_error(0.02, 0.01, 2) == pytest.approx(3**0.5)
     alone = Ensemble(truth)

@@ -11,7 +11,7 @@ from tfvrnn.metrics.frechet import frechet_infinity
 
 
 def reference(real, generated):
-    """|m - m'|^2 + Tr(S + S' - 2 (S S')^(1/2)), by SciPy."""
+    """Compute |m - m'|^2 + Tr(S + S' - 2 (S S')^(1/2)) by SciPy."""
     covariances = [np.cov(x, rowvar=False) for x in (real, generated)]
     means = np.sum((real.mean(0) - generated.mean(0)) ** 2)
     root = sqrtm(covariances[0] @ covariances[1])

@@ -28,7 +28,7 @@ def test_the_resize_is_tensorflow_1s(rng):
     found = preprocess(tf.constant(frames)).numpy()
     plain = tf.compat.v1.image.resize_bilinear(frames[0].astype(np.float32), (224, 224))
     np.testing.assert_allclose(found[0], 2 * plain / 255 - 1, atol=1e-6)
-    # By hand: the corner of pixel (y, x) of the result lies at (y 20/224, x 30/224).
+    # Computed by hand: the corner of pixel (y, x) of the result lies at (y 20/224, x 30/224).
     image = frames[0, 0].astype(float)
     y, x = 100 * 20 / 224, 50 * 30 / 224
     (a, b), (i, j) = np.modf([y, x])
@@ -50,7 +50,7 @@ def noisy(clips, deviation):
 
 
 def shuffled(clips, window):
-    """Frames change places within windows of so many, in every clip in its own way."""
+    """Shuffle frames within windows of a given length, differently in every clip."""
     rng, found = np.random.default_rng(0), clips.copy()
     for clip_ in found:
         for start in range(0, len(clip_), window):
@@ -102,7 +102,7 @@ def test_another_network_by_path(tmp_path):
     tf.saved_model.save(
         module, str(tmp_path / "net"), {"default": call.get_concrete_function(spec)}
     )
-    (tmp_path / "net").rename(tmp_path / "net [1]")  # a pattern to TensorFlow
+    (tmp_path / "net").rename(tmp_path / "net [1]")  # the name is a pattern to TensorFlow
     network = FeatureNetwork(str(tmp_path / "net [1]"))
     videos = np.full((2, 9, 8, 8, 1), 255, np.uint8)
     np.testing.assert_allclose(network(videos), [module.weight.numpy().sum(0)] * 2, rtol=1e-4)
@@ -133,11 +133,11 @@ def test_wrong_videos_are_refused(generated, message):
 @pytest.mark.slow
 @pytest.mark.real_network
 def test_uniform_noise_without_preprocessing_is_the_known_value(network):
-    """The figure of universome/fvd-comparison: noise in [0, 1] as the network's own input."""
+    """The figure is from universome/fvd-comparison: noise in [0, 1] as the network's own input."""
     features = []
     compiled = tf.function(i3d.I3D(weights.read(weights.fetch("i3d"))), autograph=False)
     for seed in (1, 2):
-        noise = np.random.RandomState(seed)  # clip by clip: the same numbers as all at once
+        noise = np.random.RandomState(seed)  # clip by clip it draws the same numbers as at once
         clips = (noise.rand(1, 16, 224, 224, 3).astype(np.float32) for _ in range(128))
         features.append(np.concatenate([compiled(tf.constant(clip)).numpy() for clip in clips]))
     assert abs(frechet_distance(*features) - 10.138085) < 1e-3

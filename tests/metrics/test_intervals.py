@@ -30,7 +30,7 @@ def test_the_interval_holds_the_mean_as_often_as_it_says():
     for number in range(400):
         low, high = bootstrap_interval(rng.normal(size=60), resamples=300, seed=number)
         held += low <= 0 <= high
-    assert 0.91 <= held / 400 <= 0.98  # three deviations of a share are 0.033
+    assert 0.91 <= held / 400 <= 0.98  # 0.95 within three deviations, 0.033
 
 
 def test_one_video_has_an_interval_of_no_width():
@@ -60,7 +60,7 @@ def test_runs_are_drawn_within_each_task(rng):
     )
     np.testing.assert_allclose(found, theirs.confidence_interval, rtol=1e-12)
     assert value == interquartile_mean(scores) and found[0] < value < found[1]
-    # Tasks that lie far apart, and runs that agree: no deviation is left.
+    # Tasks lie far apart, but runs agree, so no deviation is left.
     assert stratified_bootstrap([[1.0, 5.0]] * 4, np.mean) == (3.0, 3.0, 3.0)
 
 
@@ -78,6 +78,6 @@ def test_one_task_is_the_plain_bootstrap(rng):
         (lambda: stratified_bootstrap(np.zeros((2, 2, 2))), r"\[runs\] or \[runs, tasks\]"),
     ],
 )
-def test_what_cannot_be_is_refused(call, message):
+def test_wrong_arguments_are_refused(call, message):
     with pytest.raises(UserError, match=message):
         call()

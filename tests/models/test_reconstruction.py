@@ -23,7 +23,7 @@ def logits(rng):
 
 
 def scale_of(kind, error):
-    """scipy's scale: b, or the square root of v."""
+    """Return SciPy's scale: b, or the square root of v."""
     return error if kind == "laplace" else np.sqrt(error)
 
 
@@ -67,7 +67,7 @@ def test_a_copy_is_judged_at_its_own_best_scale(kind, frames):
     copy = np.repeat(frames[:, :1], 3, axis=1)
     residuals = frames - copy
     expected = np.zeros(2)
-    for video, channel in np.ndindex(2, 3):  # each has a scale of its own
+    for video, channel in np.ndindex(2, 3):  # each has its own scale
         part = residuals[video, ..., channel]
         _, scale = KINDS[kind].fit(part.ravel(), floc=0)
         expected[video] -= KINDS[kind].logpdf(part, 0, scale).sum()
@@ -107,6 +107,6 @@ def test_bce_from_logits_is_the_cross_entropy(frames, logits):
 
 
 def test_bits_per_dimension_of_grey_levels():
-    # A density of 1 has a mass of 1 / 255 per grey level, one of 255 has all of it at one.
+    # A density of 1 has a mass of 1 / 255 per grey level. One of 255 has all mass at one level.
     assert bits_per_dimension(0.0, 10) == np.log2(255.0)
     assert bits_per_dimension(-10 * np.log(255.0), 10) == pytest.approx(0.0)

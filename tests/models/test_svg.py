@@ -19,7 +19,7 @@ def model(request):
     keras.utils.set_random_seed(0)
     model = SVG(SHAPE, FIRST, latents=LATENTS, learned_prior=request.param == "learned")
     rng = np.random.default_rng(1)
-    for weight in model.weights:  # larger than at the start, so that everything shows
+    for weight in model.weights:  # larger than at the start, so that every part matters
         if "variance" not in weight.name and "gamma" not in weight.name:
             weight.assign(weight + rng.normal(0, 0.03, weight.shape))
     return model
@@ -63,7 +63,7 @@ def test_the_lstm_is_the_references(rng):
 
 
 def conv_stride_2(x, kernel, bias):
-    """4x4 at stride 2, one pixel of padding."""
+    """Convolve by a 4x4 kernel at stride 2, with one pixel of padding."""
     n, side, _, _ = x.shape
     x = np.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)])
     y = np.zeros((n, side // 2, side // 2, kernel.shape[-1])) + bias
@@ -74,7 +74,7 @@ def conv_stride_2(x, kernel, bias):
 
 
 def transposed_stride_2(x, kernel, bias):
-    """The adjoint of 4x4 at stride 2, one pixel of padding; kernel [4, 4, out, in]."""
+    """Apply the adjoint of `conv_stride_2`; kernel [4, 4, out, in]."""
     n, side, _, _ = x.shape
     y = np.zeros((n, 2 * side + 2, 2 * side + 2, kernel.shape[2]))
     for i in range(4):
@@ -99,7 +99,7 @@ def randomised(layer, rng, deviation=0.1):
 
 
 def assert_near(found, expected):
-    """To rounding of the largest value: the random weights make large ones."""
+    """Compare to within rounding of the largest value, as random weights make large values."""
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
@@ -172,13 +172,13 @@ def test_the_vgg_encoder_and_decoder_are_the_references(rng):
         for _ in range(convs):
             kernel, bias, *norm = weights[at : at + 6]
             y, at = normalised(conv_same(y, kernel, bias), norm), at + 6
-    # A transposed 3x3 at stride 1 is a convolution with the kernel turned round.
+    # A transposed 3x3 at stride 1 is a convolution with the kernel rotated by 180 degrees.
     kernel = weights[at][::-1, ::-1].transpose(0, 1, 3, 2)
     expected = sigmoid(conv_same(y, kernel, weights[at + 1]))
     np.testing.assert_allclose(decoder(found, skips), expected, atol=1e-3)
 
 
-def test_batch_norm_learns_its_statistics_in_training_alone():
+def test_batch_norm_learns_its_statistics_only_in_training():
     model = SVG(SHAPE, 2, latents=2)
     statistics = [w for w in model.non_trainable_variables if "moving" in w.path]
     before = [w.numpy() for w in statistics]
@@ -214,7 +214,7 @@ def test_terms_count_context_steps_and_sum_latent_kl(model, frames, noise):
     assert kl.shape == (2, STEPS - 1, 1, 1, LATENTS)
     assert model.counted_frames(STEPS - FIRST) == STEPS - 1
     np.testing.assert_allclose(terms["kl_1"], np.sum(kl, axis=(1, 2, 3, 4)), rtol=1e-5)
-    # Steps 2..T: the context's own are what the predictions' leave.
+    # The term counts steps 2..T. Without the predictions' part, the context's own is left.
     squares = np.square(predictions - frames[:, FIRST:]).mean(axis=(2, 3, 4)).sum(axis=1)
     rest = terms["reconstruction"].numpy() - squares
     assert (rest > 0.01).all()
@@ -240,7 +240,7 @@ def test_begin_render_observe_give_the_frames_of_training_terms(model, frames, n
 def test_skips_are_the_last_context_frames_from_then_on(model, frames):
     maps = frames[:, :, :1, :1, :1]
     lent = model._lend(maps).numpy()
-    for i in range(2, STEPS + 1):  # the frame predicted, from 1
+    for i in range(2, STEPS + 1):  # number of the predicted frame, from 1
         np.testing.assert_array_equal(lent[:, i - 2], maps[:, min(i - 1, FIRST) - 1])
 
 

@@ -1,4 +1,4 @@
-"""Every model as a model of Keras: names, files, calls, futures."""
+"""Every model is a model of Keras: names, files, calls, futures."""
 
 import keras
 import numpy as np
@@ -13,7 +13,7 @@ SMALL = dict(image_size=8, channels=1, width=8, groups=2, latent_resolutions=(1,
 
 
 def awakened(config):
-    """A model whose last scales do not start at 0, where noise has one size only."""
+    """Make a model whose last scales do not start at 0, where all noise would have one size."""
     model = build_model(config, seed=2, horizon=3)
     for level in model.prior_levels:
         level.head.norm.scale.assign(np.full(level.head.norm.scale.shape, 1.0))
@@ -37,7 +37,7 @@ def frames(rng):
 
 @pytest.fixture
 def summary(monkeypatch):
-    """The expanded summary of a model, on a terminal that is wide enough."""
+    """Print the expanded summary of a model, on a terminal that is wide enough."""
     monkeypatch.setenv("COLUMNS", "100")
 
     def of(model):
@@ -179,7 +179,7 @@ def test_predict_is_one_future_a_row_whatever_the_batches(model, context):
 )
 def test_a_file_keeps_the_model_and_all_that_follows_the_data(options, tmp_path, rng):
     model = build_model(ModelConfig(**options), horizon=2, seed=5)
-    for weight in model.non_trainable_weights:  # a scale, or statistics
+    for weight in model.non_trainable_weights:  # scales or statistics
         weight.assign(rng.uniform(0.5, 1.0, weight.shape))
     model.draw_noise(1, 1)  # moves the generator
     model.save(tmp_path / "model.keras")
@@ -198,15 +198,15 @@ def test_a_file_keeps_the_model_and_all_that_follows_the_data(options, tmp_path,
 
 
 def test_keras_exports_the_call(frames, tmp_path):
-    # One level is traced sooner than two.
+    # One level is traced faster than two.
     model = awakened(ModelConfig(**SMALL | dict(latent_resolutions=(1,))))
     keras.utils.disable_interactive_logging()
     numbers = np.concatenate([frames, frames[:, :1]], axis=1).astype(np.float32) / 255
     model.seed_generator.state.assign([11, 0])
-    model.export(tmp_path / "export")  # videos of the model's own horizon, as many as are given
+    model.export(tmp_path / "export")  # videos of the model's own horizon, any number
     assert model.seed_generator.state[1] == 0
     exported = tf.saved_model.load(str(tmp_path / "export"))
-    for _ in range(2):  # each draws further noise
+    for _ in range(2):  # each call draws new noise
         terms, predictions = model(numbers)
         found = exported.signatures["serving_default"](tf.constant(numbers))
         assert set(found) == {"reconstruction", "kl_1", "predictions"}

@@ -19,9 +19,9 @@ def model():
 
 @pytest.fixture(scope="module")
 def fed_back():
-    """A model whose levels see their own earlier latents, of other channels than the encoder's.
+    """Make a model whose levels see their own earlier latents, with channels unlike the encoder's.
 
-    Its frames are composed of the last one's pixels.
+    Its frames are composed of the last frame's pixels.
     """
     config = ModelConfig(**SMALL, latent_feedback="own", latent_channels=(10, 6, 4), advection=3)
     model = build_model(config, seed=3)
@@ -31,7 +31,7 @@ def fed_back():
 
 @pytest.fixture(scope="module")
 def computed(model):
-    """(frames, noise, terms, predictions) of the model, for all tests that compare with them."""
+    """Compute (frames, noise, terms, predictions) of the model, for all tests that need them."""
     frames, noise = make_inputs(model)
     return frames, noise, *model.training_terms(frames, noise)
 
@@ -42,7 +42,7 @@ def either(request):
 
 
 def awaken(model):
-    """The latents' last scales start at 0, where nothing depends on anything."""
+    """Move the latents' last scales off 0, their start, where nothing depends on anything."""
     rng = np.random.default_rng(1)
     for level in [*model.prior_levels, *model.posterior_levels]:
         level.head.norm.scale.assign(rng.normal(1.0, 0.1, size=level.head.norm.scale.shape))
@@ -146,7 +146,7 @@ def test_mean_takes_latents_at_their_means(model):
 def test_changing_a_frame_leaves_predictions_up_to_it_unchanged_but_for_its_latents(
     model, computed, t
 ):
-    """Frame t reaches the predictions of frames < t not at all; frame t through z_t alone."""
+    """Frame t reaches no prediction of frames < t, and that of frame t only through z_t."""
     frames, noise, _, before = computed
     changed = frames.numpy()
     changed[:, t] = np.random.default_rng(5).uniform(size=changed[:, t].shape)
@@ -168,7 +168,7 @@ def test_changing_a_frame_leaves_predictions_up_to_it_unchanged_but_for_its_late
 
 
 def test_the_prior_never_sees_the_frame_it_predicts(model):
-    """d KL_t / d frame_t flows through the posterior alone: the prior's part has no gradient."""
+    """d KL_t / d frame_t flows only through the posterior: the prior's part has no gradient."""
     frames, _ = make_inputs(model)
     with tf.GradientTape() as tape:
         tape.watch(frames)
@@ -229,7 +229,7 @@ def test_posterior_almost_equals_prior_at_the_start(latent_feedback):
 
 
 def steps_of_a_level(model, network, frames, latents, level):
-    """The means that a level gives step by step, with its own and the lower levels' samples."""
+    """Compute a level's means step by step, with its own and the lower levels' samples."""
     level_of = getattr(model, f"{network}_levels")[level]
     maps = model._encode(frames)[model.latent_resolutions[level]]
     begins = getattr(model, f"{network}_begins")
@@ -312,7 +312,7 @@ def test_the_number_of_latent_channels_can_be_chosen(latent_channels):
     assert model.noise_shapes(3, 2) == [(3, 2, 1, 1, *latent_channels)]
     frames, noise = make_inputs(model)
     assert model.latent_kl(frames, noise)[1].shape == (2, HORIZON, 1, 1, *latent_channels)
-    # At least four values per group at 1x1.
+    # There are at least four values per group at 1x1.
     assert 2 * latent_channels[0] // model.prior_levels[0].head.groups >= 4
 
 

@@ -1,7 +1,7 @@
 """Runs and exports of earlier versions load, resume and draw the same futures.
 
-tests/old/<version>/ holds what that version wrote: `run`, two steps of training; `export.zip`, its
-export; `futures.npy`, float32 [1, 2, 2, 8, 8, 1], two futures that it drew.
+tests/old/<version>/ holds files that this version wrote: `run`, two steps of training;
+`export.zip`, its export; and `futures.npy`, float32 [1, 2, 2, 8, 8, 1], two futures that it drew.
 """
 
 import shutil
@@ -20,7 +20,7 @@ from tfvrnn.training.optimizer import MovingAverages, make_optimizer
 OLD = Path(__file__).parents[1] / "old"
 SEEDS = np.array([3, 4], np.int32)
 CONTEXT = np.random.default_rng(0).integers(0, 256, (1, 2, 8, 8, 1), np.uint8)
-# Another processor or thread count rounds otherwise.
+# Another processor or thread count rounds differently.
 CLOSE = {"atol": 1e-4, "rtol": 0}
 
 

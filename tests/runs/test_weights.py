@@ -51,7 +51,7 @@ def test_every_weight_of_a_run_is_loaded(family, averaged, tmp_path, rng):
 
 
 def test_averages_of_trained_weights_only_are_read(tmp_path, rng):
-    """As version 0.1.0 kept them."""
+    """Version 0.1.0 kept no others."""
     config = Config(model=ModelConfig(family="svg", image_size=64, channels=1, svg_latents=2))
     model = build_model(config.model)
     for weight in model.weights:
@@ -94,7 +94,7 @@ def test_kept_weights_are_those_of_the_run_rounded_to_half_precision(small_run, 
         np.testing.assert_array_equal(weight.astype(np.float16), same)
 
 
-def test_training_can_begin_from_kept_weights_but_not_go_on_there(kept, tmp_path):
+def test_training_can_start_from_kept_weights_but_not_continue_there(kept, tmp_path):
     new = [f"--flagfile={kept}/config.flags", f"--train.run_dir={tmp_path / 'new'}"]
     config, resumes = resolve([*new, f"--train.init_from={kept}"])
     assert config.train.init_from == str(kept) and not resumes
@@ -139,7 +139,7 @@ def test_a_copy_that_is_there_is_not_written_again(tmp_path, monkeypatch):
         copy_pretrained("smmnist", tmp_path)
 
 
-def test_a_copy_that_was_broken_off_goes_on(tmp_path, monkeypatch):
+def test_an_interrupted_copy_continues(tmp_path, monkeypatch):
     write = files.write_whole
 
     def fill_up(path, content):
@@ -156,7 +156,7 @@ def test_a_copy_that_was_broken_off_goes_on(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("averaged", [False, True])
-def test_going_on_raises_no_alarm(small_run, averaged, caplog):
+def test_resuming_raises_no_alarm(small_run, averaged, caplog):
     # TensorFlow warns of values that were not restored when what restores is forgotten.
     config, model, _ = load_run(small_run)
     optimizer = make_optimizer(config.train)
@@ -169,7 +169,7 @@ def test_going_on_raises_no_alarm(small_run, averaged, caplog):
     assert not caplog.records
 
 
-def test_a_run_goes_on_with_the_optimizer_that_it_began_with(small_run):
+def test_a_run_continues_with_the_optimizer_that_it_began_with(small_run):
     with pytest.raises(UserError, match="is trained with adam, not with muon: start a new run"):
         resolve([f"--train.run_dir={small_run}", "--train.optimizer=muon"])
 

@@ -1,4 +1,4 @@
-"""The noise of JAX and PyTorch; tests/test_backends.py runs the loop."""
+"""Test the noise of JAX and PyTorch; tests/test_backends.py runs the loop."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def test_the_noise_is_that_of_philox_by_seed_time_and_level(model):
     assert [z.shape for z in noise] == [(2, 1, 1, 8), (2, 4, 4, 8)]
     assert all(z.dtype == np.float32 for z in noise)
     for level, drawn in enumerate(noise):
-        for row, key in enumerate([5, 2**64 - 1]):  # of 128 bits
+        for row, key in enumerate([5, 2**64 - 1]):  # keys have 128 bits
             philox = np.random.Philox(counter=[0, 0, level, 3], key=key)
             expected = np.random.Generator(philox).standard_normal(drawn.shape[1:], np.float32)
             np.testing.assert_array_equal(drawn[row], expected)

@@ -13,7 +13,7 @@ def model():
     model = build_model(
         ModelConfig(image_size=8, channels=1, width=8, groups=2, latent_resolutions=(1, 4))
     )
-    for level in model.prior_levels:  # whose scales start at 0, where noise has one size alone
+    for level in model.prior_levels:  # scales start at 0, where all noise has one size
         level.head.norm.scale.assign(np.full(level.head.norm.scale.shape, 1.0))
     return model
 
@@ -51,7 +51,7 @@ def test_temperature_scales_the_priors_noise(model, context):
             sample(model, context, 2, seeds, temperature=temperature)
 
 
-def test_a_future_depends_on_its_own_seed_and_context_alone(model, context):
+def test_a_future_depends_only_on_its_own_seed_and_context(model, context):
     together = sample(model, context, 3, [5, 6, 7])
     alone = sample(model, context[1:2], 3, [6])
     np.testing.assert_allclose(together[1:2], alone, atol=1e-5)
@@ -106,7 +106,7 @@ def test_the_mean_needs_no_seed_and_is_the_same_every_time(model, context):
     assert np.abs(mean - sample(model, context, 3, [1, 2, 3])).max() > 1e-4
 
 
-def test_a_new_horizon_does_not_trace_again_and_goes_on_the_same(model, context):
+def test_a_new_horizon_does_not_trace_again_and_continues_the_same(model, context):
     short = sample(model, context, 2, [1, 2, 3])
     traces = tensorflow_loop.compiled(model).experimental_get_tracing_count()
     long = sample(model, context, 30, [1, 2, 3])
@@ -116,7 +116,7 @@ def test_a_new_horizon_does_not_trace_again_and_goes_on_the_same(model, context)
 
 
 def test_every_row_has_a_time_of_its_own(model):
-    """As of a server whose requests, computed together, are at different frames."""
+    """A server computes requests together that are at different frames."""
     together = sampling.row_noise(model, tf.constant([4, 9]), tf.constant([3, 0]))
     for row, (seed, time) in enumerate([(4, 3), (9, 0)]):
         for level, alone in enumerate(sampling.row_noise(model, tf.constant([seed]), time)):

@@ -10,7 +10,7 @@ from tfvrnn.serving import export
 
 @pytest.fixture(scope="session")
 def base(tmp_path_factory):
-    """An export of a model that is quick: what serves it does not know which model it is."""
+    """Export a quick model: the server does not depend on the model."""
     base = tmp_path_factory.mktemp("export") / "base"
     export.export_model(GreyDrift(), base, HORIZON, 2, None, LARGEST)
     return base

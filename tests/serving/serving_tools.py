@@ -1,4 +1,4 @@
-"""A running server, and questions to it with public stubs and plain HTTP only."""
+"""Run a server, and send it requests with public stubs and plain HTTP only."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ def make_server(base, **options):
 
 @contextlib.contextmanager
 def running(base, **options):
-    """A server of a base folder, in a thread of its own."""
+    """Run a server of a base folder, in a thread of its own."""
     loop = asyncio.new_event_loop()
     server = make_server(base, **{"poll_seconds": 0.05} | options)
     thread = threading.Thread(target=loop.run_forever)
@@ -78,7 +78,7 @@ def refusal(call):
 
 
 def rest(server, path="/v1/models/tfvrnn:predict", body=None, text=None):
-    """(status, body) of a GET, or of a POST where there is a body."""
+    """Return (status, body) of a GET, or of a POST if a body is given."""
     data = text if text is not None else None if body is None else json.dumps(body).encode()
     url = f"http://127.0.0.1:{server.rest_port}{path}"
     try:

@@ -46,7 +46,7 @@ def drift(tmp_path_factory):
 
 
 def assert_same_frames(found, expected):
-    """Equal but for rounding: at most one grey level, and hardly ever that."""
+    """Check that frames are equal up to rounding: at most one grey level, and hardly ever that."""
     assert found.dtype == np.uint8 and found.shape == expected.shape
     difference = np.abs(found.astype(int) - media.to_uint8(expected).astype(int))
     assert difference.max() <= 1 and np.mean(difference > 0) < 0.02
@@ -64,7 +64,7 @@ def test_served_frames_are_those_of_sample_videos(exported):
 
 
 class Noise(Drift):
-    """Its frames are its noise: the sign of the first channels, and nothing else."""
+    """Renders its noise: the sign of the first channels, and nothing else."""
 
     def render(self, state, latents):
         bits = tf.bitcast(latents[0], tf.int32)
@@ -78,7 +78,7 @@ class Noise(Drift):
 
 
 def test_noise_of_an_export_is_that_of_sampling_to_the_bit(tmp_path):
-    """Every byte of every float comes back."""
+    """Every byte of every float is returned."""
     model = Noise()
     version = export.export_model(model, tmp_path, 2, 1, None, 1)
     signature = tf.saved_model.load(str(version)).signatures["serving_default"]
@@ -125,7 +125,7 @@ def test_a_row_does_not_depend_on_its_batch(exported):
 
 
 def test_the_session_loader_finds_the_same_by_tensor_names(exported):
-    """What the C++ server does."""
+    """The C++ server loads exports in this way."""
     values = {"frames": exported.frames, "seed": exported.seeds}
     graph, found, inputs = tf.Graph(), {}, {}
     with graph.as_default(), tf.compat.v1.Session(graph=graph) as session:
@@ -159,7 +159,7 @@ def test_seeds_must_be_as_many_as_contexts(drift):
 
 
 def stepwise(signatures, frames, seeds, count):
-    """Frames of `begin` and as many steps, each row at a time of its own in the end."""
+    """Draw frames by `begin` and steps, with every row at its own time in the end."""
     inputs, videos = dict(signatures["begin"](frames=tf.constant(frames))), []
     for time in range(count):
         times = tf.fill(seeds.shape, time)
@@ -213,7 +213,7 @@ def test_every_family_can_be_stepped(options, precision, rng):
 
 @pytest.mark.parametrize("scale", [(2, 2, 1), (1, 1, 2)])
 def test_frames_of_another_shape_are_refused(exported, scale):
-    # In a model that was loaded, TensorFlow itself does not look at shapes.
+    # TensorFlow itself does not check shapes in a loaded model.
     frames = np.tile(exported.frames, (1, 1, *scale))
     with pytest.raises(tf.errors.InvalidArgumentError, match="the shape of `frames`"):
         exported.call("mean", frames=frames)
@@ -301,7 +301,7 @@ def test_allowed_batch_sizes_end_in_the_largest(largest, sizes):
 
 @pytest.fixture(scope="module")
 def exported_run(small_run, tmp_path_factory):
-    """{precision: version folder} of one run."""
+    """Export {precision: version folder} of one run."""
     base = tmp_path_factory.mktemp("exports")
     return {
         precision: export.export_sampler(
@@ -318,7 +318,7 @@ def test_a_run_exports_its_moving_averages(small_run, exported_run):
     assert card["weights"] == "moving averages" and card["step"] == step == 2
     assert card["configuration"]["model.width"] == config.model.width
     assert "train.run_dir" not in card["configuration"]
-    # The weights themselves are half of the averages.
+    # The plain weights are half of the averages.
     saved = tf.train.load_checkpoint(str(small_run / "checkpoints" / "ckpt-2"))
     average = saved.get_tensor("averages/0/.ATTRIBUTES/VARIABLE_VALUE")
     np.testing.assert_array_equal(model.trainable_variables[0].numpy(), average)

@@ -1,4 +1,4 @@
-"""Bad requests: the standard code, one line, and the server goes on."""
+"""Bad requests get the standard code and one line, and the server continues."""
 
 import asyncio
 import json
@@ -120,9 +120,9 @@ def test_a_body_of_texts_takes_no_more_memory_than_its_own(server):
     assert psutil.Process().memory_info().rss - before < 50e6
 
 
-def test_bytes_that_are_no_http_are_refused_in_silence(server, caplog):
+def test_bytes_that_are_no_http_are_refused_silently(server, caplog):
     with socket.create_connection(("127.0.0.1", server.rest_port), timeout=60) as client:
-        client.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(64))  # what gRPC begins with
+        client.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(64))  # the start of gRPC
         assert client.recv(64).startswith(b"HTTP/1.0 400 ")
     assert not caplog.records
 
@@ -177,7 +177,7 @@ def test_a_bad_body_is_refused(server, text, reason):
     assert status == 400 and reason in body["error"] and "\n" not in body["error"]
 
 
-def test_paths_that_there_are_not(server):
+def test_unknown_paths_are_refused(server):
     for path in ("/", "/v1/models", "/v1/models/tfvrnn:explain", "/v1/models/tfvrnn/versions/x"):
         status, body = rest(server, path)
         assert status == 400 and body["error"].startswith("Malformed request: GET")
@@ -217,11 +217,11 @@ def test_a_full_queue_is_unavailable_and_deadlines_are_honoured(base):
             body = {"inputs": {"frames": FRAMES, "seed": [9]}}
             status, answer = rest(server, body=body)
             assert status == 504 and "within 0.5 seconds" in answer["error"]
-        # What nobody waited for any more was not computed.
+        # Requests that nobody waited for any more were not computed.
         assert computed == [0, 2, 9]
 
 
-def test_stopping_answers_what_is_in_hand(base):
+def test_stopping_answers_the_running_requests(base):
     with running(base) as server:
         servable = server.manager.find("tfvrnn", None)
         run = servable.run
@@ -307,7 +307,7 @@ def test_stopping_while_a_version_warms_up_does_not_wait_for_all_of_it(base, mon
         await server.stop()
 
     asyncio.run(start_and_stop())
-    assert 1 <= len(answered) <= 2  # of nine
+    assert 1 <= len(answered) <= 2  # of nine requests
 
 
 def test_a_failed_batch_does_not_end_the_worker(base):

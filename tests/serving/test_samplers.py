@@ -1,4 +1,4 @@
-"""How a server is found and waited for."""
+"""Test how a client finds a server and waits for it."""
 
 import errno
 import itertools
@@ -24,7 +24,7 @@ class Starting(grpc.RpcError):
 
 @pytest.fixture
 def pauses(monkeypatch):
-    """Time that passes by pauses alone: the list of them."""
+    """Make time pass only by pauses, and return the list of pauses."""
     taken = []
     fake = types.SimpleNamespace(monotonic=lambda: sum(taken), sleep=taken.append)
     monkeypatch.setattr(samplers, "time", fake)
@@ -32,7 +32,7 @@ def pauses(monkeypatch):
 
 
 def asked(ready_after):
-    """A client whose server is up at the n-th question."""
+    """Make a client whose server is up at the n-th request."""
     numbers = itertools.count(1)
 
     def signatures():
@@ -57,7 +57,7 @@ def test_a_server_that_never_starts_is_given_up_with_a_line_now_and_then(pauses,
     assert 3 <= capsys.readouterr().err.count("waiting for localhost:8500\n") <= 7
 
 
-def test_a_host_that_there_is_not_is_told_of_at_once(monkeypatch):
+def test_a_missing_host_is_reported_at_once(monkeypatch):
     def unknown(*_, **__):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
@@ -85,7 +85,10 @@ def test_an_address(address):
         ("localhost:0", "must have a port from 1 to 65535"),
         ("::1:8500", r"Received: '::1:8500'; in brackets: [::1]:8500"),
         ("fe80::1:2:8500", "in brackets: [fe80::1:2]:8500"),
-        ("[localhost]:8500", "must be HOST:PORT of gRPC, as localhost:8500 or [::1]:8500"),
+        (
+            "[localhost]:8500",
+            "must be HOST:PORT of gRPC, without a scheme: localhost:8500 or [::1]:8500",
+        ),
         ("[::1]", "must be HOST:PORT"),
         ("a:b:1", "must be HOST:PORT"),
         (":8500", "must be HOST:PORT"),

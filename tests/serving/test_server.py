@@ -1,4 +1,4 @@
-"""What a running server answers."""
+"""Test the answers of a running server."""
 
 import asyncio
 import ctypes
@@ -194,7 +194,7 @@ def test_a_new_version_takes_over_and_a_broken_one_does_not(tmp_path, capfd):
         frames = np.zeros((1, 3, 8, 8, 3), np.uint8)
         with Client(f"127.0.0.1:{server.port}") as client:
             assert client.sample(frames, [1]).shape == (1, 2, 8, 8, 3)
-            (base / "\u00b2").mkdir()  # a digit to some, a number to none
+            (base / "\u00b2").mkdir()  # a digit to some functions, a number to none
             (base / "3").mkdir()
             (base / "3" / "link").symlink_to("nowhere")
             (base / "3" / "saved_model.pb").write_bytes(b"not a model")
@@ -202,7 +202,7 @@ def test_a_new_version_takes_over_and_a_broken_one_does_not(tmp_path, capfd):
             assert client.sample(frames, [1]).shape == (1, 2, 8, 8, 3)
         _, body = rest(server, "/v1/models/tfvrnn/versions/3")
         assert body["model_version_status"][0]["status"]["error_code"] == "INTERNAL"
-        # Its files become whole: it is tried again. Its folder goes: back to the one before.
+        # Once its files are whole, it is tried again. Once its folder goes, the one before serves.
         shutil.copytree(base / "2", base / "3", dirs_exist_ok=True)
         wait_for(3, "AVAILABLE")
         shutil.rmtree(base / "3")
@@ -211,7 +211,7 @@ def test_a_new_version_takes_over_and_a_broken_one_does_not(tmp_path, capfd):
 
 
 def memory() -> int:
-    """Bytes in use; what the allocator keeps for later is given back first."""
+    """Return the bytes in use, after the allocator has given back its reserve."""
     gc.collect()
     libc = ctypes.CDLL(None)
     if hasattr(libc, "malloc_trim"):
@@ -220,7 +220,7 @@ def memory() -> int:
 
 
 def test_a_version_that_is_gone_gives_its_memory_back(tmp_path):
-    """The export is of a VRNN: a smaller model would leave too little memory behind to see."""
+    """The export is a VRNN's, because a smaller model would leave too little memory to see."""
     with zipfile.ZipFile(EXPORT) as archive:
         archive.extractall(tmp_path)
 
@@ -232,5 +232,5 @@ def test_a_version_that_is_gone_gives_its_memory_back(tmp_path):
     before = memory()
     for _ in range(3):
         load()
-    # With functions that stay it was 200 MB each.
+    # With functions that are never freed, each version took 200 MB.
     assert memory() - before < 150e6

@@ -1,4 +1,4 @@
-"""The short form of benchmarks/soak.py: an overloaded server answers rightly or says no."""
+"""Run benchmarks/soak.py in short: an overloaded server answers correctly or refuses."""
 
 import json
 import subprocess

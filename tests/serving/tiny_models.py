@@ -1,4 +1,4 @@
-"""Models of the interface that export in seconds."""
+"""Models that have the interface and export in seconds."""
 
 import keras
 from keras import ops
@@ -8,16 +8,16 @@ from tfvrnn.models import VideoPredictor, build_model
 
 
 def vrnn():
-    """A VRNN of 8x8 with two levels whose noise shows."""
+    """Make an 8x8 VRNN with two levels whose noise shows."""
     config = ModelConfig(image_size=8, channels=1, width=8, groups=2, latent_resolutions=(1, 4))
     model = build_model(config)
-    for level in model.prior_levels:  # whose scales start at 0
+    for level in model.prior_levels:  # its scales start at 0
         level.head.norm.scale.assign(ops.ones_like(level.head.norm.scale))
     return model
 
 
 class Drift(VideoPredictor):
-    """A second family: the last frame, moved by one learnt amount of noise."""
+    """A second family: the last frame plus noise, times one learnt amount."""
 
     context_frames = 3
     image_shape = (8, 8, 3)
@@ -47,7 +47,7 @@ class Drift(VideoPredictor):
 
 
 class GreyDrift(Drift):
-    """A drift of grey frames."""
+    """`Drift` with grey frames."""
 
     context_frames = 2
     image_shape = (8, 8, 1)

@@ -6,7 +6,7 @@ from tfvrnn import config_flags
 
 @pytest.fixture
 def small():
-    """A configuration of a tiny run, with {dotted name: value} changed."""
+    """Make the configuration of a tiny run, with {dotted name: value} changed."""
     return lambda **changes: config_flags.replace(
         SMALL, {name.replace("__", "."): value for name, value in changes.items()}
     )

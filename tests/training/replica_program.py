@@ -1,8 +1,8 @@
-"""Train a tiny run for a few steps on so many replicas or workers, and write what came of it.
+"""Train a tiny run for a few steps on one or more replicas or workers, and write the results.
 
 python replica_program.py OUT.npz one_device|mirrored|multi_worker sgd,adam,muon,fp16,calibrated
 
-Two virtual CPUs stand in for two devices; workers find each other by TF_CONFIG.
+Two virtual CPUs replace two devices. Workers find each other by TF_CONFIG.
 """
 
 import sys
@@ -30,13 +30,13 @@ ALL = {
     "train.average_decay": 0.9,
 }
 STEPS = 5
-# Loss scales of the first steps. No gradient fits into float16 under the first, all do under the
-# second; in between it is the rounding that decides, and the division with it.
+# Loss scales of the first steps. Under the first no gradient fits into float16, under the second
+# all do. In between the rounding would decide, and with it the division over devices.
 SCALES = (2.0**30, 2.0**7)
 
 
 class SGD(optimizers.TakesReduced, keras.optimizers.SGD):
-    """Its steps are the reduced gradients; it keeps the newest, as they were before clipping."""
+    """Steps by the reduced gradients, and keeps the newest, as they are before clipping."""
 
     def build(self, variables):
         super().build(variables)
@@ -53,7 +53,7 @@ class SGD(optimizers.TakesReduced, keras.optimizers.SGD):
 
 
 def run(strategy, kind):
-    """{name: array} of what came of some steps."""
+    """Train some steps and return the results as {name: array}."""
     config = config_flags.replace(SMALL, ALL)
     optimizer = None
     if kind == "sgd":
@@ -101,7 +101,7 @@ def main(out, name, kinds):
     with strategy.scope():
         for kind in kinds.split(","):
             found |= {f"{kind}/{n}": value for n, value in run(strategy, kind).items()}
-    # What one worker was told, all know.
+    # What one worker is told, all know.
     workers = Workers(strategy)
     found["told"] = workers.any(not workers.is_chief)
     if workers.is_chief:

@@ -36,7 +36,7 @@ def test_a_family_goes_all_the_way(family, tmp_path, request):
     config = config_flags.replace(SMALL, changes | FAMILIES[family])
     outcome = train(config)
     assert outcome.step == 2 and np.isfinite(outcome.validation["negative_elbo"])
-    request.getfixturevalue("eagerly")  # the rest runs once; exports are traced nevertheless
+    request.getfixturevalue("eagerly")  # the rest runs once; exports are still traced
 
     stored, model, step = load_run(tmp_path / "run")
     assert step == 2 and stored.model == config.model

@@ -1,4 +1,4 @@
-"""Whole runs: what they write, how they stop, resume and fail."""
+"""Test whole runs: their files, and how they stop, resume and fail."""
 
 import io
 import os
@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A tiny run of 6 steps with moving averages, made eagerly: (folder, configuration)."""
+    """Train 6 steps of a tiny run with moving averages, eagerly: (folder, configuration)."""
     folder = tmp_path_factory.mktemp("runs") / "small"
     config = config_flags.replace(SMALL, {"train.run_dir": str(folder), "train.average_decay": 0.5})
     tf.config.run_functions_eagerly(True)
@@ -40,7 +40,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def plain_run(tmp_path_factory):
-    """The same of a model whose step is traced in a tenth of the time."""
+    """Train such a run of a model whose step is traced in a tenth of the time."""
     folder = tmp_path_factory.mktemp("runs") / "plain"
     plain = {"model.family": "prednet", "model.prednet_stacks": (2, 2, 2)}
     config = config_flags.replace(SMALL, {**plain, "train.run_dir": str(folder)})
@@ -55,13 +55,13 @@ def copied(run, folder):
 
 @pytest.fixture
 def copy(run, tmp_path):
-    """A copy of the run that a test may damage: (folder, configuration)."""
+    """Copy the run, so that a test may damage it: (folder, configuration)."""
     return copied(run, tmp_path / "copy")
 
 
 @pytest.fixture
 def plain_copy(plain_run, tmp_path):
-    """A copy of the plain run, to train on."""
+    """Copy the plain run, so that a test may continue it."""
     return copied(plain_run, tmp_path / "copy")
 
 
@@ -127,7 +127,7 @@ def test_hparams_and_configuration_are_written(run):
         validation.Tags()["tensors"]
     )
     start = validation.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
-    assert str(run[0]).encode() in start  # the name of the run, for the table of trials
+    assert str(run[0]).encode() in start  # the name of the run, for TensorBoard's table of runs
     text = events(run[0], "train").Tensors("configuration")[0]
     assert b"--model.width=8" in text.tensor_proto.string_val[0]
 
@@ -144,7 +144,7 @@ def test_load_run_takes_the_moving_averages(run):
     assert sampling.sample_videos(model, context, 3, [5]).shape == (1, 3, 8, 8, 1)
 
 
-def test_going_on_says_so_and_starts_where_it_stopped(plain_copy, capsys):
+def test_resuming_says_so_and_starts_where_it_stopped(plain_copy, capsys):
     folder, config = plain_copy
     outcome = train(config_flags.replace(config, {"train.steps": 7}))
     assert outcome.step == 7
@@ -243,17 +243,17 @@ def test_a_deleted_newest_checkpoint_or_list_of_them_does_not_matter(copy):
     assert load_run(folder)[2] == 3
 
 
-def test_no_whole_checkpoint_is_no_reason_to_start_anew(copy):
+def test_a_run_without_a_whole_checkpoint_is_not_started_anew(copy):
     folder, config = copy
     for path in (folder / "checkpoints").glob("*.index"):
         path.write_bytes(b"")
     before = (folder / "config.flags").read_text()
-    with pytest.raises(UserError, match=r"no whole checkpoint in .*: nothing to go on from"):
+    with pytest.raises(UserError, match=r"no whole checkpoint in .*: nothing to continue from"):
         train(config_flags.replace(config, {"train.steps": 9}))
     assert (folder / "config.flags").read_text() == before
 
 
-def test_a_deleted_part_of_the_newest_checkpoint_is_told_of(plain_copy, capsys):
+def test_a_deleted_part_of_the_newest_checkpoint_is_reported(plain_copy, capsys):
     folder, config = plain_copy
     (folder / "checkpoints" / "ckpt-6.index").unlink()
     assert train(config_flags.replace(config, {"train.steps": 4})).step == 4
@@ -325,7 +325,7 @@ def test_a_loss_or_gradient_that_is_not_finite_stops_the_run(copy, monkeypatch, 
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_saves_after_the_step_in_hand(plain_copy, monkeypatch, number):
+def test_a_signal_saves_after_the_current_step(plain_copy, monkeypatch, number):
     folder, config = plain_copy
     add = loop.Log.add
 
@@ -340,7 +340,7 @@ def test_a_signal_saves_after_the_step_in_hand(plain_copy, monkeypatch, number):
 
 
 def start(folder, *arguments):
-    """bin/train.py as a process of its own."""
+    """Start bin/train.py as a separate process."""
     command = [
         sys.executable,
         str(ROOT / "bin" / "train.py"),
@@ -366,19 +366,19 @@ def test_six_steps_equal_three_a_kill_and_three_more_to_the_last_bit(small, tmp_
         model__latent_resolutions=(1,),
     )  # fmt: skip
     flags.write_text(config_flags.to_flagfile(config, exclude=("train.run_dir",)))
-    # All checkpoints are kept, as the run may be many steps on before it is killed.
+    # All checkpoints are kept, as the run may take many more steps before it is killed.
     endless = ["--train.steps=100000", "--train.checkpoints_to_keep=100000"]
     killed = start(tmp_path / "parts", f"--flagfile={flags}", *endless)
-    # One is there before the next is begun: ckpt-6 is whole.
+    # A checkpoint is complete before the next one begins, so ckpt-6 is whole.
     wait_for(tmp_path / "parts" / "checkpoints" / "ckpt-9.index", killed)
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
-    # What it had done after six steps, never disturbed; the parts begin again after three.
+    # `whole` keeps the undisturbed state after six steps. `parts` restarts after three.
     (tmp_path / "whole").mkdir()
     for path in (tmp_path / "parts" / "checkpoints").glob("ckpt-6.*"):
         shutil.copy(path, tmp_path / "whole")
     for path in (tmp_path / "parts" / "checkpoints").glob("ckpt-*"):
-        if path.is_dir():  # killed while it was saving
+        if path.is_dir():  # it was killed while saving
             shutil.rmtree(path)
         elif not path.name.startswith("ckpt-3."):
             path.unlink()

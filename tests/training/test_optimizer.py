@@ -66,7 +66,7 @@ def test_one_operation_updates_one_variable():
 
 
 def muon_in_numpy(kernel, gradients, rate, momentum=0.95, decay=0.0):
-    """Muon of Jordan et al. with the scale of Liu et al., in float64."""
+    """Take the steps of Muon (Jordan et al.) with the scale of Liu et al., in float64."""
     kernel, average = kernel.astype(np.float64), 0.0
     for gradient in gradients:
         average = momentum * average + gradient
@@ -102,7 +102,7 @@ def test_muon_takes_coupled_decay_and_clips():
     start, gradient = variables([(3, 4)])[0].numpy(), np.ones((3, 4), np.float32)
     for options, taken in [
         (dict(weight_decay=0.5), gradient + 0.5 * start),
-        (dict(clip_norm=1e-2), gradient),  # of no effect: the size of a gradient is taken out
+        (dict(clip_norm=1e-2), gradient),  # no effect: Muon removes the size of a gradient
     ]:
         optimizer, weights = make_optimizer(TrainConfig(optimizer="muon", **options)), variables()
         optimizer.build(weights[:1])

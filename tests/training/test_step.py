@@ -14,7 +14,7 @@ from tfvrnn.training.step import make_train_step
 
 
 def run(config, steps=3, averages=False):
-    """(list of metrics, model, train step)."""
+    """Train some steps: (list of metrics, model, train step)."""
     model = build_model(config.model, config.train.precision, config.train.seed)
     optimizer = make_optimizer(config.train)
     optimizer.build(model.trainable_variables)
@@ -27,7 +27,7 @@ def run(config, steps=3, averages=False):
 
 @functools.cache
 def metrics_of(config):
-    """Of three steps; computed once for all tests that ask."""
+    """Return the metrics of three steps, computed once for all tests."""
     return run(config)[0]
 
 
@@ -35,10 +35,10 @@ GOLDEN_LOSSES = [128.16425, 115.17478, 110.36239]
 
 
 def test_golden_train_steps(small):
-    """Three steps of a tiny run.
+    """Compare three steps of a tiny run with recorded numbers.
 
-    These numbers may change only with a change that is meant to change training (the model's
-    equations, the data, the noise's keys, the optimizer); say so in CHANGELOG.md.
+    These numbers may change only with a change that is meant to change training: the model's
+    equations, the data, the noise's keys, the optimizer. CHANGELOG.md must say so.
     """
     metrics, _, step = run(small(train__beta_warmup_steps=2))
     np.testing.assert_allclose([m["loss"] for m in metrics], GOLDEN_LOSSES, rtol=2e-4)
@@ -56,7 +56,7 @@ GOLDEN_SCALES = [0.09831404]
 
 
 def test_golden_steps_of_a_calibrated_likelihood(small):
-    """As `test_golden_train_steps`, and may change as that one."""
+    """Compare like `test_golden_train_steps`; the same rule holds for changes."""
     metrics, model, _ = run(small(**CALIBRATED))
     np.testing.assert_allclose([m["loss"] for m in metrics], GOLDEN_CALIBRATED, rtol=2e-4)
     np.testing.assert_allclose(model.likelihood.error, GOLDEN_SCALES, rtol=2e-4)
@@ -65,7 +65,7 @@ def test_golden_steps_of_a_calibrated_likelihood(small):
 def test_portions_move_the_scale_as_the_whole_batch_does(small, request):
     options = {**CALIBRATED, "model__latent_resolutions": (1,)}
     _, parts, _ = run(small(train__accumulate=2, **options), steps=2)
-    request.getfixturevalue("eagerly")  # the whole is no graph of its own
+    request.getfixturevalue("eagerly")  # the whole batch needs no graph of its own
     _, whole, _ = run(small(**options), steps=2)
     np.testing.assert_allclose(parts.likelihood.error, whole.likelihood.error, rtol=1e-5)
     assert float(whole.likelihood.error[0]) != FIRST_ERRORS["gaussian"]
@@ -105,8 +105,8 @@ def test_accumulating_portions_gives_the_same_step(small, jit_compile, model):
         assert set(a) == set(b)
         for name in set(a) - {"gradient_norm"}:
             np.testing.assert_allclose(a[name], b[name], rtol=2e-3, atol=2e-3, err_msg=name)
-    # Of the first step alone: Adam turns rounding into whole steps where a gradient is zero, and
-    # the norm of the next gradient feels them more than the loss does.
+    # Only the first step is compared. Adam turns rounding into whole steps where a gradient is
+    # zero, and these change the norm of the next gradient more than the loss.
     np.testing.assert_allclose(whole[0]["gradient_norm"], parts[0]["gradient_norm"], rtol=1e-4)
 
 
@@ -145,7 +145,7 @@ def test_xla_compiles_to_the_same_step(small):
     compiled, _, _ = run(small(train__clip_norm=100.0, train__jit_compile=True), steps=2)
     losses = [[m["loss"] for m in metrics] for metrics in (compiled, plain)]
     np.testing.assert_allclose(*losses, rtol=1e-3)
-    # Of the first step, as above.
+    # Only the first step is compared, as above.
     np.testing.assert_allclose(compiled[0]["gradient_norm"], plain[0]["gradient_norm"], rtol=1e-4)
 
 
@@ -165,7 +165,7 @@ def test_averages_are_updated_by_the_step(small):
 
 
 def test_the_same_batch_again_lowers_the_loss(small):
-    """The step descends: one batch, many times."""
+    """The step lowers the loss on one batch, trained many times."""
     config = small(train__learning_rate=3e-3)
     model = build_model(config.model)
     optimizer = make_optimizer(config.train)

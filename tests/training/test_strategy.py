@@ -17,7 +17,7 @@ PROGRAM = Path(__file__).parent / "replica_program.py"
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """Strategy and kinds of runs to what came of them, each trained once."""
+    """Return a function from strategy and kind of run to its results; each is trained once."""
     folder, found = tmp_path_factory.mktemp("strategies"), {}
 
     def train(name, kinds):
@@ -48,7 +48,7 @@ def trained(tmp_path_factory):
 def assert_equal_training(one, several, kind, losses, weights):
     assert (one["replicas"], several["replicas"]) == (1, 2)
     np.testing.assert_allclose(several[f"{kind}/losses"], one[f"{kind}/losses"], rtol=losses)
-    # Of the first step: later ones are of weights that differ by a rounding error.
+    # Only the first step is compared. Later weights differ by a rounding error.
     first, rtol = (1, 1e-3) if kind == "fp16" else (0, 1e-5)
     norms, expected = (found[f"{kind}/norms"] for found in (several, one))
     np.testing.assert_allclose(norms[first], expected[first], rtol=rtol)
@@ -63,7 +63,7 @@ def assert_equal_training(one, several, kind, losses, weights):
 
 @pytest.mark.parametrize("name", ["mirrored", "multi_worker"])
 def test_two_take_the_steps_of_one(trained, name):
-    """With clipping, accumulation, weight decay and moving averages."""
+    """The runs use clipping, accumulation, weight decay and moving averages."""
     one, several = trained("one_device", "sgd"), trained(name, "sgd")
     assert_equal_training(one, several, "sgd", losses=1e-5, weights=1e-3)
     assert np.abs(several["sgd/weights"] - one["sgd/weights"]).max() <= 1e-5
@@ -84,12 +84,12 @@ def test_two_take_the_steps_of_one(trained, name):
     ],
 )
 def test_two_train_as_one(trained, name, kind, losses, weights):
-    """Adam turns rounding into a step of the learning rate where a gradient is truly zero."""
+    """Tolerances are wide: where a gradient is zero, Adam turns rounding into a whole step."""
     one, several = trained("one_device", kind), trained(name, kind)
     assert_equal_training(one, several, kind, losses, weights)
 
 
-def test_what_one_worker_was_told_all_know(trained):
+def test_all_workers_know_what_one_was_told(trained):
     assert trained("multi_worker", "sgd")["told"]
     assert not trained("one_device", "sgd")["told"]
 
@@ -105,7 +105,7 @@ def test_what_one_worker_was_told_all_know(trained):
         ("tpu", {}),
     ],
 )
-def test_a_cluster_that_is_not_there_is_one_line(monkeypatch, name, variables):
+def test_a_missing_cluster_is_one_line(monkeypatch, name, variables):
     for variable in ("TF_CONFIG", "SLURM_PROCID", "TPU_NAME"):
         monkeypatch.delenv(variable, raising=False)
     for variable, value in variables.items():

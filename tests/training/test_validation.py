@@ -25,7 +25,7 @@ def test_scalars_are_means_over_the_videos_and_the_same_every_time(made):
     config, model, validation = made
     scalars, _ = validation()
     assert scalars == validation()[0]
-    # Batches of 4, 4 and 2 videos: traced for the whole and the last one, never again.
+    # Batches have 4, 4 and 2 videos: two tracings, for the whole batches and the last one.
     assert validation._terms.experimental_get_tracing_count() <= 2
     kl = sum(scalars[f"kl_{r}"] for r in model.latent_resolutions)
     assert scalars["kl"] == pytest.approx(kl, rel=1e-4)
@@ -44,26 +44,26 @@ def test_copying_is_of_as_many_frames_as_the_terms_count(made, monkeypatch):
     config, model, validation = made
     plain = validation().scalars
     horizon = config.data.horizon
-    monkeypatch.setattr(model, "counted_frames", lambda steps: steps + 3)  # as SVG's context
+    monkeypatch.setattr(model, "counted_frames", lambda steps: steps + 3)  # SVG counts its context
     found = validation().scalars
     share = (horizon + 3) / horizon
     assert found["copy_last"] == pytest.approx(share * plain["copy_last"], rel=1e-5)
     assert found["reconstruction_per_frame"] == pytest.approx(
         plain["reconstruction_per_frame"] / share, rel=1e-5
     )
-    monkeypatch.setattr(model, "counted_frames", lambda steps: 1)  # a mean, as PredNet's
+    monkeypatch.setattr(model, "counted_frames", lambda steps: 1)  # PredNet's terms are means
     assert validation().scalars["copy_last"] == pytest.approx(plain["copy_last"], rel=1e-5)
 
 
 def test_terms_a_frame_and_a_dimension():
     svg = SVG((64, 64, 1), context_frames=5, latents=10)
-    units = per_unit({"reconstruction": 28.0, "kl": 140.0}, svg, 10)  # of 4 + 10 frames
+    units = per_unit({"reconstruction": 28.0, "kl": 140.0}, svg, 10)  # over 4 + 10 frames
     assert units["reconstruction_per_frame"] == pytest.approx(2.0)
     assert units["kl_per_frame"] == pytest.approx(10.0)
     assert units["kl_per_dimension"] == pytest.approx(1.0)
 
 
-def test_a_sum_is_told_where_all_of_it_is_in_nats():
+def test_a_sum_is_reported_if_all_of_it_is_in_nats():
     scalars = {"reconstruction": 2.0, "kl": 1.0, "negative_elbo": 3.0, "copy_last": 9.0}
     copying = "(copying the last frame: reconstruction 9)"
     for family, expected in (

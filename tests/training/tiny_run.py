@@ -1,4 +1,4 @@
-"""A run that takes seconds."""
+"""Configuration of a run that takes seconds."""
 
 from tfvrnn.config import Config, DataConfig, ModelConfig, TrainConfig
 

@@ -1,4 +1,4 @@
-"""Several worker processes on loopback."""
+"""Start several worker processes on loopback."""
 
 import json
 import os
@@ -8,7 +8,7 @@ import sys
 
 
 def start_workers(command, count=2):
-    """A process for each worker, with the variable that lets them find each other."""
+    """Start one process per worker, with the variable that lets them find each other."""
     sockets = [socket.create_server(("localhost", 0)) for _ in range(count)]
     addresses = [f"localhost:{s.getsockname()[1]}" for s in sockets]
     for s in sockets:
@@ -30,7 +30,7 @@ def start_workers(command, count=2):
 
 
 def finish(processes, seconds=300):
-    """[(exit code, output)] of processes that end by themselves."""
+    """Wait for processes that end by themselves: [(exit code, output)]."""
     ended = []
     try:
         for process in processes:

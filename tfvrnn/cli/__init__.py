@@ -1,1 +1,1 @@
-"""The programs: `tfvrnn train`, `tfvrnn sample`, ...; a module for each."""
+"""The programs `tfvrnn train`, `tfvrnn sample`, ..., one module per program."""

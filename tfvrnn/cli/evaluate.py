@@ -1,11 +1,12 @@
-"""Measure trained runs: FVD, KVD, SSIM, PSNR, LPIPS, spread; a table, JSON and a report.
+"""Measure trained runs by FVD, KVD, SSIM, PSNR, LPIPS and spread.
 
     tfvrnn evaluate --run_dir=RUN [--eval.samples=100 ...]
     tfvrnn evaluate --pretrained=smmnist --flagfile=eval/quick.flags
     tfvrnn evaluate --runs=A,B,C --flagfile=eval/smmnist.flags --report=all.html
     tfvrnn evaluate --run_dir=RUN --protocol=RUN/evaluation/NAME.json
 
-An interrupted evaluation continues where it stopped; finished ones are loaded from disk.
+The results are a table, JSON and a report. An interrupted evaluation continues where it stopped. A
+finished one is loaded from disk.
 """
 
 import csv
@@ -28,22 +29,24 @@ class Options:
     run_dir: str = run_dir_option()
     pretrained: str = option(
         "",
-        "A model that comes with the package, in place of a run: measured in runs/pretrained_NAME.",
+        "Model that comes with the package, instead of a run. Results go to runs/pretrained_NAME.",
         ("", *presets.NAMES),
     )
     runs: str = option(
         "",
-        "Run folders of several models, with commas between: one report. A name with a comma "
-        'stands in double quotes: a,"b,c".',
+        "Run folders of several models, separated by commas, for one report. Quote a name that "
+        'contains a comma: a,"b,c".',
     )
     report: str = option(
-        "", "HTML file to write. Default: report.html in the run's evaluation/, or in this folder."
+        "",
+        "HTML file to write. Default: report.html in the run's evaluation/. With --runs: in this "
+        "folder.",
     )
-    protocol: str = option("", "JSON of an earlier result, whose figures to compute again.")
+    protocol: str = option("", "JSON of an earlier result, to compute its figures again.")
     grid_times: tuple[int, ...] | None = option(
         None,
-        "Frames in the report's grid, from 1: 1,2,3,5,8; none: the last of the context, "
-        "and nine predicted ones.",
+        "Frames in the report's grid, counted from 1, such as 1,2,3,5,8; none: the last context "
+        "frame and nine predicted frames.",
     )
     eval: EvalConfig = field(default_factory=EvalConfig)
 
@@ -52,7 +55,7 @@ class Options:
         given = (self.run_dir, self.pretrained, self.runs)
         require(
             sum(map(bool, given)) == 1,
-            "one of `run_dir`, `pretrained` and `runs` must be given.",
+            "exactly one of `run_dir`, `pretrained` and `runs` must be given.",
             ", ".join(map(repr, given)),
         )
         require("" not in self.run_dirs, "`runs` must name run folders.", repr(self.runs))
@@ -69,7 +72,7 @@ class Options:
 
     @property
     def run_dirs(self) -> list[str]:
-        """The run folders, one or several."""
+        """One or several run folders."""
         if not self.runs:
             return [self.run_dir or f"runs/pretrained_{self.pretrained}"]
         try:
@@ -86,13 +89,13 @@ def main(arguments: list[str]) -> None:
         copy_pretrained(wanted.pretrained, wanted.run_dirs[0])
     for run_dir in wanted.run_dirs:
         folder = RunFolder(run_dir)
-        folder.read_config()  # complains at once where there is no run
+        folder.read_config()  # fails at once if there is no run
         if wanted.protocol or not any(folder.evaluation.glob("*.json")):
-            folder.check_writable()  # else the result may be there, and nothing to write
+            folder.check_writable()  # otherwise the result may exist already
     report = Path(wanted.report or "report.html")
     if not wanted.report and not wanted.runs:
         report = RunFolder(wanted.run_dirs[0]).evaluation / report.name
-    if wanted.report or report.parent.is_dir():  # else the evaluation makes it
+    if wanted.report or report.parent.is_dir():  # otherwise the evaluation creates it
         report = runtime.output(report)
     changes = {n.removeprefix("eval."): v for n, v in given.items() if n.startswith("eval.")}
     try:
@@ -102,12 +105,12 @@ def main(arguments: list[str]) -> None:
 
 
 def evaluate(wanted: Options, changes: dict, report: Path) -> None:
-    # TensorFlow takes seconds to import: only after every option was found in order.
+    # TensorFlow takes seconds to import, so all options are checked first.
     import tensorflow as tf
 
     from tfvrnn.evaluation import evaluate_runs, grid_path, table, write_report
 
-    tf.get_logger().setLevel("ERROR")  # TF-GAN's deprecations are not the user's
+    tf.get_logger().setLevel("ERROR")  # TF-GAN's deprecation warnings do not concern the user
     backend.divide_cores()
     if report.parent.is_dir():
         runtime.output(grid_path(report))

@@ -27,14 +27,16 @@ class Options(OfOneModel):
     pretrained: str = pretrained_option()
     out: str = option("", "Base folder of the export; versions are numbered folders in it.")
     horizon: int | None = option(None, "Frames that a request predicts; none: as in training.")
-    samples: int = option(EXPORT_SAMPLES, "Futures of each context that signature `samples` draws.")
-    version: int | None = option(None, "Number of the version; none: the next free one.")
+    samples: int = option(EXPORT_SAMPLES, "Futures per context that the signature `samples` draws.")
+    version: int | None = option(None, "Version number; none: the next free one.")
     temperature: float = option(1.0, TEMPERATURE)
     precision: str = option(
         "float32", "Dtype policy of the exported model.", ("float32", "mixed_bfloat16")
     )
-    max_batch: int = option(EXPORT_MAX_BATCH, "Largest batch; 1, 2, 4, ... up to it are warmed up.")
-    name: str = option("tfvrnn", "Name that the model is served under.")
+    max_batch: int = option(
+        EXPORT_MAX_BATCH, "Largest batch size. The sizes 1, 2, 4, ... up to it are warmed up."
+    )
+    name: str = option("tfvrnn", "Name of the served model.")
 
     def __post_init__(self):
         check_fields(self)
@@ -49,9 +51,9 @@ class Options(OfOneModel):
 
 def main(arguments: list[str]) -> None:
     wanted = Options(**config_flags.parse_changes(arguments, Options))
-    RunFolder(wanted.model_dir).read_config()  # complains at once where there is no run
+    RunFolder(wanted.model_dir).read_config()  # fails at once if there is no run
 
-    # TensorFlow takes seconds to import: only after every option was found in order.
+    # TensorFlow takes seconds to import, so all options are checked first.
     from tfvrnn.serving import export_sampler
 
     options = {k: v for k, v in vars(wanted).items() if k not in ("run_dir", "pretrained")}

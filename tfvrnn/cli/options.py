@@ -14,9 +14,9 @@ def run_dir_option() -> str:
 
 
 def pretrained_option() -> str:
-    """Declare the option `pretrained`, which stands in place of `run_dir`."""
+    """Declare the option `pretrained`, which replaces `run_dir`."""
     choices = ("", *presets.NAMES)
-    return option("", "A model that comes with the package, in place of a run.", choices)
+    return option("", "Model that comes with the package, instead of a run.", choices)
 
 
 class OfOneModel:
@@ -40,11 +40,11 @@ class OfOneModel:
 
 
 def check_seeds(first: int, count: int) -> None:
-    """Raise UserError unless seeds that count up stay in an int32, as served samplers take them."""
+    """Raise UserError unless all seeds fit into int32, the dtype that served samplers take."""
     require(first + count <= 2**31, "`seed` and those that follow must be below 2**31.", first)
 
 
 def check_name(name: str) -> None:
-    """Raise UserError unless a model's name can be a part of URLs and of paths."""
+    """Raise UserError unless a model's name can be part of URLs and paths."""
     allowed = name.replace("-", "").replace("_", "").isalnum()
     require(allowed, "`name` must be letters, digits, - and _.", repr(name))

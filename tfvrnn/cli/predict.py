@@ -1,10 +1,10 @@
-"""Continue a video of your own: its possible futures, side by side.
+"""Continue your own video, and show its possible futures side by side.
 
     tfvrnn predict --run_dir=RUN --video=in.mp4 [--out=futures.mp4 --samples=4]
     tfvrnn predict --export=EXPORT_BASE --video=in.gif
     tfvrnn predict --server=localhost:8500 --video=folder_of_images
 
-The frames given have a green border, the frames predicted a red one.
+Given frames have a green border, predicted frames a red one.
 """
 
 import ipaddress
@@ -26,22 +26,25 @@ if TYPE_CHECKING:
 class Options(OfOneModel):
     """Options of `tfvrnn predict`."""
 
-    run_dir: str = option("", "Run folder of the model; or an --export, or a --server.")
+    run_dir: str = option(
+        "", "Run folder of the model, unless --pretrained, --export or --server is given."
+    )
     pretrained: str = pretrained_option()
     export: str = option("", "Base folder of an export.")
-    server: str = option("", "HOST:PORT of a server's gRPC.")
-    name: str = option("tfvrnn", "Name that the server serves the model under.")
+    server: str = option("", "HOST:PORT of a gRPC server.")
+    name: str = option("tfvrnn", "Name of the served model.")
     video: str = option("", "Video file (mp4, gif, webm, ...) or folder of images to continue.")
     out: str = option("prediction.gif", "Video to write: .gif, .mp4 or .webm.")
     horizon: int | None = option(None, "Frames to predict; none: as in training or export.")
     samples: int = option(4, "Futures to draw, side by side.")
-    seed: int = option(0, "Seed of the first future; the next ones count up.")
+    seed: int = option(0, "Seed of the first future. Each further future takes the next number.")
     temperature: float = option(1.0, f"{TEMPERATURE} Exports and servers have their own.")
     start: int | None = option(
-        None, "First frame of the context, from 0; none: the context is the end of the video."
+        None,
+        "Number of the context's first frame, from 0; none: the context is the end of the video.",
     )
-    stride: int = option(1, "Frames of the video from one frame of the context to the next.")
-    scale: int = option(4, "Side of a pixel in the written video.")
+    stride: int = option(1, "Temporal stride of the context: take every n-th frame.")
+    scale: int = option(4, "Enlargement factor of the written video.")
     frame_rate: float = option(8.0, "Frames per second of the written video.")
     timeout: float = option(60.0, "Seconds to wait for a server that is still starting.")
 
@@ -77,9 +80,9 @@ class Options(OfOneModel):
 
 
 def check_address(name: str, address: str) -> None:
-    """Raise UserError unless an option is HOST:PORT; an IPv6 address stands in brackets."""
+    """Raise UserError unless an option is HOST:PORT, with an IPv6 address in brackets."""
     host, colon, port = address.rpartition(":")
-    rule = f"`{name}` must be HOST:PORT of gRPC, as localhost:8500 or [::1]:8500, without a scheme."
+    rule = f"`{name}` must be HOST:PORT of gRPC, without a scheme: localhost:8500 or [::1]:8500."
     plain = colon and host and not any(c in "/[]" or c.isspace() for c in host.strip("[]"))
     require(bool(plain and port.isascii() and port.isdigit()), rule, repr(address))
     if host.startswith("[") and host.endswith("]"):
@@ -101,7 +104,7 @@ def main(arguments: list[str]) -> None:
     wanted = Options(**config_flags.parse_changes(arguments, Options))
     out = runtime.output(wanted.out)
     if wanted.run_dir:
-        RunFolder(wanted.run_dir).read_config()  # complains at once where there is no run
+        RunFolder(wanted.run_dir).read_config()  # fails at once if there is no run
     try:
         next(media.frames_of(wanted.video))
         predict(wanted, out)
@@ -110,7 +113,7 @@ def main(arguments: list[str]) -> None:
 
 
 def predict(wanted: Options, out: Path) -> None:
-    # TensorFlow takes seconds to import: only after every option was found in order.
+    # TensorFlow takes seconds to import, so all options are checked first.
     import numpy as np
 
     backend.divide_cores()

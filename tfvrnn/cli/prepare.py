@@ -1,4 +1,4 @@
-"""Prepare a dataset, once. After an interruption, the same command continues.
+"""Prepare a dataset once. After an interruption, the same command continues.
 
     tfvrnn prepare --dataset=video_folder --source=VIDEOS [--size=64 --frame_rate=10]
     tfvrnn prepare --dataset=video_folder --source=RECORDINGS --windows=144
@@ -7,7 +7,7 @@
     tfvrnn prepare --dataset=sim_push --episodes=1000 [--scene=fixed]
     tfvrnn prepare --dataset=pusht --episodes=2000
 
-Exit code 1: prepared, but some sources gave nothing; they are listed with the reason.
+Exit code 1: prepared, but some sources gave no video. They are listed with the reason.
 Exit code 130: interrupted.
 """
 
@@ -30,36 +30,39 @@ class Options:
         "video_folder", "Dataset.", ("bair", "cityscapes", "video_folder", "sim_push", "pusht")
     )
     source: str = option(
-        "", "Folder or archive to prepare from; bair: none downloads it; sim_push, pusht: none."
+        "",
+        "Folder or archive to prepare from. bair: empty downloads it. sim_push, pusht: not used.",
     )
-    data_dir: str = option("data", "Where prepared datasets lie, as --data.data_dir.")
+    data_dir: str = option("data", "Folder of prepared datasets, the same as --data.data_dir.")
     size: int = option(64, "Side of the square frames; bair: always 64.")
     channels: int = option(3, "Channels of a frame: 1 (grey) or 3 (colour).")
     clip_frames: int = option(30, "video_folder: length of the clips that videos are cut into.")
-    frame_rate: float = option(0.0, "video_folder: frames per second that are taken; 0: all.")
-    stride: int = option(1, "video_folder: every n-th of them.")
+    frame_rate: float = option(0.0, "video_folder: frames per second to take; 0: all frames.")
+    stride: int = option(1, "video_folder: temporal stride; take every n-th of these frames.")
     whole: bool = option(
-        False, "video_folder: the whole picture, with black borders, not its centre square."
+        False, "video_folder: keep the whole picture, with black borders, not its centre square."
     )
     test_fraction: float = option(
         0.1,
-        "video_folder: part of the videos for test, where no folders train and test say so; of "
-        "the time with --windows.",
+        "video_folder: fraction of the videos for test, unless folders train and test divide "
+        "them. With --windows: fraction of the time.",
     )
     windows: int = option(
         0,
-        "video_folder: height in pixels that pictures are averaged down to, then cut into all "
-        "--size windows half a window apart; every video is split by time. 0: no windows.",
+        "video_folder: average pictures down to this height in pixels, then cut them into all "
+        "--size windows half a window apart. Every video is split by time. 0: no windows.",
     )
     episodes: int = option(1000, "sim_push, pusht: episodes for training.")
     test_episodes: int | None = option(
-        None, "sim_push, pusht: episodes for test; none: a tenth as many, pusht: 256."
+        None,
+        "sim_push, pusht: episodes for test; none: a tenth of --episodes for sim_push, 256 for "
+        "pusht.",
     )
     seed: int = option(0, "sim_push, pusht: seed of the episodes.")
     scene: str = option(
         "varied",
-        "sim_push: camera, light and table drawn with every episode, or the same in all; the "
-        "latter is dataset sim_push_fixed in training.",
+        "sim_push: varied draws camera, light and table for every episode. fixed keeps them the "
+        "same in all; in training this is the dataset sim_push_fixed.",
         tuple(SIM_PUSH_SCENES),
     )
     workers: int | None = option(
@@ -73,7 +76,7 @@ class Options:
         require_at_least(self, 0, "seed", "frame_rate", "windows")
         require(self.channels in (1, 3), "`channels` must be 1 or 3.", self.channels)
         require(
-            0 < self.test_fraction < 1, "`test_fraction` must lie within 0 and 1.",
+            0 < self.test_fraction < 1, "`test_fraction` must lie between 0 and 1.",
             self.test_fraction,
         )  # fmt: skip
         needs = self.dataset in ("cityscapes", "video_folder")
@@ -105,7 +108,7 @@ class Options:
 
     @property
     def trained_as(self) -> str:
-        """The --data.dataset that reads what is prepared."""
+        """Value of --data.dataset that reads the prepared dataset."""
         return SIM_PUSH_SCENES[self.scene] if self.dataset == "sim_push" else self.dataset
 
 

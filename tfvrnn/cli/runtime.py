@@ -12,12 +12,12 @@ from tfvrnn import backend, config_flags, files
 from tfvrnn.config import Config, UserError, expanded
 
 USER_MISTAKE = 2
-OF_FILES = (  # errors that are the file system's
+OF_FILES = (  # errors of the file system
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM,
     errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EPIPE, errno.ENAMETOOLONG, errno.ELOOP,
 )  # fmt: skip
 INTERRUPTED = 130  # 128 + SIGINT
-STOPPED = 143  # 128 + SIGTERM, as of a program that a scheduler stopped and should start again
+STOPPED = 143  # 128 + SIGTERM: tells a scheduler that stopped the program to start it again
 
 
 def run(
@@ -29,8 +29,8 @@ def run(
     """Run a program on arguments, by default those of the command line, and exit.
 
     `--help` prints the description and every flag of the dataclass `options`. A mistake of the
-    user, or of the file system's, is one line on standard error and exit code 2, Ctrl-C one line
-    and 130; a fault of ours keeps its traceback.
+    user and an error of the file system print one line on standard error and exit with code 2.
+    Ctrl-C prints one line and exits with code 130. A bug keeps its traceback.
     """
     print_anywhere()
     arguments = sys.argv[1:] if arguments is None else arguments
@@ -58,7 +58,7 @@ def run(
 
 
 def output(path: str | Path) -> Path:
-    """The path of a file that a program will write, found writable before it computes.
+    """Check before a computation that its output file can be written, and return the path.
 
     Raises:
         UserError: no such folder, or no file can be written there.
@@ -79,15 +79,15 @@ def output(path: str | Path) -> Path:
 def print_anywhere() -> None:
     """Keep printing errors from ending the program.
 
-    A letter that the terminal does not have is written as its number, a name that is not text as
-    its bytes. Where nobody reads any more, as behind `| head`, the rest is dropped.
+    A character that the terminal cannot encode is written as its number, and a name that is not
+    text as its bytes. If the reader has gone, as with `| head`, the rest is dropped.
     """
     codecs.register_error("tfvrnn.print", _as_number_or_byte)
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         try:
             raw = _Droppable(stream.fileno(), "w", closefd=False)
-        except (AttributeError, ValueError, OSError):  # none, closed, or no file
+        except (AttributeError, ValueError, OSError):  # missing, closed, or not a file
             continue
         stream.flush()
         options = {"line_buffering": stream.line_buffering, "write_through": stream.write_through}

@@ -1,4 +1,4 @@
-"""Draw futures of test videos as an animated GIF: a row per context, truth | mean | samples.
+"""Draw futures of test videos as an animated GIF: one row per context, truth | mean | samples.
 
     tfvrnn sample --run_dir=RUN [--out=samples.gif --contexts=8 --horizon=20]
 
@@ -23,10 +23,12 @@ class Options(OfOneModel):
     run_dir: str = run_dir_option()
     pretrained: str = pretrained_option()
     out: str = option(
-        "", "Animated GIF to write. Default: in samples/ of the run; of a pretrained one, here."
+        "",
+        "Animated GIF to write. Default: samples/samples.gif in the run. With --pretrained: "
+        "samples.gif in this folder.",
     )
-    contexts: int = option(4, "Test videos whose contexts are continued, a row each.")
-    samples: int = option(3, "Futures drawn of each context.")
+    contexts: int = option(4, "Number of test videos to continue, one per row.")
+    samples: int = option(3, "Futures to draw per context.")
     horizon: int | None = option(None, "Frames to predict; none: as in training.")
     seed: int = option(0, "Seed of the futures.")
     temperature: float = option(1.0, TEMPERATURE)
@@ -45,7 +47,7 @@ class Options(OfOneModel):
 def main(arguments: list[str]) -> None:
     wanted = Options(**config_flags.parse_changes(arguments, Options))
     folder = RunFolder(wanted.model_dir)
-    folder.read_config()  # complains at once where there is no run
+    folder.read_config()  # fails at once if there is no run
     if wanted.out:
         out = runtime.output(wanted.out)
     elif wanted.pretrained:
@@ -57,7 +59,7 @@ def main(arguments: list[str]) -> None:
 
 
 def draw(wanted: Options, out: Path) -> None:
-    # TensorFlow takes seconds to import: only after every option was found in order.
+    # TensorFlow takes seconds to import, so all options are checked first.
     import numpy as np
 
     from tfvrnn import backend, media

@@ -1,8 +1,8 @@
-"""Serve an export over gRPC and REST, as TensorFlow Serving does: for laptops and tests.
+"""Serve an export over gRPC and REST like TensorFlow Serving, for laptops and tests.
 
     tfvrnn serve --export=EXPORT_BASE [--port=8500 --rest_port=8501]
 
-In production use TensorFlow Serving itself; docs/serving.md has the command.
+In production, use TensorFlow Serving itself. docs/serving.md has the command.
 """
 
 import dataclasses
@@ -18,17 +18,18 @@ class Options:
     """Options of `tfvrnn serve`."""
 
     export: str = option("", "Base folder of an export.")
-    name: str = option("tfvrnn", "Name that the model is served under.")
+    name: str = option("tfvrnn", "Name of the served model.")
     host: str = option(
-        "127.0.0.1", "Address to listen at; the default takes requests only of this machine."
+        "127.0.0.1",
+        "Address to listen on. The default accepts requests only from this machine.",
     )
-    port: int = option(8500, "Port of gRPC; 0: any free one.")
-    rest_port: int = option(8501, "Port of REST; 0: any free one.")
-    batching: bool = option(True, "Compute requests that wait together as one batch.")
-    queue: int = option(64, "Rows that may wait; more are refused as unavailable.")
+    port: int = option(8500, "Port of gRPC; 0: any free port.")
+    rest_port: int = option(8501, "Port of REST; 0: any free port.")
+    batching: bool = option(True, "Compute waiting requests together, as one batch.")
+    queue: int = option(64, "Most rows that may wait. Further requests are refused as unavailable.")
     max_request_mb: int = option(64, "Largest request in megabytes.")
-    request_timeout: float = option(60.0, "Seconds after which a request is given up.")
-    poll_seconds: float = option(1.0, "Seconds between looks for a new version.")
+    request_timeout: float = option(60.0, "Seconds until a request times out.")
+    poll_seconds: float = option(1.0, "Seconds between checks for a new version.")
 
     def __post_init__(self):
         check_fields(self)
@@ -51,7 +52,7 @@ class Options:
 def main(arguments: list[str]) -> None:
     wanted = Options(**config_flags.parse_changes(arguments, Options))
 
-    # TensorFlow takes seconds to import: only after every option was found in order.
+    # TensorFlow takes seconds to import, so all options are checked first.
     from tfvrnn.serving.server import serve
 
     serve(**dataclasses.asdict(wanted))

@@ -2,8 +2,8 @@
 
     tfvrnn train --flagfile=quickstart.flags [--train.run_dir=RUN]
 
-A run folder that exists continues where it stopped. Ctrl-C or SIGTERM save first; the exit code is
-then 143.
+An existing run folder continues where it stopped. Ctrl-C and SIGTERM save the run first, and the
+exit code is then 143.
 """
 
 import sys
@@ -18,12 +18,14 @@ Options = Config
 
 def main(arguments: list[str]) -> None:
     if not arguments:
-        raise UserError("train what? --flagfile=quickstart.flags; --help lists the options")
+        raise UserError(
+            "no option given: try --flagfile=quickstart.flags; --help lists the options"
+        )
     config, resumes = runs.resolve(config_flags.parse_changes(arguments, Options))
     run_dir = config.train.run_dir
     print(f"{'resuming' if resumes else 'new run'}: {run_dir}")
 
-    # TensorFlow takes seconds to import: only after every option was found in order.
+    # TensorFlow takes seconds to import, so all options are checked first.
     from tfvrnn.training import TrainingDiverged, train
 
     try:

@@ -1,4 +1,4 @@
-"""The datasets: videos as uint8 frames, batched."""
+"""Datasets: batches of videos as uint8 frames."""
 
 from tfvrnn.data.pipeline import SPLITS, first_videos, make_dataset, read
 

@@ -1,4 +1,4 @@
-"""Augmentation of a training clip: every frame alike, a function of (seed, number) alone."""
+"""Augment a training clip: every frame alike, as a function of (seed, number) only."""
 
 import tensorflow as tf
 
@@ -8,19 +8,19 @@ GREY = (0.2989, 0.587, 0.114)
 
 
 def is_wanted(data: DataConfig) -> bool:
-    """Whether any augmentation is on."""
+    """Return whether any augmentation is on."""
     return data.flip or data.color_jitter > 0 or data.crop < 1
 
 
 def augment(video: tf.Tensor, number: tf.Tensor, data: DataConfig) -> tf.Tensor:
-    """A clip as it might have been filmed otherwise.
+    """Randomly crop, flip and colour-jitter a clip.
 
     Args:
         video: uint8 `[T, H, W, C]`.
-        number: int64, of the video.
-        data: `crop`, least side of the random square that is cut out and resized; `flip`, left
-            and right with even chances; `color_jitter`, largest change of brightness, contrast
-            and (in colour) saturation.
+        number: number of the video, int64.
+        data: `crop` is the least side of the random square that is cut out and resized. `flip`
+            flips horizontally with probability 0.5. `color_jitter` is the largest change of
+            brightness, contrast and (in colour) saturation.
 
     Returns:
         uint8 `[T, H, W, C]`.

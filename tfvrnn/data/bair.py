@@ -1,7 +1,7 @@
 """BAIR robot pushing, 64x64, through TFDS `bair_robot_pushing_small`.
 
-Source: Ebert et al., "Self-Supervised Visual Planning with Temporal Skip Connections", 2017;
-43,264 videos for training, 256 for testing, 30 frames each. Of them `image_main` alone is read.
+Source: Ebert et al., "Self-Supervised Visual Planning with Temporal Skip Connections", 2017. It has
+43,264 videos for training and 256 for testing, with 30 frames each. Only `image_main` is read.
 """
 
 from pathlib import Path
@@ -21,7 +21,7 @@ EXTRACTED = "softmotion30_44k"
 
 
 def make_source(data: DataConfig, model: ModelConfig, split: str, start: int) -> VideoSource:
-    """Any start in training, the first frames in validation and test."""
+    """Read clips with any start in training, the first frames in validation and test."""
     builder = tfrecord_reader.open_prepared(data, model)
     return tfrecord_reader.make_source(
         builder, ("image_main", FRAMES, SHAPE), data, model, split, start
@@ -29,18 +29,18 @@ def make_source(data: DataConfig, model: ModelConfig, split: str, start: int) ->
 
 
 def prepare(data_dir: str | Path, source: str | Path | None = None) -> Prepared:
-    """Prepare the dataset, once, with TFDS's own generator and progress bars.
+    """Prepare the dataset once, with TFDS's own generator and progress bars.
 
     Args:
-        data_dir: where; 30 GB to download, as much again to write.
+        data_dir: folder of prepared datasets; 30 GB are downloaded, and as much again is written.
         source: the downloaded tar (bair_robot_pushing_dataset_v0.tar), or the folder it was
             unpacked into; None or '': download it.
 
     Returns:
-        `Prepared`; a split of another number of videos than the whole dataset's is named.
+        `Prepared`; it names each split that has another number of videos than the whole dataset.
 
     Raises:
-        UserError: no such file, not that dataset, or another preparation is at work.
+        UserError: no such file, not that dataset, or another preparation is running.
     """
     data_dir = expanded(data_dir)
     try:
@@ -52,7 +52,7 @@ def prepare(data_dir: str | Path, source: str | Path | None = None) -> Prepared:
             builder.download_and_prepare()
     except UserError:
         raise
-    except Exception as error:  # TFDS lets through whatever other files lead to
+    except Exception as error:  # TFDS raises anything on other files
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise UserError(f"bair cannot be prepared from {source or NAME}: {reason}") from None
     videos = {name: info.num_examples for name, info in builder.info.splits.items()}
@@ -65,7 +65,7 @@ def prepare(data_dir: str | Path, source: str | Path | None = None) -> Prepared:
 
 
 def _read_from(builder, source: Path) -> None:
-    """Let the builder generate from a local tar or folder."""
+    """Make the builder read a local tar or folder."""
     if not source.exists():
         raise UserError(f"no {source}")
     generators = builder._split_generators
@@ -81,7 +81,7 @@ def _read_from(builder, source: Path) -> None:
 
 
 class _Downloaded:
-    """Stands in for the download manager: what it would fetch is there."""
+    """Replaces the download manager: the files that it would fetch are there."""
 
     def __init__(self, folder: Path):
         self.folder = folder

@@ -1,7 +1,7 @@
-"""Cityscapes sequences: snippets of 30 frames from a car, of the official archive.
+"""Cityscapes sequences: snippets of 30 frames from a car, from the official archive.
 
 Source: Cordts et al., "The Cityscapes Dataset", 2016, `leftImg8bit_sequence_trainvaltest`. The
-licence lets nobody pass it on: it is prepared from a local archive or folder.
+licence forbids redistribution, so the dataset is prepared from a local archive or folder.
 """
 
 import re
@@ -25,13 +25,13 @@ SNIPPETS_A_SHARD = 32
 WIDTH, HEIGHT = 2048, 1024
 DROPPED = 512  # pixels on the left and on the right
 SPLITS = {"train": "train", "val": "validation", "test": "test"}
-# Not what may lie beside it: leftImg8bit/, the stills that have labels.
+# The name excludes leftImg8bit/, the stills with labels, which may lie beside the sequences.
 NAME = re.compile(
     r"(?!(?:.*/)?leftImg8bit/)(?:.*/)?(?P<split>train|val|test)/(?P<city>[\w-]+)/"
     r"(?P=city)_(?P<sequence>\d{6})_(?P<frame>\d{6})_leftImg8bit\.png"
 )
 
-# What zipfile and Pillow raise on damaged, encrypted and absurd files.
+# Errors that zipfile and Pillow raise on damaged, encrypted and absurd files.
 DAMAGED = (
     OSError,
     ValueError,
@@ -45,16 +45,16 @@ DAMAGED = (
 
 
 def make_source(data: DataConfig, model: ModelConfig, split: str, start: int) -> VideoSource:
-    """Any start in training, the first frames in validation and test; the official splits."""
+    """Read the official splits: any start in training, the first frames in validation and test."""
     return tfrecord_reader.prepared_source(data, model, split, start)
 
 
 def prepare(
     source: str | Path, data_dir: str | Path, size: int = 64, channels: int = 3
 ) -> Prepared:
-    """Prepare the snippets, once: the central 1024x1024 of 2048x1024, bilinear to `size`.
+    """Prepare the snippets once: resize the central 1024x1024 of 2048x1024 bilinearly to `size`.
 
-    Bilinear as Pillow has it, over all the pixels that one of the small picture covers.
+    As Pillow does it, the bilinear filter uses all pixels that one of the small picture covers.
 
     Args:
         source: the zip archive, or the folder it was unpacked into
@@ -63,7 +63,7 @@ def prepare(
         channels: 1 or 3.
 
     Returns:
-        `Prepared`; snippets of other than 30 frames are left out and named.
+        `Prepared`; it names the snippets left out, those without exactly 30 frames.
 
     Raises:
         UserError: no such archive, or nothing of that layout in it; see also
@@ -98,10 +98,10 @@ def prepare(
 
 
 def find_snippets(names: list[str]) -> list[list[str]]:
-    """The snippets, each the names of its frames in order; incomplete ones as they are.
+    """Group the names of frames into snippets, in order; incomplete snippets stay as they are.
 
-    Frames of one city and sequence that follow each other are cut after every 30, if they are
-    whole snippets: else nobody knows where one begins.
+    Consecutive frames of one city and sequence are cut after every 30, if they are whole snippets.
+    Otherwise the beginnings of the snippets are unknown.
     """
     parsed = [(match.groupdict(), n) for n in sorted(names) if (match := NAME.fullmatch(n))]
     runs, before = [], None
@@ -146,7 +146,7 @@ def _record(pictures, names, size, channels) -> dict | Skipped:
                 if image.size != (WIDTH, HEIGHT):
                     return Skipped(name, f"{path} is {image.size[0]}x{image.size[1]}")
                 image = image.convert("L" if channels == 1 else "RGB")
-                # Cropped first: resizing a box would mix in what lies beside it.
+                # Crop first: resizing a box would mix in the pixels beside it.
                 square = image.crop((DROPPED, 0, WIDTH - DROPPED, HEIGHT))
                 small = square.resize((size, size), Image.Resampling.BILINEAR)
         except DAMAGED:
@@ -156,7 +156,7 @@ def _record(pictures, names, size, channels) -> dict | Skipped:
 
 
 class _Pictures:
-    """Files by name, of an archive or a folder."""
+    """Opens files of an archive or a folder by name."""
 
     def __init__(self, archive: Path):
         self.archive = archive

@@ -22,25 +22,25 @@ def make_dataset(
     shard: tuple[int, int] = (0, 1),
     parts: int = 1,
 ) -> tf.data.Dataset:
-    """Batches of videos, in an order that is a function of (seed, split) alone.
+    """Make batches of videos, in an order that is a function of (seed, split) only.
 
-    However many calls prepare videos at once, and wherever it starts, a video is the same.
+    A video does not depend on the number of parallel calls, nor on `start`.
 
     Args:
-        data: which videos, how many in a batch; augmentation, in training.
-        model: the size of the frames, and how many are context.
+        data: the dataset, the batch size, and the augmentation in training.
+        model: the size of the frames, and the number of context frames.
         split: 'train' (endless, whole batches only), 'validation' or 'test' (finite, the last
             batch may be smaller). No digit, clip or file is in two splits.
-        start: number of the first video; a run that has consumed n videos goes on at n.
-        shard: (k, n): of every batch, the k-th of n equal parts: what worker k of n reads.
-        parts: equal parts that the worker's own are given in, one after another.
+        start: number of the first video; a run that has consumed n videos continues at n.
+        shard: (k, n): take the k-th of n equal parts of every batch, the part of worker k of n.
+        parts: number of equal parts that the worker's part is yielded in, one after another.
 
     Returns:
         Dataset of uint8 `[data.batch_size / n / parts, T, H, W, C]`, T = context + horizon.
 
     Raises:
-        UserError: a split that there is not, a dataset that is not there or does not fit, a
-            batch that does not divide.
+        UserError: no such split, a dataset that is missing or does not fit, or a batch that does
+            not divide.
     """
     if split not in SPLITS:
         raise UserError(f"`split` must be one of {', '.join(SPLITS)}. Received: {split!r}")
@@ -49,7 +49,7 @@ def make_dataset(
             f"`data.batch_size` must divide into {shard[1] * parts} equal parts. "
             f"Received: {data.batch_size}"
         )
-    # A module a dataset, imported where it is wanted: TFDS takes seconds.
+    # Each dataset is a module, imported on demand: TFDS takes seconds to import.
     module = importlib.import_module(f"tfvrnn.data.{data.dataset}")
     source = module.make_source(data, model, split, start)
     training = split == "train"
@@ -65,17 +65,17 @@ def make_dataset(
     batches = videos.batch(size, drop_remainder=training)
     if data.service and training:
         batches = _served(batches, data.service)
-    # What runs at once is set; the tuner has nothing to do, and a run that ends may wait for it.
+    # Parallelism is fixed, so the tuner has nothing to do, and a run that ends may wait for it.
     options = tf.data.Options()
     options.autotune.enabled = False
     return batches.prefetch(PREFETCHED).with_options(options)
 
 
 def first_videos(data: DataConfig, model: ModelConfig, split: str, count: int) -> np.ndarray:
-    """The first videos of a split, uint8 `[count, T, H, W, C]`.
+    """Read the first videos of a split, uint8 `[count, T, H, W, C]`.
 
     Raises:
-        UserError: it has fewer, or they cannot be read; see `make_dataset` for others.
+        UserError: the split has fewer, or they cannot be read; see also `make_dataset`.
     """
     data = dataclasses.replace(data, batch_size=count)
     videos = next(read(make_dataset(data, model, split), data)).numpy()
@@ -85,7 +85,7 @@ def first_videos(data: DataConfig, model: ModelConfig, split: str, count: int) -
 
 
 def _part(items: tf.data.Dataset, batch: int, k: int, n: int) -> tf.data.Dataset:
-    """Of every `batch` items the k-th of n equal parts."""
+    """Take the k-th of n equal parts of every `batch` items."""
     if n == 1:
         return items
     part = slice(k * batch // n, (k + 1) * batch // n)
@@ -94,21 +94,21 @@ def _part(items: tf.data.Dataset, batch: int, k: int, n: int) -> tf.data.Dataset
 
 
 def _served(batches: tf.data.Dataset, address: str) -> tf.data.Dataset:
-    """The batches, made by the worker of a tf.data service, in the same order.
+    """Let the worker of a tf.data service make the batches, in the same order.
 
-    A job of this process alone: a named one would be shared with all that ask for it, and a run
-    that is started again would go on in the middle of what the one before has left of it.
+    The job belongs to this process only. A named job would be shared by all that ask for it, and a
+    restarted run would continue in the middle of what the previous one left of it.
     """
     service = tf.data.experimental.service
     return batches.apply(service.distribute(service.ShardingPolicy.DYNAMIC, address))
 
 
 def read(batches: Iterable[tf.Tensor], data: DataConfig) -> Iterator[tf.Tensor]:
-    """The batches of a dataset, one after another.
+    """Yield the batches of a dataset.
 
     Raises:
-        UserError: a record cannot be read, which is the user's to mend. No error of what is done
-            with the batches.
+        UserError: a record cannot be read, which the user must fix. Errors from using the batches
+            are not converted.
     """
     try:
         yield from batches
@@ -116,7 +116,7 @@ def read(batches: Iterable[tf.Tensor], data: DataConfig) -> Iterator[tf.Tensor]:
         tf.errors.DataLossError,
         tf.errors.NotFoundError,
         tf.errors.FailedPreconditionError,  # records are missing
-        # Whole records of something else; TensorFlow's message may not even be text.
+        # Whole records of something else. TensorFlow's message may not even be text.
         tf.errors.InvalidArgumentError,
         UnicodeDecodeError,
     ) as error:

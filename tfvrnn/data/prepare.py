@@ -1,4 +1,4 @@
-"""Preparing any dataset, in one way."""
+"""Prepare any dataset through one function."""
 
 import importlib
 import inspect
@@ -8,7 +8,7 @@ from tfvrnn.data.tfrecord_writer import Prepared
 
 
 def prepare(dataset: str, options: dict[str, Any]) -> Prepared:
-    """Prepare a dataset with those of the options that it takes.
+    """Prepare a dataset, passing only the options it accepts.
 
     Raises:
         UserError: see the dataset's own `prepare`.

@@ -1,4 +1,4 @@
-"""PushT: a disc pushes a T about a table; episodes of `tfvrnn.simulators.pusht`, prepared once."""
+"""PushT, a disc that pushes a T about a table: episodes of `tfvrnn.simulators.pusht`."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ TEST_EPISODES = 256  # as many as an evaluation measures
 
 
 def make_source(data: DataConfig, model: ModelConfig, split: str, start: int) -> VideoSource:
-    """Any start in training, the first frames in validation and test."""
+    """Read clips with any start in training, the first frames in validation and test."""
     return tfrecord_reader.prepared_source(data, model, split, start)
 
 
@@ -28,15 +28,15 @@ def prepare(
     seed: int = 0,
     workers: int | None = None,
 ) -> Prepared:
-    """Simulate and render the episodes, once; about a tenth of a second each.
+    """Simulate and render the episodes once, in about a tenth of a second each.
 
     Args:
         size: side of the square frames.
         channels: 3.
-        episodes: for training.
-        test_episodes: for test; None: 256.
-        seed: of all of them; the same seed gives the same frames.
-        workers: processes; None: one per core.
+        episodes: number of training episodes.
+        test_episodes: number of test episodes; None: 256.
+        seed: seed of all episodes; the same seed gives the same frames.
+        workers: number of processes; None: one per core.
 
     Raises:
         UserError: the simulator is not installed (extra `sim`).

@@ -1,7 +1,6 @@
 """Simulated robot pushing: episodes of `tfvrnn.simulators.sim_push`, prepared once.
 
-It stands in for BAIR robot pushing where 30 GB cannot be downloaded; see docs/data.md for what
-differs.
+It replaces BAIR robot pushing if 30 GB cannot be downloaded. docs/data.md lists the differences.
 """
 
 from functools import partial
@@ -18,7 +17,7 @@ from tfvrnn.simulators import FRAMES, sim_push
 
 
 def make_source(data: DataConfig, model: ModelConfig, split: str, start: int) -> VideoSource:
-    """Any start in training, the first frames in validation and test."""
+    """Read clips with any start in training, the first frames in validation and test."""
     return tfrecord_reader.prepared_source(data, model, split, start)
 
 
@@ -32,17 +31,17 @@ def prepare(
     scene: str = "varied",
     workers: int | None = None,
 ) -> Prepared:
-    """Simulate and render the episodes, once; about half a second each.
+    """Simulate and render the episodes once, in about half a second each.
 
     Args:
         size: side of the square frames.
         channels: 3.
-        episodes: for training.
-        test_episodes: for test; None: a tenth as many, at least one.
-        seed: of all of them; on one machine the same seed gives the same frames.
-        scene: varied: every episode draws its camera, light and table; fixed: one for all, in a
-            dataset of its own, sim_push_fixed.
-        workers: processes; None: one per core.
+        episodes: number of training episodes.
+        test_episodes: number of test episodes; None: a tenth of `episodes`, at least one.
+        seed: seed of all episodes; on one machine the same seed gives the same frames.
+        scene: 'varied' draws camera, light and table for every episode. 'fixed' keeps them the same
+            in all, as a dataset of its own, sim_push_fixed.
+        workers: number of processes; None: one per core.
 
     Raises:
         UserError: the simulator is not installed (extra `sim`), or cannot draw here.

@@ -1,4 +1,4 @@
-"""Simulated episodes as a prepared dataset: what sim_push and pusht share."""
+"""Simulated episodes as a prepared dataset: the shared part of sim_push and pusht."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -22,9 +22,11 @@ EPISODES_A_SHARD = 16
 class Simulation(NamedTuple):
     """A dataset that a simulator draws.
 
-    name: of the dataset; episode: (size, key) -> record, a function of these only, called in
-    processes without TensorFlow; features: TFDS features of a record beside its video;
-    description: for the metadata.
+    name: name of the dataset.
+    episode: (size, key) -> record. It depends on these only, and is called in processes without
+        TensorFlow.
+    features: TFDS features of a record besides its video.
+    description: text for the metadata.
     """
 
     name: str
@@ -42,12 +44,12 @@ def prepare(
     seed: int,
     workers: int | None = None,
 ) -> Prepared:
-    """Simulate and render the episodes, once; interrupted, the same call continues.
+    """Simulate and render the episodes once; after an interruption, the same call continues.
 
     Args:
         counts: {'train': training episodes, 'test': test episodes}. Episode k of the n-th split
-            has the key [seed, n, k], so that no two are the same and more are only added.
-        workers: processes; None: one per core. The episodes do not depend on it.
+            has the key [seed, n, k]. So no two are the same, and larger counts only add episodes.
+        workers: number of processes; None: one per core. The episodes do not depend on it.
 
     Raises:
         UserError: not in colour, the simulator is not installed, or cannot draw here.
@@ -70,7 +72,7 @@ def prepare(
         yield from pool.map(simulation.episode, [size] * len(work), work)
 
     folder = prepared_folder(name, data_dir, size, 3)
-    # Processes of their own, which know nothing of TensorFlow: see tfvrnn/simulators.
+    # Separate processes without TensorFlow: see tfvrnn/simulators.
     with ProcessPoolExecutor(workers or os.cpu_count(), get_context("spawn")) as pool:
         try:
             return tfrecord_writer.write_dataset(

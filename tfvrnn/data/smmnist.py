@@ -1,13 +1,17 @@
 """Stochastic Moving MNIST, generated on the fly inside tf.data.
 
-The rule (Denton and Fergus, "Stochastic Video Generation with a Learned Prior", 2018, and its
-code), for an image side S and digits of P = S/2 pixels: position uniform on {0 .. S-P-1},
-velocity uniform on {-v .. v} with v = 4 S/64, (0, 0) allowed. Per frame, before drawing, y then
-x: below 0, the position becomes 0, its velocity uniform on {1 .. v}, the other's on {-v .. v};
-at S-P or above, the position becomes S-P-1, its velocity uniform on {-v .. -1}, the other's on
-{-v .. v}. Digits are drawn additively and clipped at 1, then move by their velocity.
+Source of the rule: Denton and Fergus, "Stochastic Video Generation with a Learned Prior", 2018, and
+its code. The image has side S, and a digit has P = S/2 pixels.
 
-Video n of a split is a function of (seed, split, n) alone.
+- At the start, the position is uniform on {0 .. S-P-1}. The velocity is uniform on {-v .. v} with
+  v = 4 S/64, and (0, 0) is allowed.
+- Before every frame is drawn, y and then x are checked. Below 0, the position becomes 0, its
+  velocity becomes uniform on {1 .. v}, and the other axis' on {-v .. v}. At S-P or above, the
+  position becomes S-P-1, its velocity becomes uniform on {-v .. -1}, and the other axis' on
+  {-v .. v}.
+- Digits are drawn additively and clipped at 1. Then they move by their velocity.
+
+Video n of a split is a function of (seed, split, n) only.
 """
 
 from pathlib import Path
@@ -24,9 +28,9 @@ SPLIT_NUMBERS = {"train": 0, "validation": 1, "test": 2}
 
 
 def make_source(data: DataConfig, model: ModelConfig, split: str, start: int = 0) -> VideoSource:
-    """Videos uint8 `[T, S, S, C]` from number `start` on; 10,000 of validation and test.
+    """Make videos uint8 `[T, S, S, C]` from number `start` on; validation and test have 10,000.
 
-    The digits are grey; a model of 3 channels is given them three times.
+    The digits are grey. For a model of 3 channels they are repeated in each channel.
     """
     digits = tf.constant(load_digits(split, data.digit_source))
     side, frames = model.image_size, model.context_frames + data.horizon
@@ -42,13 +46,13 @@ def make_source(data: DataConfig, model: ModelConfig, split: str, start: int = 0
 
 
 def load_digits(split: str, source: str = "packaged") -> np.ndarray:
-    """Digits of a split, uint8 `[N, 28, 28]`; no digit is in two splits.
+    """Load the digits of a split, uint8 `[N, 28, 28]`; no digit is in two splits.
 
-    `source` 'packaged': of the 10,000 in the package, every tenth for validation and test each.
-    'tfds': of MNIST's 70,000, the test images for test, the last 5,000 others for validation.
+    `source` 'packaged' has the package's 10,000 digits: validation and test get every tenth each.
+    'tfds' has MNIST's 70,000: test gets the test images, validation the last 5,000 others.
     """
     if source == "tfds":
-        import tensorflow_datasets as tfds  # slow to import, and needed by this source alone
+        import tensorflow_datasets as tfds  # slow to import, and only this source needs it
 
         part = {"train": "train[:55000]", "validation": "train[55000:]", "test": "test"}[split]
         batches = tfds.as_numpy(tfds.load("mnist", split=part).batch(10_000))
@@ -60,7 +64,7 @@ def load_digits(split: str, source: str = "packaged") -> np.ndarray:
 
 
 def make_video(key: tf.Tensor, digits: tf.Tensor, frames: int, side: int, count: int) -> tf.Tensor:
-    """One video: uint8 `[frames, side, side, 1]` of `count` moving digits.
+    """Draw one video, uint8 `[frames, side, side, 1]`, of `count` moving digits.
 
     Args:
         key: int64 `[2]`, the video's own seed.
@@ -72,8 +76,8 @@ def make_video(key: tf.Tensor, digits: tf.Tensor, frames: int, side: int, count:
     images_D28 = tf.cast(tf.gather(digits, chosen), tf.float32)[..., None] / 255.0
     images_DPP = tf.image.resize(images_D28, (patch, patch), antialias=True)[..., 0]
     positions_TD2 = trajectories(keys[1], frames, side, count)
-    # One-hot rows and columns place every digit by two matrix products; exact, as each sum has
-    # one term that is not zero.
+    # One-hot rows and columns place every digit by two matrix products. They are exact, as each
+    # sum has only one term that is not zero.
     places_TD2P = positions_TD2[..., None] + tf.range(patch)
     rows_TDPS, columns_TDPS = tf.unstack(tf.one_hot(places_TD2P, side), axis=2)
     video = tf.einsum("tdpy,dpq,tdqx->tyx", rows_TDPS, images_DPP, columns_TDPS)
@@ -82,19 +86,20 @@ def make_video(key: tf.Tensor, digits: tf.Tensor, frames: int, side: int, count:
 
 
 def trajectories(key: tf.Tensor, frames: int, side: int, count: int) -> tf.Tensor:
-    """Where the digits are drawn: int32 `[frames, count, 2]` of (y, x), top left corners."""
+    """Draw the paths of the digits: (y, x) of top left corners, int32 `[frames, count, 2]`."""
     return follow(*draw_motion(key, frames, side, count), side - side // 2)
 
 
 def draw_motion(
     key: tf.Tensor, frames: int, side: int, count: int
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-    """All that is random in the paths of `count` digits, int32.
+    """Draw everything random in the paths of `count` digits, int32.
 
     Returns:
         (position `[count, 2]`, velocity `[count, 2]`, free `[frames, count, 2, 2]`, away
-        `[frames, count, 2]`): the first two at the start, as (y, x); for every frame and axis
-        that may hit a wall, both axes' velocities redrawn freely, and the speed away from it.
+        `[frames, count, 2]`). Position and velocity are those at the start, as (y, x). For every
+        frame and axis that may hit a wall, `free` has new velocities of both axes, and `away` the
+        speed away from the wall.
     """
     limit, fastest = side - side // 2, max(1, 4 * side // 64)
     keys = tf.unstack(tf.random.split(key, 4, alg="philox"))
@@ -113,7 +118,7 @@ def draw_motion(
 def follow(
     position: tf.Tensor, velocity: tf.Tensor, free: tf.Tensor, away: tf.Tensor, limit: int
 ) -> tf.Tensor:
-    """The paths `[frames, count, 2]` that the rule makes of what `draw_motion` drew."""
+    """Apply the rule to the draws of `draw_motion`; return the paths `[frames, count, 2]`."""
 
     def advance(carry, draws):
         _, position, velocity = carry

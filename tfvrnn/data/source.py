@@ -1,4 +1,4 @@
-"""What every dataset gives to the pipeline."""
+"""The interface between every dataset and the pipeline."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -9,9 +9,9 @@ import tensorflow as tf
 class VideoSource(NamedTuple):
     """Videos, before anything costly is done to them.
 
-    items: Dataset of (number of the video int64, what it is made of), in the order of the
-        numbers; endless for training.
-    make: (number, what it is made of) -> uint8 `[T, H, W, C]`; a function of these alone.
+    items: Dataset of (number of the video int64, item that the video is made from), in the order
+        of the numbers; endless for training.
+    make: (number, item) -> uint8 `[T, H, W, C]`; a function of these only.
     """
 
     items: tf.data.Dataset

@@ -1,6 +1,6 @@
-"""Videos from TFRecords in the format of TFDS: in which order, from which frame on.
+"""Read videos from TFRecords in the format of TFDS: choose their order and their first frames.
 
-TFDS stores a sequence of images as a list of encoded images. They stay encoded until a clip was
+TFDS stores a sequence of images as a list of encoded images. They stay encoded until a clip is
 chosen, so that frames outside it are never decoded.
 """
 
@@ -19,14 +19,14 @@ from tfvrnn.config import DataConfig, ModelConfig, UserError
 from tfvrnn.data.source import VideoSource
 from tfvrnn.dataset_paths import require_prepared
 
-# Neighbours in a file are mixed within blocks of so many records; as many are held in memory.
+# Records are shuffled within blocks of this size; one block is held in memory.
 BLOCK = 256
-# Without a split of its own, validation is the end of train: a twentieth, but no more than this.
+# Without its own split, validation is the last twentieth of train, but at most this many records.
 MOST_VALIDATION = 256
 
 
 class RecordFile(NamedTuple):
-    """A piece of a file: `count` records from number `first` on."""
+    """Part of a file: `count` records from number `first` on."""
 
     path: bytes
     first: int
@@ -34,10 +34,10 @@ class RecordFile(NamedTuple):
 
 
 def open_prepared(data: DataConfig, model: ModelConfig) -> tfds.core.DatasetBuilder:
-    """The TFDS builder of a prepared dataset.
+    """Open the TFDS builder of a prepared dataset.
 
     Raises:
-        UserError: none there, or not a whole one.
+        UserError: no dataset there, or not a whole one.
     """
     folder = require_prepared(data, model)
     with _whole(folder):
@@ -49,7 +49,7 @@ def open_prepared(data: DataConfig, model: ModelConfig) -> tfds.core.DatasetBuil
 
 @contextlib.contextmanager
 def _whole(folder: str | Path | None) -> Iterator[None]:
-    """While metadata are read: TFDS lets through whatever damaged ones lead to."""
+    """Turn errors of reading metadata into UserError; TFDS raises anything on damaged ones."""
     try:
         yield
     except Exception as error:
@@ -62,7 +62,7 @@ def _whole(folder: str | Path | None) -> Iterator[None]:
 def prepared_source(
     data: DataConfig, model: ModelConfig, split: str, start: int, whole_files: bool = False
 ) -> VideoSource:
-    """The videos of a dataset that `tfrecord_writer` wrote; see `make_source`."""
+    """Read the videos of a dataset that `tfrecord_writer` wrote; see `make_source`."""
     builder = open_prepared(data, model)
     with _whole(builder.data_path):
         length, height, width, channels = builder.info.features["video"].shape
@@ -73,12 +73,12 @@ def prepared_source(
 def record_files(
     builder: tfds.core.DatasetBuilder, split: str, whole_files: bool = False
 ) -> list[RecordFile]:
-    """The files of 'train', 'validation' or 'test'; no record is in two of them.
+    """List the files of 'train', 'validation' or 'test'; no record is in two of these splits.
 
-    With `whole_files` no file either, where train has more than one.
+    With `whole_files`, no file is in two splits either, if train has more than one file.
 
     Raises:
-        UserError: a split that there is not, or that is empty.
+        UserError: the split does not exist, or is empty.
     """
     there = builder.info.splits
     stored = "train" if split == "validation" and split not in there else split
@@ -90,7 +90,7 @@ def record_files(
         start = _validation_start(files, whole_files)
         files = _cut(files, 0, start) if split == "train" else _cut(files, start, ends)
     if not sum(file.count for file in files):
-        taken = ": its one clip is for validation" if there[stored].num_examples else ""
+        taken = ": its only clip is for validation" if there[stored].num_examples else ""
         raise UserError(f"the {split} split of {builder.name} is empty{taken}")
     return files
 
@@ -109,7 +109,7 @@ def _validation_start(files: list[RecordFile], whole_files: bool) -> int:
 
 
 def _cut(files: list[RecordFile], start: int, stop: int) -> list[RecordFile]:
-    """Records number `start` to `stop` of the files in a row."""
+    """Select records `start` to `stop` of the files, counted through all of them."""
     pieces = []
     for path, first, count in files:
         low, high = max(start, 0), min(stop, count)
@@ -128,16 +128,16 @@ def make_source(
     start: int,
     whole_files: bool = False,
 ) -> VideoSource:
-    """The videos of a prepared dataset.
+    """Read the videos of a prepared dataset.
 
     Args:
-        builder: as `open_prepared` gives it.
-        frames_of: (key of the list of encoded frames, frames of a record, (H, W, C)).
+        builder: the result of `open_prepared`.
+        frames_of: (key of the list of encoded frames, frames per record, (H, W, C)).
         start: number of the first video.
-        whole_files: as of `record_files`.
+        whole_files: see `record_files`.
 
     Raises:
-        UserError: frames of another size than the model's, a clip longer than the videos.
+        UserError: frames of another size than the model's, or a clip longer than the videos.
     """
     key, length, shape = frames_of
     if tuple(shape) != model.image_shape:
@@ -191,15 +191,15 @@ def _columns(files: list[RecordFile]) -> tuple[tf.Tensor, np.ndarray, np.ndarray
 
 
 def _read(path, first, count) -> tf.data.Dataset:
-    """The records of a piece; an error at the end where there were fewer."""
+    """Read the records of a part; raise an error at the end if there were fewer."""
     records = tf.data.TFRecordDataset(path).skip(first).take(count)
     return records.apply(tf.data.experimental.assert_cardinality(count))
 
 
 def _shuffled(files: list[RecordFile], seed: int, start: int) -> tf.data.Dataset:
-    """Endless epochs: files in a new order, records mixed within blocks; begun at `start`.
+    """Yield endless epochs from `start`: files in a new order, records shuffled within blocks.
 
-    Nothing before `start` is decoded, and of the epoch it lies in only its own block is read.
+    Nothing before `start` is decoded. Reading starts at the block of its epoch that holds `start`.
     """
     epoch, offset = divmod(start, sum(file.count for file in files))
     blocks, rest = divmod(offset, BLOCK)
@@ -224,7 +224,7 @@ def _mixed(records, seed, epoch, first_block) -> tf.data.Dataset:
 
 
 def _permutation(seed: int, epoch, count, part=0):
-    """An order of `count`, of the files (part 0) or of a block."""
+    """Draw an order of `count` files (part 0) or of a block's records (other parts)."""
     key = tf.stack([tf.cast(seed, tf.int64), tf.cast(epoch, tf.int64)])
     key = tf.random.experimental.stateless_fold_in(key, tf.cast(part, tf.int64), alg="philox")
     return tf.argsort(tf.random.stateless_uniform((count,), key, alg="philox"))

@@ -1,7 +1,7 @@
-"""Prepared datasets: TFRecords with the metadata of TFDS, written a shard at a time, resumable.
+"""Write prepared datasets, TFRecords with the metadata of TFDS, shard by shard and resumably.
 
-A dataset is written aside and renamed when it is whole, so that nothing half-written is taken
-for a dataset. What an interrupted preparation finished is not done again.
+A dataset is written to a hidden folder, which is renamed when the dataset is whole. So nothing
+half-written is taken for a dataset. Shards that an interrupted preparation finished are kept.
 """
 
 import errno
@@ -25,9 +25,10 @@ _REPORT = re.compile(r"\..*\.json")
 
 
 class Shard(NamedTuple):
-    """What one file is made from: a function of `work` alone.
+    """Instructions for one file, which is a function of `work` only.
 
-    split: 'train', 'validation' or 'test'; work: as JSON can say it.
+    split: 'train', 'validation' or 'test'.
+    work: values that JSON can represent.
     """
 
     split: str
@@ -42,7 +43,7 @@ class Skipped(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """A whole dataset: where, how many videos by split, and what was left out."""
+    """A whole dataset: its folder, its number of videos per split, and the sources left out."""
 
     folder: Path
     videos: dict[str, int]
@@ -62,14 +63,14 @@ def write_dataset(
     Args:
         folder: `<data_dir>/<name>`; the version is a folder in it.
         features: TFDS features of a record.
-        shards: one for each file.
-        make: a shard's `work` to its records, and the sources that gave none.
-        options: what the dataset depends on, besides the shards.
-        description: for its metadata.
+        shards: one per file.
+        make: turns a shard's `work` into its records, and names the sources that gave none.
+        options: everything that the dataset depends on, besides the shards.
+        description: text for its metadata.
 
     Raises:
-        UserError: a dataset of other options is there, or an unfinished one, another preparation
-            is at work, no space, or not one record in a split.
+        UserError: a finished or unfinished dataset of other options is there, another preparation
+            is running, no space is left, or a split has no record.
     """
     final, aside = folder / VERSION, folder / f".incomplete-{VERSION}"
     plan = {"options": options, "shards": [[s.split, s.work] for s in shards]}
@@ -91,10 +92,10 @@ def write_dataset(
             prepared = _finish(aside, final, features, paths, description)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise UserError(f"no space left in {folder}: the same command goes on") from None
+            raise UserError(f"no space left in {folder}: the same command continues") from None
         raise UserError(f"cannot write {error.filename or folder}: {error.strerror}") from None
     except tf.errors.ResourceExhaustedError:
-        raise UserError(f"no space left in {folder}: the same command goes on") from None
+        raise UserError(f"no space left in {folder}: the same command continues") from None
     return prepared
 
 
@@ -116,10 +117,10 @@ def _already(final, plan) -> Prepared:
 
 
 def _begin(aside, plan) -> None:
-    """Go on with what was written for this very plan.
+    """Continue a preparation that was begun with the same plan.
 
     Raises:
-        UserError: what is there was written for another.
+        UserError: the files there were written for another plan.
     """
     path = aside / PLAN
     finished = any(_REPORT.fullmatch(old.name) for old in aside.iterdir())
@@ -132,7 +133,7 @@ def _begin(aside, plan) -> None:
 
 
 def _plan_in(path):
-    """The plan of a file; also of one that holds what came of it, written before the end."""
+    """Read the plan of a file, which may also hold the results that `_finish` wrote."""
     try:
         stored = json.loads(path.read_text())
     except (OSError, ValueError):
@@ -151,7 +152,7 @@ def _file_names(name: str, shards) -> list[str]:
 
 
 def _report(path: Path) -> Path:
-    """What was written into a shard; it is there when the shard is whole."""
+    """Path of the report on a shard; it exists only if the shard is whole."""
     return path.with_name(f".{path.name}.json")
 
 
@@ -178,7 +179,7 @@ def _finish(aside, final, features, paths, description) -> Prepared:
         videos[split] = sum(report["count"] for report in own)
         if not videos[split]:
             reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped[:3])
-            raise UserError(f"not one video for {split} ({reasons or 'no sources'})")
+            raise UserError(f"no video for {split} ({reasons or 'no sources'})")
         infos.append(
             tfds.core.SplitInfo(
                 name=split,
@@ -198,7 +199,7 @@ def _finish(aside, final, features, paths, description) -> Prepared:
     files.write_whole(
         aside / PLAN, json.dumps({"plan": plan, "videos": videos, "skipped": skipped}, indent=1)
     )
-    # Renamed first: interrupted here, nothing is done again.
+    # Rename first, so that an interruption here loses no work.
     aside.rename(final)
     for name in reports:
         _report(final / name).unlink()

@@ -1,4 +1,4 @@
-"""Videos of one's own: files and folders of images, prepared into clips of equal length."""
+"""Your own videos: files and folders of images, prepared as clips of equal length."""
 
 import hashlib
 import itertools
@@ -19,19 +19,20 @@ from tfvrnn.dataset_paths import prepared_folder
 
 SPLITS = ("train", "validation", "test")
 MOST_A_SHARD = 8  # videos
-# Folders and files of operating systems, beside the hidden ones (.x).
+# Folders and files of operating systems, besides the hidden ones (.x).
 SYSTEM = ("__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information")
 SYSTEM += ("thumbs.db", "desktop.ini", "lost+found")
-# What lies beside videos and is none: passed over without a word.
+# Files that lie beside videos: skipped without a message.
 COMPANIONS = (".txt", ".md", ".json", ".jsonl", ".csv", ".tsv", ".xml", ".yaml", ".yml", ".log")
 COMPANIONS += (".srt", ".vtt", ".ass", ".sub", ".idx", ".nfo", ".html", ".pdf", ".py", ".sh")
 COMPANIONS += (".wav", ".mp3", ".m4a", ".aac", ".flac", ".thm", ".lrv", ".ini")
 
 
 def make_source(data: DataConfig, model: ModelConfig, split: str, start: int) -> VideoSource:
-    """Any start within a clip in training, its first frames in validation and test.
+    """Read clips with any start in training, their first frames in validation and test.
 
-    Without a validation split its clips are of the last videos of train, trained on in none.
+    Without a validation split, validation takes the last videos of train, and training uses none
+    of their clips.
     """
     return tfrecord_reader.prepared_source(data, model, split, start, whole_files=True)
 
@@ -48,23 +49,26 @@ def prepare(
     test_fraction: float = 0.1,
     windows: int = 0,
 ) -> Prepared:
-    """Prepare a folder of videos, once.
+    """Prepare a folder of videos once.
 
-    Videos are files (`media.VIDEOS`) and folders of `media.IMAGES`, anywhere below `source`.
-    Where `source` has folders named train and test (and validation), these are the splits; else
-    every video goes to one by its content. With `windows` every video is split by time instead.
+    Videos are files (`media.VIDEOS`) and folders of `media.IMAGES`, anywhere below `source`. If
+    `source` has folders named train and test (and validation), these are the splits. Otherwise the
+    content of a video decides its split. With `windows` every video is split by time instead.
 
     Args:
-        size: side of the square frames. channels: 1 or 3.
+        size: side of the square frames.
+        channels: 1 or 3.
         clip_frames: length of the clips that videos are cut into, without overlap.
-        frame_rate: frames per second that are taken; 0: all.
-        stride: every n-th of them.
+        frame_rate: frames per second to take; 0: all frames.
+        stride: temporal stride; take every n-th of these frames.
         whole: fit the whole picture in, with black borders, instead of the centre square.
-        test_fraction: of the videos, where the folders do not say; with `windows` of the time.
-        windows: height that pictures are averaged down to and cut into squares; 0: they are not.
+        test_fraction: fraction of the videos for test, if no folders divide them; with `windows`,
+            fraction of the time.
+        windows: height to which pictures are averaged down before they are cut into squares; 0: no
+            windows.
 
     Raises:
-        UserError: no such folder, fewer than two videos that can be used (one with `windows`),
+        UserError: no such folder, fewer than two videos that can be used (one with `windows`), or
             the same content in two splits; see also `tfrecord_writer.write_dataset`.
     """
     root = expanded(source)
@@ -76,12 +80,12 @@ def prepare(
         "stride": stride,
         "whole": whole,
     }
-    if windows:  # written into the plan only then: earlier plans lack it
+    if windows:  # the plan has it only then, because earlier plans lack it
         options["windows"] = windows
     shards, left_out = (_by_time if windows else _by_video)(root, test_fraction, options)
     videos = {name for shard in shards for name, *_ in shard.work}
     unusable = [[name, ""] for name in left_out]
-    shards[0] = shards[0]._replace(work=unusable + shards[0].work)  # reported with the first
+    shards[0] = shards[0]._replace(work=unusable + shards[0].work)  # reported with the first shard
     reader = Reader(lambda name: _frames(root / name, options), options)
 
     def make(work: list[list]) -> Iterator[dict | Skipped]:
@@ -129,7 +133,7 @@ def _reason(error: media.VideoError, path: Path) -> str:
 
 
 def _text(name: str) -> str:
-    """A name as text, also where its bytes are no UTF-8: 'bad\\xff.mp4'."""
+    """Convert a name to text, even if its bytes are no UTF-8: 'bad\\xff.mp4'."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
@@ -140,14 +144,15 @@ def _frames(path, options) -> Iterator[np.ndarray]:
 
 
 def find_videos(root: Path) -> list[Path]:
-    """Video files and folders of images below a folder, by name."""
+    """List the video files and folders of images below a folder, by name."""
     return sort_out(root)[0]
 
 
 def sort_out(root: Path) -> tuple[list[Path], dict[str, str]]:
-    """The videos below a folder, and why each other file was left out.
+    """List the videos below a folder, and why each other file was left out.
 
-    Hidden files, those of operating systems and companions (texts, subtitles, sound) are neither.
+    Hidden files, files of operating systems and companions (texts, subtitles, sound) are in neither
+    list.
     """
 
     def stop(error):
@@ -164,7 +169,7 @@ def sort_out(root: Path) -> tuple[list[Path], dict[str, str]]:
         videos += own or [folder][: len(images)]
         beside = "beside videos: the frames of a video need a folder of their own"
         others |= _grouped(root, images if own else [], beside)
-        others |= _grouped(root, unknown, f"of none of the kinds that are read: {_known()}")
+        others |= _grouped(root, unknown, f"not of the known kinds: {_known()}")
     return sorted(videos), others
 
 
@@ -173,7 +178,7 @@ def _hidden(name: str) -> bool:
 
 
 def _kinds(paths) -> tuple[list[Path], list[Path], list[Path]]:
-    """(video files, images, what may be meant as one of them)."""
+    """Sort paths into (video files, images, files that may be meant as one of them)."""
     videos, images, unknown = [], [], []
     for path in paths:
         ending = path.suffix.lower()
@@ -194,7 +199,7 @@ def _is_animated(path: Path) -> bool:
 
 
 def _grouped(root: Path, paths: list[Path], reason: str) -> dict[str, str]:
-    """{'thumbnails/*.jpg': reason}, so that a thousand of them are one line."""
+    """Group paths as {'thumbnails/*.jpg': reason}, so that a thousand of them take one line."""
     groups = {}
     for path in paths:
         groups.setdefault(path.suffix, []).append(path)
@@ -213,7 +218,7 @@ def _known() -> str:
 
 
 def _looked_through(root: Path, options) -> tuple[dict[Path, str | None], dict[str, str]]:
-    """({video: why it cannot be used}, {name: why this or another file cannot be used}).
+    """Inspect a folder: ({video: fault or None}, {name: fault of a video or another file}).
 
     Raises:
         UserError: nothing there.
@@ -222,17 +227,17 @@ def _looked_through(root: Path, options) -> tuple[dict[Path, str | None], dict[s
         raise UserError(f"no folder {root}")
     found, others = sort_out(root)
     if not found:
-        raise UserError(f"no videos in {root}: known are {_known()}")
+        raise UserError(f"no videos in {root}: known kinds are {_known()}")
     faults = {path: _fault(path, options) for path in found}
     unusable = {str(path.relative_to(root)): fault for path, fault in faults.items() if fault}
     return faults, unusable | others
 
 
 def _by_time(root: Path, test_fraction: float, options) -> tuple[list[Shard], dict[str, str]]:
-    """(files of windows, every video split by time, {name: why it cannot be used}).
+    """Split every video by time: (shards of windows, {name: why it cannot be used}).
 
     Raises:
-        UserError: nothing there, folders that name splits, or not one video that can be used.
+        UserError: nothing there, folders that name splits, or no video that can be used.
     """
     faults, left_out = _looked_through(root, options)
     named = sorted({path.name for path in root.iterdir() if path.is_dir()} & set(SPLITS))
@@ -259,12 +264,12 @@ def _by_time(root: Path, test_fraction: float, options) -> tuple[list[Shard], di
             left_out |= {name: f"{fault}, after {frames} frames that were taken"} if fault else {}
         seen.add(content)
     if not shards:
-        raise UserError(f"not one video for train: 0 can be used, needed is 1{_why(left_out)}")
+        raise UserError(f"no video for train: 0 can be used, at least 1 needed{_why(left_out)}")
     return shards, left_out
 
 
 def _measured(path: Path, options) -> tuple[int, tuple[int, ...], str | None]:
-    """(how many frames can be taken, their shape, what ends them early) of a video."""
+    """Measure a video: (number of frames that can be taken, their shape, fault that ends them)."""
     count, shape = 0, ()
     try:
         for frame in _frames(path, options):
@@ -275,12 +280,12 @@ def _measured(path: Path, options) -> tuple[int, tuple[int, ...], str | None]:
 
 
 def _by_video(root: Path, test_fraction: float, options) -> tuple[list[Shard], dict[str, str]]:
-    """(files of clips, {name: why it cannot be used}); errors as of `_split`."""
+    """Split by video: (shards of clips, {name: why it cannot be used}); for errors see `_split`."""
     splits, left_out = _split(root, test_fraction, options)
     shards = [
         Shard(split, names[k : k + many])
         for split, names in splits.items()
-        # Few enough that the last of train can be for validation, with its videos.
+        # Few enough that the last shard of train can be for validation, with all its videos.
         for many in [min(max(1, len(names) // 20), MOST_A_SHARD)]
         for k in range(0, len(names), many)
     ]
@@ -288,7 +293,7 @@ def _by_video(root: Path, test_fraction: float, options) -> tuple[list[Shard], d
 
 
 def _split(root: Path, test_fraction: float, options) -> tuple[dict, dict]:
-    """({split: [(name, sha256)]}, in an order by content, {name: why it cannot be used}).
+    """Split videos: ({split: [(name, sha256)]} ordered by content, {name: why it cannot be used}).
 
     Raises:
         UserError: nothing there, too few videos, or the same content in two splits.
@@ -308,14 +313,14 @@ def _split(root: Path, test_fraction: float, options) -> tuple[dict, dict]:
     missing = [split for split in ("train", "test") if not splits[split]]
     if missing:
         raise UserError(
-            f"not one video for {missing[0]}: {len(first)} can be used, needed are 2"
+            f"no video for {missing[0]}: {len(first)} can be used, at least 2 needed"
             f"{_why(left_out)}"
         )
     return {split: own for split, own in splits.items() if own}, left_out
 
 
 def _why(left_out: dict[str, str]) -> str:
-    """The first reasons in brackets; nothing where there are none."""
+    """Write the first reasons in brackets; empty if there are none."""
     reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
     return f" ({_text(reasons)[:300]})" * bool(reasons)
 
@@ -335,10 +340,11 @@ def _fault(path: Path, options) -> str | None:
 
 
 def _folders(root: Path):
-    """The split of (name, content) by the folders train, test and validation; None: there are none.
+    """Return a function from (name, content) to the split by folder; None without such folders.
 
     Raises:
-        UserError: only some of them are there; of the function: a video in none of them.
+        UserError: a folder is named after a split, but train and test are not both there. The
+            function raises it for a video in none of the folders train, test and validation.
     """
     named = {path.name for path in root.iterdir() if path.is_dir()} & set(SPLITS)
     if not named:
@@ -355,14 +361,14 @@ def _folders(root: Path):
 
 
 def _drawn(usable, test_fraction: float):
-    """The split of (name, content) by content."""
+    """Return a function from (name, content) to the split by content."""
     contents = list(dict.fromkeys(content for content, _ in usable))
     for_test = set(contents[: max(1, round(test_fraction * len(contents)))])
     return lambda _, content: "test" if content in for_test else "train"
 
 
 def digest(path: Path) -> str:
-    """sha256 of a file, or of the images of a folder."""
+    """Compute the sha256 of a file, or of the images of a folder."""
     whole = hashlib.sha256()
     for part in media.images_in(path) if path.is_dir() else [path]:
         with part.open("rb") as file:

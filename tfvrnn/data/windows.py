@@ -1,4 +1,4 @@
-"""Windows of one long recording: squares of the whole picture, split into spans of time."""
+"""Windows of long recordings: squares that cover the picture, split into spans of time."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -10,14 +10,14 @@ from tfvrnn import media
 from tfvrnn.config import UserError
 from tfvrnn.data.tfrecord_writer import Shard
 
-VALIDATION = 20  # one clip in so many, of those that are not for test
-MOST_FILES = 500  # of one split of a recording: many, since training mixes whole files
+VALIDATION = 20  # one in 20 clips that are not for test is for validation
+MOST_FILES = 500  # per split of a recording: many, because training shuffles whole files
 
 
 def corners(length: int, side: int) -> list[int]:
-    """Where windows begin along an edge of the picture.
+    """List where windows begin along an edge of the picture.
 
-    As many as fit half a window apart, spread from end to end; one lies in the middle.
+    As many as fit half a window apart are spread from end to end. A single one lies in the middle.
     """
     apart = 2 * (length - side) // side
     if not apart:
@@ -26,12 +26,12 @@ def corners(length: int, side: int) -> list[int]:
 
 
 def scaled(shape: tuple[int, ...], height: int) -> tuple[int, int]:
-    """(height, width) of a picture at another height."""
+    """Return (height, width) of a picture at another height."""
     return height, round(shape[1] * height / shape[0])
 
 
 def picture_fault(shape: tuple[int, ...], height: int, side: int) -> str | None:
-    """Why a picture has no window, without enlarging it."""
+    """Return why a picture has no window unless it is enlarged, or None."""
     if shape[0] < height:
         return f"its pictures of {shape[1]}x{shape[0]} are lower than --windows={height}"
     width = scaled(shape, height)[1]
@@ -41,7 +41,10 @@ def picture_fault(shape: tuple[int, ...], height: int, side: int) -> str | None:
 
 
 def split_in_time(clips: int, test_fraction: float) -> dict[str, range]:
-    """{split: clips}: the last are for test, those before them for validation; {}: too few."""
+    """Split clips into {split: clips}: the last for test, those before for validation.
+
+    The result is {} if the clips are too few.
+    """
     for_test = max(1, round(test_fraction * clips))
     for_validation = max(1, (clips - for_test) // VALIDATION)
     for_train = clips - for_test - for_validation
@@ -55,7 +58,7 @@ def split_in_time(clips: int, test_fraction: float) -> dict[str, range]:
 
 
 def shards_of(name: str, content: str, splits: dict[str, range]) -> list[Shard]:
-    """The files of a recording in the order of time, each of [name, content, first, clips]."""
+    """List the shards of a recording in order of time, each of [name, content, first, clips]."""
     return [
         Shard(split, [[name, content, part[0], len(part)]])
         for split, clips in splits.items()
@@ -66,10 +69,10 @@ def shards_of(name: str, content: str, splits: dict[str, range]) -> list[Shard]:
 
 
 class Reader:
-    """Read the windows of recordings.
+    """Reads the windows of recordings.
 
-    A span that follows the last one read is decoded from there; others from the beginning. One
-    clip is held in memory.
+    A span that follows the last one read is decoded from there. Others are decoded from the
+    beginning. One clip is held in memory.
     """
 
     def __init__(self, open_: Callable[[str], Iterator[np.ndarray]], options: dict[str, Any]):
@@ -77,15 +80,16 @@ class Reader:
         self._frames, self._place = iter(()), None
 
     def records(self, name: str, text: str, first: int, clips: int) -> Iterator[dict]:
-        """All windows of a clip, then those of the next.
+        """Yield all windows of a clip, then those of the next.
 
         Args:
-            name: of the recording. text: the same for people.
+            name: name of the recording.
+            text: the same name, readable by people.
             first: number of the first clip.
-            clips: how many.
+            clips: number of clips.
 
         Raises:
-            UserError: the recording is not what it was when it was looked through.
+            UserError: the recording has changed since it was inspected.
         """
         length, side = self._options["clip_frames"], self._options["side"]
         if self._place != (name, first):
@@ -111,7 +115,7 @@ class Reader:
                 size = scaled(frame.shape, self._options["windows"])
                 pictures.append(media.resized(frame, (*size, channels)))
         except media.VideoError as error:
-            raise UserError(f"{text} could be read before: {error}") from None
+            raise UserError(f"{text} can no longer be read: {error}") from None
         if len(pictures) < length:
             raise UserError(f"{text} changed while it was prepared")
         return np.stack(pictures)

@@ -1,4 +1,4 @@
-"""Pictures and moving pictures: strips, grids, GIFs, video files in and out."""
+"""Pictures and videos: strips, grids, GIFs, reading and writing of video files."""
 
 from tfvrnn.media.errors import VideoError
 from tfvrnn.media.images import IMAGES, images_in, is_animated

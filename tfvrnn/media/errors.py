@@ -1,4 +1,4 @@
-"""The one error of reading."""
+"""The error that reading a video raises."""
 
 
 class VideoError(ValueError):

@@ -13,33 +13,33 @@ from tfvrnn.media.errors import VideoError
 IMAGES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 FAULTS = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)  # Pillow's
 
-# A decimal point stands between two numbers ("0.25"), not in a chain of more ("12.30.05") and not
+# A point between two numbers is decimal ("0.25"), but not in a longer chain ("12.30.05") and not
 # after a letter ("shot.0010"). A minus after a letter, a digit or a bracket is a hyphen.
 _SIGN = r"(?:(?<![^\W_])(?<![)\]])-)?"
 _NUMBER = re.compile(rf"({_SIGN}(?:(?<![0-9.])[0-9]+\.[0-9]+(?![0-9]*\.[0-9])|[0-9]+))")
 
 
 def images_in(folder: Path) -> list[Path]:
-    """The images of a folder by name: numbers by value, letters without regard to case.
+    """List the images of a folder by name: numbers by value, letters regardless of case.
 
-    2.png before 10.png, 0.5.png before 0.75.png, -1.png before 0.png, and frame-1.png before
+    2.png comes before 10.png, 0.5.png before 0.75.png, -1.png before 0.png, and frame-1.png before
     frame-2.png. Hidden images (.x) are skipped.
     """
     found = [path for path in folder.iterdir() if path.suffix.lower() in IMAGES]
     found = [path for path in found if not path.name.startswith(".")]
-    # No pipes; links that lead nowhere stay, to be reported.
+    # Pipes are left out. Broken links stay, so that they are reported.
     found = [path for path in found if path.is_file() or not path.exists()]
     return sorted(found, key=_place)
 
 
 def _place(path: Path):
-    texts_and_numbers = _NUMBER.split(path.stem)  # in turns
+    texts_and_numbers = _NUMBER.split(path.stem)  # alternating
     parts = [Decimal(x) if k % 2 else x.casefold() for k, x in enumerate(texts_and_numbers)]
     return parts, path.name
 
 
 def images(folder: Path) -> Iterator[tuple[None, None, np.ndarray]]:
-    """(no time, no duration, frame) of each image of a folder."""
+    """Yield (no time, no duration, frame) of each image in a folder."""
     for path in images_in(folder):
         try:
             with Image.open(path) as image:
@@ -53,8 +53,8 @@ def images(folder: Path) -> Iterator[tuple[None, None, np.ndarray]]:
 
 def _colours(image: Image.Image) -> np.ndarray:
     if image.mode == "F":
-        raise VideoError("has pixels of floating point, and does not say where white is")
-    if image.mode.startswith("I"):  # 16 bits of grey, which Pillow would cut off, not scale
+        raise VideoError("has floating-point pixels, and does not say which value is white")
+    if image.mode.startswith("I"):  # 16-bit grey, which Pillow would clip, not scale
         image = Image.fromarray(np.round(np.asarray(image) / 257).astype(np.uint8))
     if image.has_transparency_data:
         return on_black(np.asarray(image.convert("RGBA")))
@@ -62,14 +62,14 @@ def _colours(image: Image.Image) -> np.ndarray:
 
 
 def on_black(picture: np.ndarray) -> np.ndarray:
-    """Show a picture of four channels, the last its opacity, before a black ground."""
+    """Composite a picture of four channels, the last its opacity, over black."""
     product = picture[..., :3].astype(np.uint16) * picture[..., 3:]
     return ((product + 127) // 255).astype(np.uint8)
 
 
 def is_animated(path: Path) -> bool:
-    """Whether a file is an animated WebP, of which FFmpeg reads nothing."""
-    if not path.is_file():  # a pipe would be waited for
+    """Return whether a file is an animated WebP, which FFmpeg cannot read."""
+    if not path.is_file():  # opening a pipe would block
         return False
     with path.open("rb") as file:
         head = file.read(21)
@@ -77,7 +77,7 @@ def is_animated(path: Path) -> bool:
 
 
 def animation(path: Path) -> Iterator[tuple[float, float, np.ndarray]]:
-    """(seconds, duration, frame) of each frame of an animated WebP."""
+    """Yield (seconds, duration, frame) of each frame of an animated WebP."""
     try:
         with Image.open(path) as file:
             for image in ImageSequence.Iterator(file):

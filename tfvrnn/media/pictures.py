@@ -10,7 +10,7 @@ GREEN, RED = (0, 160, 0), (210, 0, 0)
 
 
 def to_uint8(frames: ArrayLike) -> np.ndarray:
-    """Frames in [0, 1] as uint8, rounded; uint8 stays as it is."""
+    """Convert frames in [0, 1] to uint8 by rounding; uint8 frames stay as they are."""
     frames = np.asarray(frames)
     if frames.dtype == np.uint8:
         return frames
@@ -18,12 +18,12 @@ def to_uint8(frames: ArrayLike) -> np.ndarray:
 
 
 def to_float(frames: np.ndarray, dtype: DTypeLike = np.float32) -> np.ndarray:
-    """Frames of uint8 in [0, 1], as `tensor_ops.to_float` for NumPy."""
+    """Scale uint8 frames to [0, 1]; the NumPy version of `tensor_ops.to_float`."""
     return frames.astype(dtype) / 255.0
 
 
 def strip(videos: Sequence[np.ndarray], gap: int = 2) -> np.ndarray:
-    """Videos as one picture: a row each, time from left to right.
+    """Arrange videos in one picture: one row per video, time from left to right.
 
     Args:
         videos: of equal shape `[T, H, W, C]`.
@@ -41,7 +41,7 @@ def strip(videos: Sequence[np.ndarray], gap: int = 2) -> np.ndarray:
 
 
 def grid(videos: Sequence[Sequence[np.ndarray]], gap: int = 2) -> np.ndarray:
-    """Videos as one video: a grid of rows and columns.
+    """Arrange videos in one video: a grid of rows and columns.
 
     Args:
         videos: rows of videos of equal shape `[T, H, W, C]`.
@@ -65,11 +65,11 @@ def enlarge(frames: np.ndarray, factor: int) -> np.ndarray:
 
 
 def bordered(video: np.ndarray, given: int, thickness: int = 2) -> np.ndarray:
-    """A video whose frames say what they are: green borders are given, red ones predicted.
+    """Draw a green border around given frames, and a red one around predicted frames.
 
     Args:
         video: uint8 `[T, H, W, C]`.
-        given: how many of its first frames are given.
+        given: number of first frames that are given.
         thickness: pixels.
 
     Returns:
@@ -83,12 +83,12 @@ def bordered(video: np.ndarray, given: int, thickness: int = 2) -> np.ndarray:
 
 
 def side_by_side(context: np.ndarray, futures: np.ndarray, scale: int) -> np.ndarray:
-    """Futures of one context in a row, each after the context.
+    """Show futures of one context side by side, each after the context.
 
     Args:
         context: uint8 `[n_ctx, H, W, C]`; gets a green border.
-        futures: uint8 `[S, horizon, H, W, C]`; get a red one.
-        scale: side of a pixel.
+        futures: uint8 `[S, horizon, H, W, C]`; get a red border.
+        scale: enlargement factor.
 
     Returns:
         uint8 `[n_ctx + horizon, height, width, 3]`.
@@ -98,12 +98,12 @@ def side_by_side(context: np.ndarray, futures: np.ndarray, scale: int) -> np.nda
 
 
 def fit(frames: np.ndarray, shape: Sequence[int], whole: bool = False) -> np.ndarray:
-    """Frames as a model takes them: the centre square, averaged down to size, grey if need be.
+    """Fit frames to a model: take the centre square, average it down to size, grey if needed.
 
     Args:
         frames: uint8 `[T, H, W, 3]`.
         shape: (height, width, channels) of the result, channels 1 or 3.
-        whole: the whole picture, in a square with black borders, instead of its centre.
+        whole: take the whole picture, in a square with black borders, instead of its centre.
     """
     if whole:
         longest = max(frames.shape[1:3])
@@ -117,7 +117,7 @@ def fit(frames: np.ndarray, shape: Sequence[int], whole: bool = False) -> np.nda
 
 
 def resized(frame: np.ndarray, shape: Sequence[int]) -> np.ndarray:
-    """A frame averaged down to size, grey if need be.
+    """Average a frame down to size, and make it grey if needed.
 
     Args:
         frame: uint8 `[H, W, 3]`.

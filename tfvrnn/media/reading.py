@@ -13,7 +13,7 @@ from tfvrnn.media.errors import VideoError
 
 
 def shown_frames_of(path: str | Path) -> Iterator[tuple[float | None, float | None, np.ndarray]]:
-    """(seconds, duration, frame) of each frame; otherwise as `timed_frames_of`."""
+    """Yield (seconds, duration, frame) of each frame; otherwise like `timed_frames_of`."""
     path, shape = existing(path), None
     decoded = images.animation if images.is_animated(path) else video_files.decoded
     try:
@@ -29,64 +29,65 @@ def shown_frames_of(path: str | Path) -> Iterator[tuple[float | None, float | No
 
 
 def existing(path: str | Path) -> Path:
-    """The path of a video, with the home folder for "~".
+    """Check that a video exists; return its path, with "~" expanded to the home folder.
 
     Raises:
         VideoError: nothing there, or neither a file nor a folder.
     """
     path = Path(path)
     if not path.exists():
-        with contextlib.suppress(RuntimeError):  # "~name", and no user of that name
+        with contextlib.suppress(RuntimeError):  # "~name", but no user has that name
             path = path.expanduser()
     if not path.exists():
         raise VideoError(f"no video {path}")
-    if not (path.is_file() or path.is_dir()):  # a pipe would be waited for
+    if not (path.is_file() or path.is_dir()):  # reading a pipe would block
         raise VideoError(f"{path} is neither a file nor a folder")
     return path
 
 
 def timed_frames_of(path: str | Path) -> Iterator[tuple[float | None, np.ndarray]]:
-    """(seconds, frame) of a video file (mp4, avi, mov, webm, gif, ...) or folder of images.
+    """Yield (seconds, frame) of a video file (mp4, avi, mov, webm, gif, ...) or folder of images.
 
-    One by one. Images are taken in the order of their names, numbers in them by their value, and
-    have no times. Frames are upright, of square pixels, and transparent ones lie on black.
+    Frames come one by one. Images are read in the order of their names, with numbers in them by
+    value, and have no times. Frames are upright and have square pixels. Transparent frames are
+    shown over black.
 
     Yields:
         float or None, uint8 `[H, W, 3]`.
 
     Raises:
-        VideoError: nothing there, not a video, damaged, or frames of different sizes. At the end
-            of the frames: the file is cut off.
+        VideoError: nothing there, not a video, damaged, or frames of different sizes. After the
+            last frame: the file is cut off.
     """
     return ((seconds, frame) for seconds, _, frame in shown_frames_of(path))
 
 
 def frames_of(path: str | Path) -> Iterator[np.ndarray]:
-    """The frames only, uint8 `[H, W, 3]`; as `timed_frames_of`."""
+    """Yield only the frames, uint8 `[H, W, 3]`; otherwise like `timed_frames_of`."""
     return (frame for _, _, frame in shown_frames_of(path))
 
 
 def read_video(path: str | Path) -> np.ndarray:
-    """All frames of a video, uint8 `[T, H, W, 3]`; arguments and errors as of `frames_of`."""
+    """Read all frames of a video, uint8 `[T, H, W, 3]`; for errors see `frames_of`."""
     return np.stack(list(frames_of(path)))
 
 
 def read_clip(
     path: str | Path, count: int, start: int | None = None, stride: int = 1
 ) -> np.ndarray:
-    """Some frames of a video, of any length: no more of it is held in memory.
+    """Read a clip of a video of any length; no other frames are held in memory.
 
     Args:
-        path: as of `frames_of`.
-        count: how many frames.
-        start: number of the first, from 0; None: the last of them is the video's last.
-        stride: from one frame to the next.
+        path: see `timed_frames_of`.
+        count: number of frames.
+        start: number of the first frame, from 0; None: the clip is the end of the video.
+        stride: temporal stride; take every n-th frame.
 
     Returns:
         uint8 `[count, H, W, 3]`.
 
     Raises:
-        VideoError: also where the video is too short.
+        VideoError: also if the video is too short.
     """
     span = (count - 1) * stride + 1
     end = None if start is None else start + span
@@ -96,12 +97,12 @@ def read_clip(
         seen += 1
     if seen < (end or span):
         begin = "" if start is None else f" from frame {start}"
-        raise VideoError(f"{path} has {seen} frames; needed are {span}{begin}")
+        raise VideoError(f"{path} has {seen} frames; it needs {span}{begin}")
     return np.stack(list(window)[::stride])
 
 
 def frame_rate(path: str | Path) -> float | None:
-    """Frames per second of a video file; None for a folder of images, or where it does not say.
+    """Return the frames per second of a video file; None for images, or if it does not say.
 
     Raises:
         VideoError: not a video.
@@ -119,7 +120,7 @@ def frame_rate(path: str | Path) -> float | None:
 
 
 def frame_times(path: Path) -> list[float]:
-    """When the frames of a file are shown, in seconds; none where it does not say."""
+    """List when the frames of a file are shown, in seconds; empty if it does not say."""
     try:
         if images.is_animated(path):
             return [seconds for seconds, _, _ in images.animation(path)]

@@ -1,4 +1,4 @@
-"""Take the frames of a video at another rate."""
+"""Resample videos to another frame rate."""
 
 import itertools
 from collections.abc import Iterator
@@ -9,26 +9,27 @@ import numpy as np
 from tfvrnn.media.errors import VideoError
 from tfvrnn.media.reading import existing, frame_times, shown_frames_of
 
-SAME_RATE = 0.005  # 29.97 and 30 frames per second are meant to be the same
-JITTER = 0.25  # of a frame's time, that a timestamp may be off
+SAME_RATE = 0.005  # 29.97 and 30 frames per second count as the same
+JITTER = 0.25  # share of a frame's time by which a timestamp may be off
 
 
 def frames_at(path: str | Path, rate: float) -> Iterator[np.ndarray]:
-    """The frames of a video file at a rate.
+    """Yield the frames of a video file at a rate.
 
-    Of a constant rate, to within half a percent `n` times the wanted one (30 of 29.97 or 59.94),
-    every n-th frame. Else the frames shown k / rate seconds after the first, until the last one
-    ends; one that begins up to a quarter of a frame later counts, for timestamps are rounded.
+    If the file has a constant rate, to within half a percent `n` times the wanted one, every n-th
+    frame is taken: 29.97 and 59.94 count as multiples of 30. Otherwise the frames shown k / rate
+    seconds after the first are taken, until the last one ends. A frame that begins up to a quarter
+    of a frame later still counts, because timestamps are rounded.
 
     Args:
-        path: of a video file.
+        path: path of a video file.
         rate: frames per second.
 
     Yields:
         uint8 `[H, W, 3]`.
 
     Raises:
-        VideoError: no frame rate, or fewer frames per second; and as `timed_frames_of`.
+        VideoError: no frame rate, or fewer frames per second; see also `timed_frames_of`.
     """
     path = existing(path)
     times = np.unique([] if path.is_dir() else frame_times(path))
@@ -62,7 +63,7 @@ def _shown_at(path: Path, rate: float, early: float, usual: float) -> Iterator[n
 
 
 def _from_the_first(path: Path) -> Iterator[tuple[float, float | None, np.ndarray]]:
-    """(seconds after the first frame, duration, frame) of each frame."""
+    """Yield (seconds after the first frame, duration, frame) of each frame."""
     first = None
     for seconds, lasts, frame in shown_frames_of(path):
         if seconds is None:

@@ -22,14 +22,14 @@ VIDEOS = (
     *(".mpv", ".mts", ".mxf", ".nut", ".obu", ".ogg", ".ogm", ".ogv", ".qt", ".rm", ".rmvb"),
     *(".tod", ".ts", ".vob", ".webm", ".wmv", ".wtv", ".y4m"),
 )
-STRETCHED = (Fraction(1, 8), Fraction(8))  # widths of a pixel beyond these are a fault of the file
-DEFAULT = 5_000_000  # that many pixels a stream marked as default is preferred by
+STRETCHED = (Fraction(1, 8), Fraction(8))  # pixel aspect ratios beyond these are errors
+DEFAULT = 5_000_000  # pixels that a stream marked as default counts in addition
 
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[tuple[InputContainer, av.VideoStream]]:
-    """Open a file, and find the stream that FFmpeg would take: the largest, no cover picture."""
-    # An open file, for FFmpeg sees a meaning in some names: "a:b", "%03d", "*".
+    """Open a file, and find the stream that FFmpeg would take: the largest that is no cover."""
+    # PyAV gets an open file, because FFmpeg interprets some names: "a:b", "%03d", "*".
     with path.open("rb") as file, av.open(file, "r", metadata_errors="replace") as container:
         streams = [s for s in container.streams.video if s.codec_context]
         videos = [s for s in streams if not s.disposition & Disposition.attached_pic]
@@ -44,17 +44,17 @@ def _rank(stream: av.VideoStream) -> int:
 
 
 def decoded(path: Path) -> Iterator[tuple[float | None, float | None, np.ndarray]]:
-    """(seconds, duration, frame) of each frame, upright, of square pixels, before black.
+    """Yield (seconds, duration, frame) of each frame, upright, with square pixels, over black.
 
     Raises:
-        VideoError: also at the end, where the file is cut off.
+        VideoError: also at the end, if the file is cut off.
     """
     cut_off, count, matrix = ends_prematurely(path), 0, None
     try:
         with opened(path) as (container, stream):
             frames = (frame for packet in _packets(container, stream) for frame in packet.decode())
             for frame in frames:
-                if not count:  # PyAV keeps a frame for long once its side data were read
+                if not count:  # PyAV keeps a frame for long after its side data are read
                     matrix = frame.side_data.get("DISPLAYMATRIX")
                 picture = _upright(_colours(frame, stream), matrix)
                 yield frame.time, _duration(frame, container), picture
@@ -70,9 +70,9 @@ def decoded(path: Path) -> Iterator[tuple[float | None, float | None, np.ndarray
 
 
 def _packets(container: InputContainer, stream: av.VideoStream) -> Iterator[av.Packet]:
-    """Yield what holds a frame, and the last packet, which has no time and empties the decoder.
+    """Yield the packets with a frame, and the last one, which has no time and flushes the decoder.
 
-    Ogg holds a packet of no bytes where a frame is repeated. FFmpeg shows no frame there.
+    Ogg holds an empty packet for a repeated frame. FFmpeg shows no frame there.
     """
     for packet in container.demux(stream):
         if packet.size or packet.pts is packet.dts is None:
@@ -94,12 +94,12 @@ def _colours(frame: av.VideoFrame, stream: av.VideoStream) -> np.ndarray:
         return frame.to_ndarray(format="rgb24", **options)
     picture = frame.to_ndarray(format="rgba", **options)
     if stream.codec_context.name == "rawvideo" and not picture[..., 3].any():
-        return picture[..., :3]  # 32 bits a pixel, of which 8 were never used
+        return picture[..., :3]  # 32 bits per pixel, 8 of them unused
     return on_black(picture)
 
 
 def _upright(picture: np.ndarray, matrix) -> np.ndarray:
-    """Turn and mirror a picture as a display matrix says; to the nearest right angle."""
+    """Turn and mirror a picture by a display matrix, to the nearest right angle."""
     if matrix is None:
         return picture
     # A pixel at (x, y) is shown at (a x + c y, b x + d y).
@@ -110,7 +110,7 @@ def _upright(picture: np.ndarray, matrix) -> np.ndarray:
 
 
 def average_rate(path: Path) -> float | None:
-    """Frames per second, where the file says so."""
+    """Return the frames per second; None if the file does not say."""
     try:
         with opened(path) as (_, stream):
             rate = stream.average_rate or stream.base_rate
@@ -120,7 +120,7 @@ def average_rate(path: Path) -> float | None:
 
 
 def packet_times(path: Path) -> list[float]:
-    """When the frames are shown, in seconds, found without decoding them."""
+    """List when the frames are shown, in seconds, without decoding them."""
     try:
         with opened(path) as (container, stream):
             return [

@@ -1,4 +1,4 @@
-"""Check whether a file holds all that it announces: one that was copied only half does not."""
+"""Check whether a file holds all the data that it announces; a half-copied file does not."""
 
 import os
 from pathlib import Path
@@ -10,8 +10,8 @@ _BOXES = (b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide"
 def ends_prematurely(path: str | Path) -> bool:
     """Check whether an MP4, MOV, Matroska, WebM, AVI or GIF lacks a part of its frames.
 
-    The sizes in the file tell. One that gives none (a live recording), or is of another
-    kind, is taken for whole.
+    The sizes that the file states decide. A file that states none (a live recording), or is of
+    another kind, counts as whole.
     """
     with Path(path).open("rb") as file:
         size = os.fstat(file.fileno()).st_size
@@ -53,7 +53,7 @@ def _elements_end(file, size: int) -> bool:
         head = file.read(12)
         of_id = 9 - head[0].bit_length()
         of_length = 9 - head[of_id].bit_length() if of_id < len(head) else 9
-        if of_id > 4 or of_length > 8:  # no Matroska from here on
+        if of_id > 4 or of_length > 8:  # not Matroska from here on
             return False
         element = int.from_bytes(head[:of_id])
         most = (1 << 7 * of_length) - 1
@@ -63,7 +63,7 @@ def _elements_end(file, size: int) -> bool:
             place += length
         elif element not in (_SEGMENT, _CLUSTER):
             return False
-        if element == _SEGMENT and length != most:  # it is all there is
+        if element == _SEGMENT and length != most:  # the segment is the rest of the file
             break
     return place > size
 
@@ -85,7 +85,7 @@ def _chunks_end(file, size: int) -> bool:
 
 
 def _blocks_end(file) -> bool:
-    """Check the pictures and extensions of GIF: each is a row of blocks up to an empty one."""
+    """Check the pictures and extensions of GIF: each is a series of blocks up to an empty one."""
     _skip_colours(file, file.read(13)[10:11])
     kind = file.read(1)
     while kind in (b"!", b","):
@@ -103,6 +103,6 @@ def _blocks_end(file) -> bool:
 
 
 def _skip_colours(file, flags: bytes) -> None:
-    """Skip a table of colours, where the flags announce one."""
+    """Skip a table of colours, if the flags announce one."""
     if flags and flags[0] & 0x80:
         file.read(3 << (flags[0] & 7) + 1)

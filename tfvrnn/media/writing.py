@@ -11,11 +11,11 @@ from tfvrnn.media.pictures import to_uint8
 
 
 def to_gif(video: np.ndarray, frames_per_second: float = 5.0) -> bytes:
-    """An endless animated GIF of `[T, H, W, C]` with 1 or 3 channels.
+    """Encode `[T, H, W, C]` with 1 or 3 channels as an endless animated GIF.
 
-    Every frame is stored, equal ones too, so it is read back with as many. A GIF counts
-    hundredths of a second: at 30 frames/s they are shown 0.03 or 0.04 s, in sum as long as they
-    should. Many viewers show more than 50 frames/s at 10.
+    Every frame is stored, even one equal to the frame before, so that all are read back. A GIF
+    counts hundredths of a second. At 30 frames/s, a frame is shown for 0.03 or 0.04 s, and the
+    whole takes as long as it should. Many viewers show a GIF of more than 50 frames/s at 10.
     """
     frames = to_uint8(video)
     grey = frames.shape[-1] == 1
@@ -28,8 +28,8 @@ def to_gif(video: np.ndarray, frames_per_second: float = 5.0) -> bytes:
             _with_palette(picture.crop(box)),
             box[:2],
             duration=int(10 * shown),
-            disposal=1,  # the next one is drawn over it
-            include_color_table=not grey,  # the header's are the greys
+            disposal=1,  # the next frame is drawn over it
+            include_color_table=not grey,  # greys use the header's table
         )
     return b"".join([*parts, b";"])
 
@@ -41,7 +41,7 @@ def _with_palette(picture: Image.Image) -> Image.Image:
 
 
 def _changed(before: Image.Image | None, picture: Image.Image) -> tuple[int, int, int, int]:
-    """The box of what differs from the picture before; of one pixel, where nothing does."""
+    """Find the box that differs from the picture before; one pixel if nothing differs."""
     if before is None:
         return (0, 0, *picture.size)
     return ImageChops.difference(before, picture).getbbox() or (0, 0, 1, 1)
@@ -53,21 +53,21 @@ def write_video(
     """Write a video in the format of the path's ending: .gif, .mp4 (H.264) or .webm (VP9).
 
     Args:
-        path: of the file.
+        path: path of the file.
         video: `[T, H, W, C]`, uint8 or in [0, 1].
-        frames_per_second: of the file.
-        crf: constant rate factor of .mp4, 0 (no loss) to 51; the codec's own by default.
+        frames_per_second: frame rate of the file.
+        crf: constant rate factor of .mp4, 0 (no loss) to 51; None: the codec's default.
     """
     path, video = Path(path), to_uint8(video)
     ending = path.suffix.lower()
     if ending == ".gif":
         path.write_bytes(to_gif(video, frames_per_second))
         return
-    # The colours are coded at half the resolution, so sides must be even.
+    # Colours are coded at half the resolution, so sides must be even.
     _, height, width, _ = video.shape
     video = np.pad(video, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
     video = np.broadcast_to(video, (*video.shape[:3], 3))
-    # "file:" because FFmpeg takes what stands before a colon for a protocol.
+    # "file:" is needed because FFmpeg takes the text before a colon for a protocol.
     with av.open(f"file:{path}", "w") as container:
         codec = "libx264" if ending == ".mp4" else "libvpx-vp9"
         rate = Fraction(frames_per_second).limit_denominator()

@@ -1,7 +1,7 @@
 """A run on disk: its folder, configuration, checkpoints and weights.
 
-TensorFlow is imported only where weights are read, so that a program can refuse a wrong option or
-folder at once.
+TensorFlow is imported only to read weights, so that a program can refuse a wrong option or folder
+at once.
 """
 
 from tfvrnn.runs.folder import RunFolder, checkpoint_paths

@@ -19,22 +19,22 @@ class Averages(Protocol):
     averages: list[tf.Variable]
 
     def restart(self, kept: Sequence[tf.Variable] = ()) -> None:
-        """Set the averages, but for those in `kept`, to the weights as they are."""
+        """Set the averages, except those in `kept`, to the current weights."""
 
 
 class Checkpoints:
     """The checkpoints of a training run: `ckpt-<step>` in the run's `checkpoints/`.
 
-    They hold the weights, the optimizer's slots and loss scale, the moving averages, the step,
-    and how many videos of the training data were consumed; noise and data are functions of
-    those. `checkpoint` lists them, for TensorFlow's own tools. No clock times, so that equal runs
-    write equal files.
+    A checkpoint holds the weights, the optimizer's slots and loss scale, the moving averages, the
+    step, and the number of training videos consumed. Noise and data are functions of these. The
+    file `checkpoint` lists the checkpoints for TensorFlow's own tools. No clock time is written,
+    so that equal runs write equal files.
 
     Args:
         folder: the run.
         model, optimizer: built.
         averages: `MovingAverages` of the weights, or None.
-        keep: how many of the newest to keep.
+        keep: number of newest checkpoints to keep.
         batch_size: videos that a step consumes.
     """
 
@@ -49,8 +49,8 @@ class Checkpoints:
     ):
         self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._videos = tf.Variable(0, dtype=tf.int64, trainable=False)
-        # The optimizer that scales the loss lies beside the one inside it, so that a run can
-        # go on under another precision.
+        # The loss scale is saved apart from the inner optimizer, so that a run can continue
+        # under another precision.
         inner = getattr(optimizer, "inner_optimizer", optimizer)
         self.model = model
         weights = flat_weights(model)
@@ -66,7 +66,7 @@ class Checkpoints:
         self.list = self.directory / "checkpoint"
         self.keep = keep
         self.batch_size = batch_size
-        self._whole: set[Path] = set()  # those that this process restored or saved
+        self._whole: set[Path] = set()  # restored or saved by this process
 
     @property
     def step(self) -> int:
@@ -75,12 +75,12 @@ class Checkpoints:
 
     @property
     def videos(self) -> int:
-        """Videos of the training data consumed."""
+        """Training videos consumed."""
         return int(self._videos.numpy())
 
     @property
     def were_saved(self) -> bool:
-        """Whether any was ever saved to its end: the list of them is written last."""
+        """Whether any checkpoint was ever saved completely: their list is written last."""
         return self.list.is_file()
 
     def advance(self) -> None:
@@ -89,10 +89,10 @@ class Checkpoints:
         self._videos.assign_add(self.batch_size)
 
     def save(self) -> Path:
-        """Save under the current step; the oldest beyond `keep` are deleted.
+        """Save under the current step, and delete the oldest checkpoints beyond `keep`.
 
         Raises:
-            UserError: it cannot be written; those before stay.
+            UserError: the checkpoint cannot be written; earlier ones stay.
         """
         path = self.directory / f"ckpt-{self.step}"
         try:
@@ -110,7 +110,7 @@ class Checkpoints:
         return path
 
     def _forget_oldest(self):
-        """List the newest `keep` and delete the others, first those that may not be whole."""
+        """List the newest `keep` and delete the others, possibly incomplete ones first."""
         paths = checkpoint_paths(self.directory)[::-1]
         paths.sort(key=lambda path: path in self._whole)
         kept = paths[-self.keep :]
@@ -122,12 +122,12 @@ class Checkpoints:
                 part.unlink()
 
     def restore(self) -> Path | None:
-        """Restore the newest whole checkpoint; its path, or None where there is none.
+        """Restore the newest whole checkpoint and return its path, or None if there is none.
 
-        Loss scale and averages begin anew where the run did not have them before.
+        Loss scale and averages start afresh if the run did not have them before.
 
         Raises:
-            UserError: it holds another model.
+            UserError: the checkpoint holds another model.
         """
         path = restore_newest(self.directory, self.model, self._restore)
         if path:
@@ -145,15 +145,16 @@ class Checkpoints:
 
 
 def flat_weights(model: keras.Model) -> list[tf.Variable]:
-    """The TensorFlow variables of all weights, as checkpoints hold them.
+    """List the TensorFlow variables of all weights, as checkpoints hold them.
 
-    Not the model itself: TensorFlow's checkpoints do not see layers that lie in Python lists.
+    Checkpoints do not hold the model itself, because TensorFlow's do not see layers in Python
+    lists.
     """
     return [weight.value for weight in model.weights]
 
 
 def _holds_weights_of(prefix: str, model: keras.Model) -> bool:
-    """Whether a checkpoint holds as many weights as a model, of the same shapes."""
+    """Return whether a checkpoint's weights match a model's in number and shapes."""
     stored = {n: s for n, s in tf.train.list_variables(prefix) if n.startswith("weights/")}
     wanted = {
         f"weights/{number}/.ATTRIBUTES/VARIABLE_VALUE": list(weight.shape)
@@ -163,9 +164,9 @@ def _holds_weights_of(prefix: str, model: keras.Model) -> bool:
 
 
 def averages_in(prefix: str, model: keras.Model, averages: list[tf.Variable]) -> list[tf.Variable]:
-    """Select the averages, of one per weight, that a checkpoint holds.
+    """Select those averages that a checkpoint holds, given one per weight.
 
-    Version 0.1.0 kept none of weights that are not trained.
+    Version 0.1.0 kept no averages of weights that are not trained.
     """
     names = [name for name, _ in tf.train.list_variables(prefix) if name.startswith("averages/")]
     if len(names) == len(averages):
@@ -174,7 +175,7 @@ def averages_in(prefix: str, model: keras.Model, averages: list[tf.Variable]) ->
 
 
 def restore_weights(directory: Path, model: keras.Model) -> int:
-    """Give a model the weights of the newest whole checkpoint, averages where it has them.
+    """Load the weights of the newest whole checkpoint, or their averages if it has them.
 
     Returns:
         The checkpoint's step.
@@ -199,18 +200,18 @@ def restore_weights(directory: Path, model: keras.Model) -> int:
 def restore_newest(
     directory: Path, model: keras.Model, restore: Callable[[str], None]
 ) -> Path | None:
-    """Restore the newest whole checkpoint, and say on standard error which were not whole.
+    """Restore the newest whole checkpoint, and report newer incomplete ones on standard error.
 
     Args:
-        directory: of the checkpoints.
-        model: whose weights they hold.
-        restore: takes the prefix of a whole one, as TensorFlow names it.
+        directory: folder of the checkpoints.
+        model: the model whose weights they hold.
+        restore: restores a whole checkpoint, given its prefix as TensorFlow names it.
 
     Returns:
-        Its path, or None where there is none.
+        The checkpoint's path, or None if there is none.
 
     Raises:
-        UserError: it holds the weights of another model.
+        UserError: the checkpoint holds the weights of another model.
     """
     paths = checkpoint_paths(directory)
     if not paths:
@@ -230,17 +231,17 @@ def restore_newest(
 
 
 def holds(prefix: str, part: str) -> bool:
-    """Whether a checkpoint holds a part, as 'averages'."""
+    """Return whether a checkpoint holds a part, such as 'averages'."""
     return any(name.startswith(f"{part}/") for name, _ in tf.train.list_variables(prefix))
 
 
 def _fault(prefix: str) -> str | None:
-    """What is wrong with the files of a checkpoint; every tensor is read against its checksum."""
+    """Read every tensor of a checkpoint against its checksum; return the fault, or None."""
     try:
         reader = tf.train.load_checkpoint(prefix)
         for name in reader.get_variable_to_shape_map():
             reader.get_tensor(name)
-    # The reader's own errors come as all of these.
+    # The reader raises all of these for its own errors.
     except (tf.errors.OpError, IndexError, RuntimeError, ValueError) as error:
         return str(error).splitlines()[0][:200]
     return None

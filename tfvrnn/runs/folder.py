@@ -1,4 +1,4 @@
-"""Where the parts of a run lie, and its configuration."""
+"""Paths within a run folder, and the run's configuration."""
 
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from tfvrnn import config_flags, files
 from tfvrnn.config import Config, UserError, expanded
 
-# A run folder can be moved, so its configuration does not say where it is.
+# A run folder can be moved, so its configuration does not name it.
 NOT_WRITTEN = ("train.run_dir",)
 
 
@@ -18,7 +18,7 @@ class RunFolder:
     A folder that `keep_weights` wrote has only config.flags and weights.npz.
 
     Args:
-        path: the folder; need not exist.
+        path: the folder; it need not exist.
     """
 
     def __init__(self, path: str | Path):
@@ -31,7 +31,7 @@ class RunFolder:
         self.evaluation = self.path / "evaluation"
 
     def exists(self) -> bool:
-        """Whether a run was started here."""
+        """Return whether a run was started here."""
         return self.config_file.is_file()
 
     def read_config(self) -> Config:
@@ -43,7 +43,7 @@ class RunFolder:
         if not self.exists():
             raise UserError(f"no run in {self.path}: it has no {self.config_file.name}")
         config = config_flags.from_flagfile(self.config_file, Config())
-        # An option that is missing from what `write_config` wrote would silently be the default.
+        # An option missing from a file of `write_config` would silently take its default.
         text = self.config_file.read_text("utf-8")
         first, *_, last = config_flags.to_flagfile(Config(), exclude=NOT_WRITTEN).splitlines()
         last = last.partition("=")[0]
@@ -52,17 +52,17 @@ class RunFolder:
         return config_flags.replace(config, {"train.run_dir": str(self.path)})
 
     def write_config(self, config: Config) -> None:
-        """Write the configuration, whole or not at all."""
+        """Write the configuration atomically."""
         text = config_flags.to_flagfile(config, exclude=NOT_WRITTEN)
         files.write_whole(self.config_file, text)
 
     def locked(self) -> AbstractContextManager[None]:
-        """Hold the run for one process; UserError names the one that has it."""
+        """Lock the run for this process; a UserError names the process that holds it."""
         self.path.mkdir(parents=True, exist_ok=True)
         return files.locked(self.path / "lock", f"training in {self.path}")
 
     def check_writable(self) -> None:
-        """Raise UserError where files cannot be written here; leaves nothing behind."""
+        """Raise UserError if files cannot be written here; leave nothing behind."""
         try:
             nearest = self.path
             while not nearest.exists():
@@ -74,7 +74,7 @@ class RunFolder:
 
 
 def checkpoint_paths(directory: Path) -> list[Path]:
-    """List the checkpoints in a folder, newest first, by their files.
+    """List the checkpoints in a folder by their files, newest first.
 
     TensorFlow's own list of them may be lost or cut off. Incomplete checkpoints are listed so that
     they can be reported.
@@ -85,5 +85,5 @@ def checkpoint_paths(directory: Path) -> list[Path]:
 
 
 def step_of(checkpoint: Path) -> int:
-    """The step after which a checkpoint was saved, from its name."""
+    """Read from a checkpoint's name the step after which it was saved."""
     return int(checkpoint.name.removeprefix("ckpt-"))

@@ -1,4 +1,4 @@
-"""The rules by which a training run starts, or an existing one resumes."""
+"""Rules by which a training run starts or resumes."""
 
 import datetime
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tfvrnn.models import VideoPredictor
     from tfvrnn.runs.checkpoints import Checkpoints
 
-# These say what a model is trained for, not what it is made of: a new run may change them.
+# Options of the loss, not of the architecture, so that a new run may change them.
 LOSS_OPTIONS = ("model.reconstruction", "model.prednet_loss", "model.prednet_extrapolate")
 
 
@@ -21,14 +21,15 @@ def resolve(changes: dict[str, Any]) -> tuple[Config, bool]:
     """Resolve the options that a user set into the configuration of a run.
 
     1. The folder is `train.run_dir`, or a new one named after the time. It must be writable.
-    2. A folder that holds a run resumes it: the base is the run's own configuration. The options
-       may not change its model, its optimizer, or the run it started from, nor stop it before a
-       step that is done. Nothing can resume a folder that holds only weights.
-    3. Any other folder starts a new run: the base is the defaults.
+    2. If the folder holds a run, that run resumes, and its own configuration is the base. The
+       options may not change its model, its optimizer, or the run it started from. They may not
+       ask for fewer steps than are done. A folder that holds only weights cannot resume.
+    3. Otherwise a new run starts, and the defaults are the base.
     4. The options that were set replace those of the base.
-    5. A prepared dataset must be there.
-    6. A new run with `train.init_from` must be of the same model as that run, but for its loss.
-    7. Once the model is built, `restore` takes the newest whole checkpoint, or the weights of 6.
+    5. The dataset must be prepared, if it needs preparing.
+    6. A new run with `train.init_from` must have the same model as that run, except for its loss.
+    7. Once the model is built, `restore` loads the newest whole checkpoint, or the weights of
+       rule 6.
 
     Args:
         changes: {dotted name: value} of the options that were set.
@@ -37,10 +38,10 @@ def resolve(changes: dict[str, Any]) -> tuple[Config, bool]:
         (configuration, whether the run exists already).
 
     Raises:
-        UserError: a rule is broken; names the rule and both values.
+        UserError: a rule is broken. The error names the rule and both values.
     """
     if changes.get("train.strategy") == "multi_worker" and not changes.get("train.run_dir"):
-        raise UserError("--train.strategy=multi_worker needs one --train.run_dir that all see")
+        raise UserError("--train.strategy=multi_worker needs a --train.run_dir that workers share")
     now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     folder = RunFolder(changes.get("train.run_dir") or f"runs/{now}")
     folder.check_writable()
@@ -59,7 +60,7 @@ def resolve(changes: dict[str, Any]) -> tuple[Config, bool]:
 def restore(
     config: Config, folder: RunFolder, model: "VideoPredictor", checkpoints: "Checkpoints"
 ) -> None:
-    """Rule 7 of `resolve`: take the run's newest whole checkpoint, or another run's weights.
+    """Apply rule 7 of `resolve`: load the newest whole checkpoint, or another run's weights.
 
     Raises:
         UserError: checkpoints were saved, and none of them is whole.
@@ -68,7 +69,7 @@ def restore(
     if path:
         print(f"resuming {folder.path} after step {checkpoints.step} ({path.name})")
     elif checkpoints.were_saved:
-        raise UserError(f"no whole checkpoint in {folder.checkpoints}: nothing to go on from")
+        raise UserError(f"no whole checkpoint in {folder.checkpoints}: nothing to continue from")
     elif config.train.init_from:
         _, source, step = load_run(config.train.init_from)
         model.set_weights(source.get_weights())
@@ -85,7 +86,7 @@ def _check_init_from(config: Config) -> None:
 
 
 def _check_same_model(folder: RunFolder, stored: Config, wanted: dict, free=()) -> None:
-    """Raise UserError where {dotted name: value} wants another model, but for `free` options."""
+    """Raise UserError if {dotted name: value} asks for another model, except in `free` options."""
     for name, theirs in config_flags.values(stored).items():
         if name in free:
             continue
@@ -102,7 +103,7 @@ def _check_same_model(folder: RunFolder, stored: Config, wanted: dict, free=()) 
 
 
 def _check_continues(folder: RunFolder, stored: Config, changes: dict) -> None:
-    """Raise UserError where the changes would not continue what the run did."""
+    """Raise UserError if the changes would not continue the run."""
     new_run = f"start a new run with --train.init_from={commands.quoted(folder.path)}"
     optimizer = changes.get("train.optimizer", stored.train.optimizer)
     if optimizer != stored.train.optimizer:

@@ -1,4 +1,4 @@
-"""The model of a run with its weights: read, and kept small."""
+"""Load a run's model with its weights, and keep it as a small preset."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,12 +16,12 @@ def load_run(
 ) -> tuple[Config, "VideoPredictor", int]:
     """Load a trained run: (Config, model with its weights, step).
 
-    The weights are the moving averages where the run keeps them. Checkpoints are read only where
-    Keras computes with TensorFlow; a folder that `keep_weights` wrote loads on every backend.
+    The weights are the moving averages if the run keeps them. Checkpoints can be read only on
+    Keras' TensorFlow backend. A folder that `keep_weights` wrote loads on every backend.
 
     Args:
         run_dir: run folder, or a folder that `keep_weights` wrote.
-        precision: dtype policy of the model; its weights are float32 under every one.
+        precision: dtype policy of the model; its weights are float32 under every policy.
 
     Raises:
         UserError: no run there, no whole checkpoint in it, or one of another model.
@@ -47,7 +47,7 @@ def load_pretrained(name: str, precision: str = "float32") -> tuple[Config, "Vid
     """Load a model that comes with the package, as `load_run` does: (Config, model, step).
 
     Raises:
-        UserError: there is none of that name.
+        UserError: no model has that name.
     """
     rule = f"`name` must be one of {', '.join(presets.NAMES)}."
     require(name in presets.NAMES, rule, repr(name))
@@ -55,10 +55,10 @@ def load_pretrained(name: str, precision: str = "float32") -> tuple[Config, "Vid
 
 
 def copy_pretrained(name: str, folder: str | Path) -> None:
-    """Copy a model that comes with the package to where results of it can be written.
+    """Copy a model that comes with the package into a folder where its results can be written.
 
     Raises:
-        UserError: a folder that cannot be written, or that holds another run.
+        UserError: the folder cannot be written or holds another run.
     """
     run, source = RunFolder(folder), RunFolder(presets.FOLDER / name)
     if run.exists() and run.config_file.read_bytes() != source.config_file.read_bytes():
@@ -73,18 +73,18 @@ def copy_pretrained(name: str, folder: str | Path) -> None:
 
 
 def keep_weights(run_dir: str | Path, folder: str | Path, card: str = "") -> Path:
-    """Write a run as a preset with its configuration, small enough to hand on.
+    """Write a run as a preset with its configuration, small enough to share.
 
     The weights are those of `load_run`, rounded to float16. `load_run` and
     `VideoPredictor.from_preset` read the folder.
 
     Args:
         run_dir: run folder.
-        folder: made where it is missing.
+        folder: target folder; created if missing.
         card: text of README.md, the model card; see `VideoPredictor.save_to_preset`.
 
     Returns:
-        The file of the weights.
+        Path of the weights.
     """
     config, model, step = load_run(run_dir)
     kept = RunFolder(folder)
@@ -94,7 +94,7 @@ def keep_weights(run_dir: str | Path, folder: str | Path, card: str = "") -> Pat
 
 
 def _read_weights(path: Path, model: "VideoPredictor") -> int:
-    """Give a model the weights of a file; returns their step."""
+    """Load the weights of a file into a model and return their step."""
     try:
         weights, step = presets.read_weights(path)
         model.set_weights(weights)

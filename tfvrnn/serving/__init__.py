@@ -1,4 +1,4 @@
-"""A trained sampler for others: SavedModels, and what serves and asks for them."""
+"""Export trained samplers as SavedModels, serve them, and call them."""
 
 from tfvrnn.serving.export import export_model, export_sampler
 

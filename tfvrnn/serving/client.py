@@ -17,7 +17,7 @@ from tensorflow_serving.apis import (
 )
 
 SIGNATURES = "signature_def"
-# Tried again while the server starts or is full: after 0.2, 0.4, 0.8 and 1.6 seconds or so.
+# Retry while the server starts or is full, after about 0.2, 0.4, 0.8 and 1.6 seconds.
 RETRIES = {
     "methodConfig": [
         {
@@ -34,18 +34,20 @@ RETRIES = {
 }
 
 
-# Tried again after at most so many milliseconds; gRPC's own pauses grow to two minutes.
+# Longest pause between connection attempts, in milliseconds. gRPC's default grows to two minutes.
 LONGEST_PAUSE = 2000
 
 
 class Client:
-    """Asks for futures. Messages of any size; UNAVAILABLE is tried again a few times.
+    """Requests futures from a server.
+
+    Messages may have any size. A call that fails as UNAVAILABLE is retried a few times.
 
     Args:
-        target: 'HOST:PORT' of the gRPC server. A proxy that the environment names is asked where
-            `by_proxy` says so.
+        target: 'HOST:PORT' of the gRPC server. The environment's proxy is used if `by_proxy`
+            returns True.
         name: name of the served model.
-        timeout: seconds for one call, with its repetitions.
+        timeout: seconds for one call, including its retries.
     """
 
     def __init__(self, target: str, name: str = "tfvrnn", timeout: float = 60.0):
@@ -57,7 +59,7 @@ class Client:
                 ("grpc.max_receive_message_length", -1),
                 ("grpc.max_send_message_length", -1),
                 ("grpc.service_config", json.dumps(RETRIES)),
-                # A message is kept to be sent again; by default only up to 256 kB.
+                # Messages are kept for a retry. The default limit is 256 kB.
                 ("grpc.per_rpc_retry_buffer_size", 2**30),
                 ("grpc.max_reconnect_backoff_ms", LONGEST_PAUSE),
                 ("grpc.enable_http_proxy", int(by_proxy(target))),
@@ -77,7 +79,7 @@ class Client:
     def predict(
         self, inputs: dict[str, np.ndarray], signature: str = "serving_default"
     ) -> dict[str, np.ndarray]:
-        """{output: array} of a signature.
+        """Call a signature and return {output: array}.
 
         Raises:
             grpc.RpcError: with the code and details of the refusal.
@@ -91,7 +93,7 @@ class Client:
         return {key: tf.make_ndarray(value) for key, value in response.outputs.items()}
 
     def sample(self, frames: np.ndarray, seeds: ArrayLike) -> np.ndarray:
-        """Futures uint8 `[B, horizon, H, W, C]` of contexts uint8 `[B, n_ctx, H, W, C]`.
+        """Draw futures uint8 `[B, horizon, H, W, C]` of contexts uint8 `[B, n_ctx, H, W, C]`.
 
         Raises:
             grpc.RpcError: with the code and details of the refusal.
@@ -100,7 +102,7 @@ class Client:
         return self.predict(inputs)["frames"]
 
     def signatures(self) -> dict[str, Any]:
-        """{name: SignatureDef} of the served version.
+        """Request {name: SignatureDef} of the served version.
 
         Raises:
             grpc.RpcError: with the code and details of the refusal.
@@ -114,14 +116,15 @@ class Client:
 
 
 def by_proxy(target: str) -> bool:
-    """Whether a server is reached by the proxy of the environment.
+    """Return whether a server is reached through the environment's proxy.
 
-    This machine is not, nor what NO_PROXY or no_proxy name; gRPC itself reads the latter only.
+    This machine is not, nor is any host that NO_PROXY or no_proxy names. gRPC itself reads only
+    no_proxy.
     """
     if not any(os.environ.get(f"{kind}_proxy") for kind in ("grpc", "https", "http")):
         return False
     host = target.rpartition(":")[0].strip("[]").lower()
-    # The standard library's stubs lack it.
+    # The type stubs of the standard library lack it.
     bypassed = urllib.request.proxy_bypass_environment  # pyright: ignore[reportAttributeAccessIssue]
     return not _is_local(host) and not bypassed(host)
 

@@ -6,7 +6,7 @@ LONGEST_REASON = 1000
 
 
 class Code(enum.Enum):
-    """gRPC's status codes that the server uses, each with its HTTP status."""
+    """The gRPC status codes that the server uses, each with its HTTP status."""
 
     INVALID_ARGUMENT = 400
     NOT_FOUND = 404
@@ -18,9 +18,9 @@ class Code(enum.Enum):
 
 
 class Refusal(Exception):
-    """A request that is not answered: its code and one line of reason."""
+    """Refusal of a request: a code and a one-line reason."""
 
     def __init__(self, code: Code, reason: str):
-        # Not more than a gRPC client takes as the details of a status.
+        # Cut the reason to what a gRPC client accepts as the details of a status.
         super().__init__(" ".join(reason.split())[:LONGEST_REASON])
         self.code = code

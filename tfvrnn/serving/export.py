@@ -1,4 +1,4 @@
-"""SavedModels that drop into TensorFlow Serving."""
+"""Export SavedModels that drop into TensorFlow Serving."""
 
 import json
 import os
@@ -31,26 +31,26 @@ def export_sampler(
     name: str = "tfvrnn",
     temperature: float = 1.0,
 ) -> Path:
-    """Export the newest whole checkpoint of a run, with its moving averages where it has them.
+    """Export the newest whole checkpoint of a run, with its moving averages if it has them.
 
     Args:
         run_dir: folder of the run.
         out: base folder of the export; the version is a numbered folder in it.
         horizon: frames that a request predicts; None: as in training.
-        samples: futures that the signature `samples` draws of each context.
-        version: None: one above the highest there.
+        samples: futures per context that the signature `samples` draws.
+        version: number of the version; None: one above the highest existing version.
         precision: dtype policy, 'float32' or 'mixed_bfloat16'.
         max_batch: the largest batch that is warmed up and allowed.
-        name: what the model is served under.
-        temperature: deviation of the prior's noise, see `sample_videos`.
+        name: name of the served model.
+        temperature: standard deviation of the prior's noise; see `sample_videos`.
 
     Returns:
         The folder of the version.
 
     Raises:
-        UserError: no run or no whole checkpoint there, a version that is there already, a
+        UserError: no run or no whole checkpoint there, a version that exists already, or a
             folder that cannot be written.
-        ValueError: a count below 1, a version of 2**63 or more.
+        ValueError: a count below 1, or a version of 2**63 or more.
     """
     config, model, step = load_run(run_dir, precision)
     card = {
@@ -77,23 +77,24 @@ def export_model(
     card: dict | None = None,
     temperature: float = 1.0,
 ) -> Path:
-    """Export any model; see `export_sampler` for the arguments and errors.
+    """Export any model; for arguments and errors see `export_sampler`.
 
-    Signatures, every tensor with the batch in dimension 0:
+    These are the signatures. Every tensor has the batch in dimension 0.
 
         serving_default  frames uint8 [B, n_ctx, H, W, C], seed int32 [B]
                          -> frames uint8 [B, horizon, H, W, C]
-        samples          the same -> frames uint8 [B, samples, horizon, H, W, C]; sample s is
+        samples          the same -> frames uint8 [B, samples, horizon, H, W, C]; sample s equals
                          that of serving_default with seed + s
-        mean             frames -> frames, every latent at its mean
+        mean             frames -> frames, with every latent at its mean
         begin            frames -> the state after them, as tensors `state_…`
         step             such a state, seed int32 [B], time int32 [B] -> the state after one more
                          frame, and that frame, `frame` uint8 [B, H, W, C]
 
-    From the state of `begin`, steps at the times 0, 1, … give the frames of `serving_default`, as
-    many as wanted. The warm-up covers the first three signatures.
+    From the state of `begin`, steps at the times 0, 1, … give the frames of `serving_default`, for
+    any number of frames. The warm-up covers the first three signatures.
 
-    Written aside and renamed, so that a server that polls never sees half a version.
+    A version is written to a hidden folder and then renamed, so that a polling server never sees
+    an incomplete version.
     """
     _check_counts(horizon=horizon, samples=samples, max_batch=max_batch, version=version)
     base = expanded(out)
@@ -101,15 +102,15 @@ def export_model(
     aside = base / f".version-of-{os.getpid()}"
     try:
         base.mkdir(parents=True, exist_ok=True)
-        _free_version(base, version)  # complains before it computes
+        _free_version(base, version)  # fails before the export computes
         module, signatures = sampler_module(model, horizon, samples, temperature)
         with files.for_tensorflow(base) as folder:
-            # Nobody takes gradients of a server, and to trace them takes most of the time.
+            # A server needs no gradients, and tracing them takes most of the time.
             options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
             tf.saved_model.save(module, f"{folder}/{aside.name}", signatures, options)
         card = {
             "name": name,
-            "version": None,  # the number, when that is known
+            "version": None,  # set by `_publish`
             "code_version": tfvrnn.__version__,
             "family": type(model).__name__,
             "parameters": model.count_params(),
@@ -144,7 +145,7 @@ def _check_counts(version: int | None, **counts: int) -> None:
 
 
 def _publish(aside: Path, base: Path, card: dict, version: int | None) -> int:
-    """Rename a whole version to its number: the next that is free now, not when it was begun."""
+    """Rename a complete version to its number: the next one free now, not when it was begun."""
     number = card["version"] = _free_version(base, version)
     (aside / "assets.extra" / CARD).write_text(_to_json(card))
     aside.rename(base / str(number))
@@ -154,7 +155,7 @@ def _publish(aside: Path, base: Path, card: dict, version: int | None) -> int:
 def sampler_module(
     model: VideoPredictor, horizon: int, samples: int, temperature: float = 1.0
 ) -> tuple[tf.Module, dict[str, Callable]]:
-    """(module that holds the weights, {name: concrete function} of its signatures)."""
+    """Build (module that holds the weights, {name: concrete function} of its signatures)."""
     frames_shape = (model.context_frames, *model.image_shape)
     frames = tf.TensorSpec((None, *frames_shape), tf.uint8, "frames")
     seed = tf.TensorSpec((None,), tf.int32, "seed")
@@ -181,8 +182,8 @@ def sampler_module(
         return {"frames": futures(frames, None)}
 
     module = tf.Module()
-    # The bare variables, not the model: Keras' own wrappers would be saved as second variables,
-    # and a session, as in the C++ server, would restore those and not the ones in use.
+    # The module holds the bare variables, not the model. Keras' wrappers would be saved as second
+    # variables, and a session, as in the C++ server, would restore those, not the ones in use.
     module.weights = [weight.value for weight in model.weights]
     return module, {
         "serving_default": _traced(one, frames, seed),
@@ -193,9 +194,10 @@ def sampler_module(
 
 
 def _stepwise(model, frames_spec, temperature: float) -> dict[str, Callable]:
-    """`begin` and `step`: a future of any length, whose state the caller carries.
+    """Trace `begin` and `step`: a future of any length, whose state the caller carries.
 
-    The state's tensors are float32 under every policy: any client knows it, and nothing is lost.
+    The state's tensors are float32 under every policy. Every client knows float32, and nothing is
+    lost.
     """
     states, names = [], []
 
@@ -224,7 +226,7 @@ def _stepwise(model, frames_spec, temperature: float) -> dict[str, Callable]:
 
 
 def _named(state, name="state") -> dict[str, tf.Tensor]:
-    """A state's tensors by the names of their places, such as `state_prior_0_hidden`."""
+    """Name a state's tensors after their places in it, such as `state_prior_0_hidden`."""
     if hasattr(state, "_asdict"):
         parts = state._asdict().items()
     elif isinstance(state, tuple):
@@ -244,23 +246,26 @@ def _to_uint8(frames):
 
 
 def _same_rows(**inputs):
-    """An assertion that all of the inputs have as many rows."""
+    """Assert that all inputs have the same number of rows."""
     names = " and ".join(f"`{name}`" for name in inputs)
     counts = tf.stack([tf.shape(x)[0] for x in inputs.values()])
     return tf.debugging.assert_equal(counts, counts[0], f"{names} differ in dimension 0")
 
 
 def _context(frames, shape):
-    """Pixels in [0, 1]; once it is saved and loaded, a function takes frames of any shape."""
+    """Check the shape of frames, and scale them to [0, 1].
+
+    Once saved and loaded, a function takes frames of any shape.
+    """
     same = tf.debugging.assert_equal(tf.shape(frames)[1:], shape, "the shape of `frames`")
-    with tf.control_dependencies([same]):  # before the model meets the frames
+    with tf.control_dependencies([same]):  # the check runs before the model
         return to_float(frames)
 
 
 def versions(base: Path) -> list[int]:
-    """Numbers of the versions in a base folder, ascending.
+    """List the numbers of the versions in a base folder, ascending.
 
-    A version is a folder whose name is a number as TensorFlow Serving reads it: an int64.
+    A version is a folder whose name is a number that TensorFlow Serving reads: an int64.
     """
     if not base.is_dir():
         return []
@@ -280,13 +285,16 @@ def _free_version(base: Path, wanted: int | None) -> int:
 
 
 def allowed_batch_sizes(largest: int) -> list[int]:
-    """Powers of two below the largest, and the largest."""
+    """List the powers of two below the largest size, and the largest."""
     sizes = [2**k for k in range(largest.bit_length()) if 2**k < largest]
     return [*sizes, largest]
 
 
 def models_config(name: str) -> str:
-    """For `tensorflow_model_server --model_config_file`, with the base mounted at /models/NAME."""
+    """Text of the file that `tensorflow_model_server --model_config_file` reads.
+
+    The base folder must be mounted at /models/NAME.
+    """
     return (
         f'model_config_list {{\n  config {{\n    name: "{name}"\n'
         f'    base_path: "/models/{name}"\n    model_platform: "tensorflow"\n  }}\n}}\n'
@@ -294,7 +302,7 @@ def models_config(name: str) -> str:
 
 
 def batching_config(batch_sizes: Sequence[int]) -> str:
-    """For `tensorflow_model_server --batching_parameters_file`."""
+    """Text of the file that `tensorflow_model_server --batching_parameters_file` reads."""
     allowed = "".join(f"allowed_batch_sizes: {size}\n" for size in batch_sizes)
     return (
         f"max_batch_size {{ value: {batch_sizes[-1]} }}\n"
@@ -305,7 +313,7 @@ def batching_config(batch_sizes: Sequence[int]) -> str:
 
 
 def _evaluation(folder: RunFolder) -> dict:
-    """What was measured of a run: {protocol: the contents of its file}."""
+    """Read the evaluations of a run: {protocol: contents of its file}."""
     files = sorted(folder.evaluation.glob("*.json"))
     try:
         return {path.stem: json.loads(path.read_text()) for path in files}

@@ -1,4 +1,4 @@
-"""Samplers of a run, an export or a server, called in one way."""
+"""One interface to the samplers of runs, exports and servers."""
 
 import math
 import socket
@@ -23,7 +23,7 @@ from tfvrnn.serving.export import versions
 from tfvrnn.serving.servable import DEFAULT_SIGNATURE, read_signature_defs
 
 ROWS_IN_FLIGHT = 8
-# Seconds: between two tries at first and at last, between two lines about them.
+# Seconds: the first and the longest pause between tries, and the pause between messages.
 FIRST_PAUSE, LAST_PAUSE, SILENCE = 0.1, 2.0, 10.0
 NO_ANSWER = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
@@ -32,8 +32,10 @@ NO_ANSWER = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 class Sampler:
     """Draws futures.
 
-    context_shape: (n_ctx, H, W, C); horizon: frames of a future; sample: (contexts uint8
-    `[B, n_ctx, H, W, C]`, seeds int32 `[B]`) -> futures uint8 `[B, horizon, H, W, C]`.
+    context_shape: (n_ctx, H, W, C).
+    horizon: frames per future.
+    sample: (contexts uint8 `[B, n_ctx, H, W, C]`, seeds int32 `[B]`) -> futures uint8
+        `[B, horizon, H, W, C]`.
     """
 
     context_shape: tuple[int, int, int, int]
@@ -41,13 +43,13 @@ class Sampler:
     sample: Callable[[np.ndarray, np.ndarray], np.ndarray]
 
     def check_horizon(self, horizon: int | None) -> None:
-        """Raise UserError where another number of frames is wanted than it predicts."""
+        """Raise UserError unless `horizon` is None or the number of frames predicted."""
         if horizon not in (None, self.horizon):
             raise UserError(f"the export predicts {self.horizon} frames; --horizon is {horizon}")
 
 
 def of_run(run_dir: str | Path, horizon: int | None, temperature: float = 1.0) -> Sampler:
-    """The sampler of a run; all contexts of a call must be the same.
+    """Load the sampler of a run; all contexts of a call must be the same.
 
     Raises:
         UserError: see `load_run`.
@@ -56,7 +58,7 @@ def of_run(run_dir: str | Path, horizon: int | None, temperature: float = 1.0) -
     horizon = horizon or config.data.horizon
 
     def sample(contexts, seeds):
-        # All contexts are one: encoded once.
+        # All contexts are the same, so only the first is encoded.
         videos = sample_videos(model, contexts[:1], horizon, seeds[None], temperature=temperature)
         return media.to_uint8(videos[0].numpy())
 
@@ -64,7 +66,7 @@ def of_run(run_dir: str | Path, horizon: int | None, temperature: float = 1.0) -
 
 
 def of_export(base: str | Path) -> Sampler:
-    """The sampler of an export's newest version.
+    """Load the sampler of an export's newest version.
 
     Raises:
         UserError: no version there, or it holds no sampler.
@@ -72,7 +74,7 @@ def of_export(base: str | Path) -> Sampler:
     base = expanded(base)
     numbers = versions(base)
     if not numbers:
-        raise UserError(f"no version in {base}: no folder there has a number for a name")
+        raise UserError(f"no version in {base}: no folder there has a number as its name")
     folder = base / str(numbers[-1])
     try:
         shapes = _shapes(read_signature_defs(folder))
@@ -90,11 +92,11 @@ def of_export(base: str | Path) -> Sampler:
 
 
 def of_server(server: str, name: str, timeout: float) -> Sampler:
-    """The sampler that a server serves.
+    """Connect to the sampler that a server serves.
 
     Args:
         server: HOST:PORT of gRPC.
-        name: name that the model is served under.
+        name: name of the served model.
         timeout: seconds to wait for a server that is still starting.
 
     Raises:
@@ -105,8 +107,8 @@ def of_server(server: str, name: str, timeout: float) -> Sampler:
     asked = _refusals_of(client.sample, server)
 
     def sample(contexts, seeds):
-        # One row per request, so that no batch is larger than the server allows; a few at a time,
-        # for the server to batch.
+        # One row per request, so that no batch is larger than the server allows. A few requests at
+        # a time, so that the server can batch them.
         def row(k):
             return asked(contexts[k : k + 1], seeds[k : k + 1])
 
@@ -121,7 +123,7 @@ def of_server(server: str, name: str, timeout: float) -> Sampler:
 
 
 def _when_ready(client: Client, server: str, timeout: float):
-    """The signatures, asked for again while the server is still starting."""
+    """Request the signatures, and try again while the server is still starting."""
     until, told, pause = time.monotonic() + timeout, -math.inf, FIRST_PAUSE
     while True:
         try:
@@ -138,19 +140,19 @@ def _when_ready(client: Client, server: str, timeout: float):
 
 
 def _check_host(server: str) -> None:
-    """Raise UserError at once where there is no such host; a proxy looks for it itself."""
+    """Raise UserError at once if a host does not exist; a proxy looks it up itself."""
     host, _, port = server.rpartition(":")
     if by_proxy(server):
         return
     try:
         socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:  # the latter of a name with too long a part
-        reason = getattr(error, "strerror", None) or "not a name of a host"
+    except (OSError, UnicodeError) as error:  # UnicodeError: a part of the name is too long
+        reason = getattr(error, "strerror", None) or "not a host name"
         raise UserError(f"no host {host}: {reason}") from None
 
 
 def _refusals_of(call: Callable, server: str) -> Callable:
-    """The call, with the server's refusals as the user's mistakes."""
+    """Wrap a call so that the server's refusals are raised as UserError."""
 
     def asked(*arguments):
         try:
@@ -164,10 +166,10 @@ def _refusals_of(call: Callable, server: str) -> Callable:
 
 
 def _shapes(definitions) -> tuple[tuple[int, int, int, int], int]:
-    """(context shape, horizon) of a sampler's signatures.
+    """Read (context shape, horizon) from a sampler's signatures.
 
     Raises:
-        ValueError: they are not a sampler's.
+        ValueError: the signatures are not a sampler's.
     """
     if DEFAULT_SIGNATURE not in definitions:
         raise ValueError(f"it has no signature {DEFAULT_SIGNATURE}")

@@ -1,4 +1,4 @@
-"""One loaded version of an export, and the checks of what is asked of it."""
+"""One loaded version of an export, and the checks of its requests."""
 
 import json
 import logging
@@ -19,13 +19,14 @@ DEFAULT_SIGNATURE = "serving_default"
 
 
 class Servable:
-    """A SavedModel of a version folder.
+    """The SavedModel in a version's folder.
 
     Every input of a signature has the batch in dimension 0. Batch sizes come from the model
-    card, else from the warm-up requests.
+    card, or from the warm-up requests if there is no card.
 
-    Run in a session, as TensorFlow Serving does: its memory is given back with the last reference
-    to the version. The functions of `tf.saved_model.load` stay for ever (200 MB a version).
+    It runs in a session, as in TensorFlow Serving, so that its memory is freed with the last
+    reference to the version. The functions of `tf.saved_model.load` are never freed (200 MB per
+    version).
 
     Args:
         folder: the version's folder, `BASE/<number>`.
@@ -64,7 +65,7 @@ class Servable:
         return sorted(sizes) or [1]
 
     def warm_up(self, stopping: Callable[[], bool] = lambda: False) -> None:
-        """Answer the version's own requests, so that no later one waits for tracing."""
+        """Answer the version's warm-up requests, so that no later request waits for tracing."""
         for request in warmup.read(self.folder):
             if stopping():
                 return
@@ -72,10 +73,10 @@ class Servable:
             self.run(name, {key: tf.make_ndarray(t) for key, t in request.inputs.items()})
 
     def run(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Outputs of a signature.
+        """Compute the outputs of a signature.
 
         Raises:
-            Refusal: the graph itself found the inputs wrong, or failed.
+            Refusal: the graph itself rejected the inputs, or failed.
         """
         values = [inputs[name] for name in self.signature_defs[signature].inputs]
         try:
@@ -86,7 +87,7 @@ class Servable:
             raise Refusal(Code.INTERNAL, error.message) from None
 
     def signature(self, name: str) -> meta_graph_pb2.SignatureDef:
-        """The signature of that name.
+        """Return the signature of that name.
 
         Raises:
             Refusal: there is none.
@@ -112,13 +113,13 @@ class Servable:
             )
 
     def check(self, signature: str, described: dict[str, tuple[tf.DType, tuple[int, ...]]]) -> int:
-        """Check {input: (dtype, shape)} before any of it is unpacked.
+        """Check {input: (dtype, shape)} before any input is unpacked.
 
         Returns:
             Rows of the request: dimension 0 of every input.
 
         Raises:
-            Refusal: with what was expected.
+            Refusal: an input does not fit; says what was expected.
         """
         self.check_names(signature, described)
         rows = set()
@@ -155,7 +156,7 @@ def _load_session(folder: Path) -> tf.compat.v1.Session:
     session = tf.compat.v1.Session(graph=tf.Graph())
     logger = tf.get_logger()
     level = logger.level
-    logger.setLevel(logging.ERROR)  # it recommends the loader that keeps everything
+    logger.setLevel(logging.ERROR)  # it recommends the loader that frees no memory
     try:
         with session.graph.as_default(), files.for_tensorflow(folder) as name:
             tf.compat.v1.saved_model.load(session, ["serve"], name)
@@ -165,7 +166,7 @@ def _load_session(folder: Path) -> tf.compat.v1.Session:
 
 
 def read_signature_defs(folder: Path) -> dict[str, meta_graph_pb2.SignatureDef]:
-    """{name: SignatureDef} of a SavedModel, without TensorFlow's own."""
+    """Read {name: SignatureDef} of a SavedModel, without TensorFlow's own signatures."""
     proto = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
     (graph,) = [graph for graph in proto.meta_graphs if "serve" in graph.meta_info_def.tags]
     return {

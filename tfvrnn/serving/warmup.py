@@ -1,4 +1,4 @@
-"""Warm-up requests of an export: written beside the model, replayed by what serves it."""
+"""Warm-up requests of an export: written beside the model, replayed by its server."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
 
 from tfvrnn.models import VideoPredictor
 
-# Where TensorFlow Serving looks, and how many it reads.
+# The file that TensorFlow Serving reads, and the most requests that it reads.
 FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 MOST = 1000
 
@@ -22,7 +22,7 @@ def write(
     signatures: Sequence[str],
     batch_sizes: Sequence[int],
 ) -> None:
-    """One request per signature and allowed batch size, into the folder of a version."""
+    """Write one request per signature and allowed batch size into a version's folder."""
     logs = [
         prediction_log_pb2.PredictionLog(
             predict_log=prediction_log_pb2.PredictLog(
@@ -51,7 +51,7 @@ def _request(name, model, signature, batch):
 
 
 def read(version: Path) -> Iterator[predict_pb2.PredictRequest]:
-    """The requests in the folder of a version; none if it has no such file."""
+    """Yield the requests in a version's folder; none if it has no such file."""
     path = version / FILE
     if not path.is_file():
         return

@@ -1,10 +1,10 @@
-"""Simulators of episodes: a module for each, with `episode(size, key)`.
+"""Simulators of episodes, one module each, with `episode(size, key)`.
 
-Nothing of TensorFlow is imported here: in one process with it, Mesa's drawing crashes, as both
+Nothing here imports TensorFlow. Mesa's drawing crashes in one process with TensorFlow, because both
 bring an LLVM.
 """
 
-FRAMES = 30  # of an episode
+FRAMES = 30  # per episode
 
 
 class SimulatorError(Exception):

@@ -1,7 +1,7 @@
 """A disc that pushes a T about a table: the PushT of gym-pusht, moved by a script.
 
 The table, the T's goal (green) and the view are the same in every episode. The script draws goals
-for the disc, most of them beyond a point of the T, and walks it there.
+for the disc, most of them beyond a point of the T, and moves the disc there.
 """
 
 import os
@@ -15,16 +15,16 @@ TABLE = 512.0  # side of the table, in the units of gym-pusht
 SPEED = (8.0, 24.0)  # units per frame: 1 to 3 pixels of 64
 THROUGH = (30.0, 120.0)  # how far a push leads beyond the point of the T that it aims at
 AIMED = 0.85  # share of the goals that lead through the T
-EDGE = 30.0  # goals keep so far from the walls
-WALLS = 90.0  # and the T at first
-INNER = 130.0  # no push is begun that would carry the T's middle nearer to a wall
-REACH = 75.0  # from the T's middle to the disc's that does not touch it
-NEAR = (30.0, 120.0)  # from the T to the disc's middle at first; the disc's radius is 15
+EDGE = 30.0  # least distance of a goal from the walls
+WALLS = 90.0  # least distance of the T from the walls at the start
+INNER = 130.0  # no push starts that would bring the T's middle nearer to a wall
+REACH = 75.0  # a disc whose middle is this far from the T's does not touch the T
+NEAR = (30.0, 120.0)  # from the T to the disc's middle at the start; the disc's radius is 15
 TRIES = 20  # draws of a goal
 
 
 def episode(size: int, key: list[int]) -> dict:
-    """The episode of a key, see `Table.episode`; the table is made once in a process."""
+    """Simulate the episode of a key, see `Table.episode`; the table is made once per process."""
     return _table(size).episode(np.random.default_rng(key))
 
 
@@ -40,7 +40,7 @@ class Table:
         size: side of the frames.
 
     Raises:
-        SimulatorError: gym-pusht is not installed, or lacks a library of the system.
+        SimulatorError: gym-pusht is not installed, or lacks a system library.
     """
 
     def __init__(self, size: int):
@@ -50,17 +50,22 @@ class Table:
             from gym_pusht.envs.pusht import PushTEnv  # pyright: ignore[reportMissingImports]
         except ModuleNotFoundError as error:
             raise SimulatorError(f"the extra sim is not installed: {error}") from None
-        except ImportError as error:  # a library of the system that OpenCV needs
+        except ImportError as error:  # OpenCV lacks a system library
             raise SimulatorError(f"gym-pusht cannot be loaded: {error}") from None
         self.cv2, self.size = cv2, size
         side = int(TABLE)
         self.env = PushTEnv("pixels", observation_width=side, observation_height=side)
 
     def episode(self, rng: np.random.Generator) -> dict:
-        """Frames uint8 `[30, size, size, 3]`, actions float32 `[30, 2]`, state float32 `[30, 5]`.
+        """Simulate an episode of 30 frames.
 
-        Action t leads from frame t to frame t + 1: where the disc is drawn to, (x, y) from -1 to 1
-        over the table. The state is (x, y) of the disc, (x, y, angle) of the T, in units.
+        Action t leads from frame t to frame t + 1. It is the point that the disc is drawn to,
+        (x, y) from -1 to 1 over the table. The state is (x, y) of the disc and (x, y, angle) of the
+        T, in the units of gym-pusht.
+
+        Returns:
+            {'video': uint8 `[30, size, size, 3]`, 'actions': float32 `[30, 2]`, 'state': float32
+            `[30, 5]`}.
         """
         self._place(rng)
         script = Script(rng, self._disc())
@@ -79,7 +84,7 @@ class Table:
 
     def _place(self, rng) -> None:
         """Lay the T within the walls, and the disc beside it."""
-        self.env.reset(seed=0)  # builds the table; its places are drawn anew
+        self.env.reset(seed=0)  # builds the table; the places are drawn below
         block, disc = self.env.block, self.env.agent
         while True:
             block.angle = rng.uniform(-np.pi, np.pi)
@@ -98,7 +103,7 @@ class Table:
         return np.array(self.env.agent.position)
 
     def _corners(self) -> np.ndarray:
-        """Corners of the T's two rectangles `[2, 4, 2]`."""
+        """Return the corners of the T's two rectangles, `[2, 4, 2]`."""
         block = self.env.block
         shapes = sorted(block.shapes, key=lambda shape: shape.area)  # pymunk has them in a set
         return np.array([[block.local_to_world(v) for v in s.get_vertices()] for s in shapes])
@@ -110,18 +115,18 @@ class Table:
 
 
 class Script:
-    """Where the disc is drawn to: along straight lines to goals, at a speed drawn with each.
+    """Moves the disc along straight lines to goals, with a new random speed for each goal.
 
     Args:
-        rng: of the episode.
-        disc: where the disc is at first.
+        rng: generator of the episode.
+        disc: place of the disc at the start.
     """
 
     def __init__(self, rng: np.random.Generator, disc: np.ndarray):
         self.rng, self.hand, self.goal, self.speed = rng, disc, disc, 0.0
 
     def target(self, disc: np.ndarray, corners: np.ndarray) -> np.ndarray:
-        """The next target `[2]` of the disc, given its place and the corners of the T."""
+        """Return the next target `[2]` of the disc, given its place and the corners of the T."""
         if np.array_equal(self.hand, self.goal):
             self.goal = self._next_goal(disc, corners)
             self.speed = self.rng.uniform(*SPEED)
@@ -131,9 +136,10 @@ class Script:
         return self.hand
 
     def _next_goal(self, disc, corners) -> np.ndarray:
-        """Draw a goal through the T, or, now and then, one that avoids it.
+        """Draw a goal beyond the T, or, now and then, one that avoids it.
 
-        A push that leads out is drawn again; if all do, the disc first walks to the T's far side.
+        A push that leads out is drawn again. If every draw leads out, the disc first moves to the
+        T's far side.
         """
         rng, middle = self.rng, corners.mean(axis=(0, 1))
         if rng.random() < AIMED:
@@ -153,12 +159,12 @@ class Script:
 
 
 def _within(points, margin: float) -> bool:
-    """Whether all points lie so far from the walls."""
+    """Return whether all points lie at least `margin` from the walls."""
     return bool((np.abs(points - TABLE / 2) <= TABLE / 2 - margin).all())
 
 
 def _passes(start, end, middle) -> bool:
-    """Whether a straight way keeps clear of the T around `middle`."""
+    """Return whether a straight path keeps clear of the T around `middle`."""
     way = end - start
     nearest = start + way * np.clip((middle - start) @ way / max(way @ way, 1.0), 0.0, 1.0)
     return bool(np.linalg.norm(nearest - middle) > REACH)

@@ -21,18 +21,18 @@ from tfvrnn.simulators import FRAMES, SimulatorError
 SHAPES = ("box", "cylinder", "ellipsoid")
 MOST_OBJECTS = len(SHAPES)
 TABLE, TABLE_HEIGHT = (1.3, 0.75), 0.4
-REACH = 0.15  # metres around the table's middle where objects lie at first
-ABSENT = (0.2, 2.5)  # beside the table, where unused objects wait
-HOLD = (2, 6)  # frames that an action is kept, at least and at most
-FIXED_TABLE = (0.55, 0.50, 0.45)  # of the fixed scene: colour of the table
-FIXED_MIDDLE = (1.28, 0.75)  # that the camera looks at
+REACH = 0.15  # metres around the table's middle where objects lie at the start
+ABSENT = (0.2, 2.5)  # place beside the table where unused objects wait
+HOLD = (2, 6)  # least and most frames that an action is kept
+FIXED_TABLE = (0.55, 0.50, 0.45)  # colour of the table in the fixed scene
+FIXED_MIDDLE = (1.28, 0.75)  # point that the fixed camera looks at
 FIXED_VIEW = (0.85, 180.0, -50.0)  # the camera's distance, azimuth and elevation: facing the robot
 FIXED_LIGHT = 0.7
 OVERSAMPLING = 2  # rendered larger and averaged: MuJoCo's own smoothing is coarse at 64 pixels
 
 
 def episode(fixed: bool, size: int, key: list[int]) -> dict:
-    """The episode of a key, see `Scene.episode`; the scene is made once in a process."""
+    """Simulate the episode of a key, see `Scene.episode`; the scene is made once per process."""
     return _scene(size, fixed).episode(np.random.default_rng(key))
 
 
@@ -49,7 +49,7 @@ class Scene:
         fixed: one camera, light and colour of the table for all episodes.
 
     Raises:
-        SimulatorError: see there.
+        SimulatorError: a simulator is not installed, or cannot draw here.
     """
 
     def __init__(self, size: int, fixed: bool = False):
@@ -81,7 +81,7 @@ class Scene:
                 reward_type="sparse",
             )
         self.model, self.data = self.env.unwrapped.model, self.env.unwrapped.data
-        # Neither the task's goal nor the handle that moves the gripper is to be seen.
+        # Hide the task's goal and the handle that moves the gripper.
         self.model.site_rgba[:, 3] = 0.0
         self.model.geom_rgba[self.model.geom_bodyid == self.model.body("robot0:mocap").id, 3] = 0.0
         side = size * OVERSAMPLING
@@ -94,9 +94,13 @@ class Scene:
             ) from None
 
     def episode(self, rng: np.random.Generator) -> dict:
-        """Frames uint8 `[30, size, size, 3]`, actions float32 `[30, 4]`, how many objects.
+        """Simulate an episode of 30 frames.
 
         Action t leads from frame t to frame t + 1.
+
+        Returns:
+            {'video': uint8 `[30, size, size, 3]`, 'actions': float32 `[30, 4]`, 'objects': number
+            of objects}.
         """
         self.env.reset(seed=int(rng.integers(2**31)))
         count = self._place_objects(rng)
@@ -113,7 +117,7 @@ class Scene:
         return {"video": np.stack(frames), "actions": actions, "objects": count}
 
     def _place_objects(self, rng) -> int:
-        """Give the objects looks and places; they come to rest before the first frame."""
+        """Draw the objects' looks and places, and let them come to rest before the first frame."""
         count = int(rng.integers(1, MOST_OBJECTS, endpoint=True))
         for k in range(MOST_OBJECTS):
             geom = self.model.geom(f"object{k}").id
@@ -131,16 +135,17 @@ class Scene:
         table = self.model.body("table0").geomadr[0]
         colour = FIXED_TABLE if self.fixed else rng.uniform(0.35, 0.75, 3)
         self.model.geom_rgba[table] = [*colour, 1.0]
-        # What follows from the inertia: how objects answer to contacts.
+        # Recompute what depends on the inertia: how objects respond to contacts.
         self.mujoco.mj_setConst(self.model, self.mujoco.MjData(self.model))
         for _ in range(5):
             self.env.step(np.zeros(4))
         return count
 
     def _resize(self, geom: int, shape: str, half: float, other: float):
-        """Give an object a size, and all that MuJoCo's compiler derives from one.
+        """Set an object's size, and all that MuJoCo's compiler derives from it.
 
-        Bounds, without which objects pass into each other unnoticed, and inertia.
+        These are the inertia and the bounds. Without bounds, objects pass into each other
+        unnoticed.
         """
         model, body = self.model, self.model.geom_bodyid[geom]
         # Half the extents; a cylinder's size is (radius, half its height).
@@ -183,7 +188,7 @@ class Scene:
         return camera
 
     def _random_action(self, rng, count) -> np.ndarray:
-        """A direction of the gripper: anywhere, or (half of the time) towards an object."""
+        """Draw a direction of the gripper: half of the time towards an object, else anywhere."""
         gripper = self.data.site("robot0:grip").xpos
         if rng.random() < 0.5:
             target = self.data.body(f"object{rng.integers(count)}").xpos[:2]
@@ -191,7 +196,7 @@ class Scene:
         else:
             direction = rng.normal(0, 0.7, 2)
         height = (TABLE_HEIGHT + 0.03 - gripper[2]) / 0.05 + rng.normal(0, 0.2)
-        # Back over the table where it would leave it.
+        # Turn back where the gripper would leave the table.
         away = gripper[:2] - np.array(TABLE)
         direction = np.where(np.abs(away) > 1.2 * REACH, -np.sign(away), direction)
         return np.clip([*direction, height, 0.0], -1.0, 1.0)
@@ -203,19 +208,19 @@ class Scene:
 
 
 def _vivid(rng) -> np.ndarray:
-    """A colour with one channel strong and one weak."""
+    """Draw a colour with one strong and one weak channel."""
     return rng.permutation([rng.uniform(0.7, 1.0), rng.uniform(0.1, 0.9), rng.uniform(0.0, 0.2)])
 
 
 def _write_model(folder: Path) -> Path:
-    """gymnasium-robotics' push.xml with more objects, its meshes and textures found from here."""
+    """Write gymnasium-robotics' push.xml with more objects and absolute paths to its assets."""
     import gymnasium_robotics  # pyright: ignore[reportMissingImports]
 
     assets = Path(inspect.getfile(gymnasium_robotics)).parent / "envs" / "assets"
     for name in ("shared.xml", "robot.xml"):
         shutil.copy(assets / "fetch" / name, folder / name)
     text = (assets / "fetch" / "push.xml").read_text()
-    # In an attribute of XML, which has its own idea of quotes and ampersands.
+    # The paths stand in XML attributes, where quotes and ampersands must be escaped.
     text = text.replace("../stls/fetch", escape(str(assets / "stls" / "fetch"), {'"': "&quot;"}))
     text = text.replace("../textures", escape(str(assets / "textures"), {'"': "&quot;"}))
     begin = text.index('<body name="object0"')

@@ -1,4 +1,4 @@
-"""What the golden scripts and the tests both compute with, as NumPy draws it."""
+"""Inputs that the golden scripts and the tests share, drawn by NumPy."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ CHANNELS = {
 
 
 def trunk_arrays(trunk):
-    """{layer's number as text: (kernel [h, w, in, out], bias)}, float32."""
+    """Draw {layer's number as text: (kernel [h, w, in, out], bias)}, float32."""
     rng, arrays = np.random.default_rng(7), {}
     for layer, (side, before, after) in CHANNELS[trunk].items():
         deviation = np.sqrt(2.0 / (side * side * before))
@@ -36,7 +36,7 @@ def trunk_arrays(trunk):
 
 
 def images():
-    """Two batches of 64x64 colour images in [0, 1]; the second pair is equal."""
+    """Draw two batches of 64x64 colour images in [0, 1]; the second pair is equal."""
     rng = np.random.default_rng(8)
     frames, truth = rng.uniform(size=(2, 3, 64, 64, 3)).astype(np.float32)
     truth[1] = frames[1]
@@ -45,7 +45,7 @@ def images():
 
 
 def pictures():
-    """Two batches of 72x88 pictures of squares in [0, 1]; the second: noisy, shifted, darker."""
+    """Draw two batches of 72x88 squares in [0, 1]; the second is noisy, shifted and darker."""
     rng = np.random.default_rng(9)
     frames = rng.uniform(size=(3, 9, 11, 3)).repeat(8, axis=1).repeat(8, axis=2)
     noisy = np.clip(frames[0] + rng.normal(0, 0.1, frames[0].shape), 0, 1)
@@ -54,13 +54,13 @@ def pictures():
 
 
 def clip():
-    """A clip `[1, 16, 224, 224, 3]` of random squares, in [-1, 1]."""
+    """Draw a clip `[1, 16, 224, 224, 3]` of random squares, in [-1, 1]."""
     coarse = np.random.default_rng(3).uniform(-1, 1, (1, 16, 28, 28, 3))
     return coarse.repeat(8, axis=2).repeat(8, axis=3).astype(np.float32)
 
 
 def summary(values):
-    """Mean, deviation, and 64 values spread over an array."""
+    """Return mean, deviation, and 64 values spread over an array."""
     flat = np.asarray(values, np.float64).reshape(-1)
     spread = flat[np.linspace(0, len(flat) - 1, 64).astype(int)]
     return np.concatenate([[flat.mean(), flat.std()], spread])

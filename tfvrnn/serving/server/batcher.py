@@ -1,4 +1,4 @@
-"""Requests that wait together are computed together."""
+"""Compute waiting requests together, in batches."""
 
 import asyncio
 import collections
@@ -13,7 +13,7 @@ from tfvrnn.serving.servable import Servable
 
 @dataclass(eq=False)
 class Task:
-    """A request: what is asked of which version, and where the answer goes."""
+    """A request: its version, signature and inputs, and the future of its answer."""
 
     servable: Servable
     signature: str
@@ -25,13 +25,13 @@ class Task:
 class Batcher:
     """Computes requests one batch at a time, in a thread of its own.
 
-    While one batch is computed requests gather; the next batch takes as many of one version and
-    signature as its largest size allows, oldest first, and repeats its last row up to the next
-    allowed size. No request waits for others to come. One that was cancelled, as its deadline
-    had passed, is left out.
+    Requests gather while a batch is computed. The next batch takes requests of one version and
+    signature, oldest first, as many as the largest size allows. Its last row is repeated up to the
+    next allowed size. No request waits for others to arrive. A request that was cancelled, because
+    its deadline had passed, is left out.
 
     Args:
-        most_waiting: rows that may wait; more are refused as UNAVAILABLE.
+        most_waiting: most rows that may wait; further requests are refused as UNAVAILABLE.
         together: False computes every request by itself.
     """
 
@@ -46,7 +46,7 @@ class Batcher:
     async def predict(
         self, servable: Servable, signature: str, inputs: dict[str, np.ndarray], rows: int
     ) -> dict[str, np.ndarray]:
-        """Outputs of a checked request.
+        """Compute the outputs of a checked request.
 
         Raises:
             Refusal: the queue is full, or the computation failed.
@@ -68,7 +68,7 @@ class Batcher:
             raise
 
     async def close(self) -> None:
-        """Stop working; what still waits is cancelled."""
+        """Stop working, and cancel the requests that still wait."""
         self._worker.cancel()
         for task in self.waiting:
             task.answer.cancel()
@@ -84,7 +84,7 @@ class Batcher:
                 batch = self._take()
                 try:
                     outputs = await loop.run_in_executor(self._thread, _compute, batch)
-                # The worker outlives whatever one batch did.
+                # The worker survives any error of a batch.
                 except Exception as error:
                     for task in batch:
                         if not task.answer.done():
@@ -95,7 +95,7 @@ class Batcher:
                         task.answer.set_result(output)
 
     def _take(self) -> list[Task]:
-        """The oldest request and those that fit with it, removed from the queue."""
+        """Take the oldest request, and those that fit with it, from the queue."""
         first = self.waiting.popleft()
         batch, rows = [first], first.rows
         if not self.together:
@@ -110,7 +110,7 @@ class Batcher:
 
 
 def _compute(batch: list[Task]) -> list[dict[str, np.ndarray]]:
-    """Outputs of every request of a batch."""
+    """Compute the outputs of every request in a batch."""
     first, rows = batch[0], sum(task.rows for task in batch)
     size = next(size for size in first.servable.batch_sizes if size >= rows)
     inputs = {}

@@ -25,7 +25,7 @@ Status = get_model_status_pb2.ModelVersionStatus
 
 
 def add_services(server: grpc.aio.Server, manager: VersionManager, batcher: Batcher) -> None:
-    """Predict, GetModelMetadata and GetModelStatus; all other methods are UNIMPLEMENTED."""
+    """Add Predict, GetModelMetadata and GetModelStatus; other methods are UNIMPLEMENTED."""
 
     async def predict(request):
         return await answer(manager, batcher, request)
@@ -52,10 +52,10 @@ def add_services(server: grpc.aio.Server, manager: VersionManager, batcher: Batc
 
 
 def _handler(function, request_class) -> grpc.RpcMethodHandler:
-    """A method whose refusals become status codes.
+    """Make a method whose refusals become status codes.
 
-    Takes bytes: where gRPC itself reads a damaged message it answers UNKNOWN and logs a
-    traceback.
+    The method takes bytes. If gRPC itself parsed a damaged message, it would answer UNKNOWN and
+    log a traceback.
     """
 
     async def handle(data, context):
@@ -67,7 +67,7 @@ def _handler(function, request_class) -> grpc.RpcMethodHandler:
             return await function(request)
         except Refusal as refusal:
             found = refusal
-        # A fault of ours: told on standard error, and to the client in one line.
+        # A bug is reported on standard error, and to the client in one line.
         except Exception as error:
             traceback.print_exc()
             found = Refusal(Code.INTERNAL, f"{type(error).__name__}: {error}")
@@ -82,7 +82,7 @@ def _handler(function, request_class) -> grpc.RpcMethodHandler:
 async def answer(
     manager: VersionManager, batcher: Batcher, request: predict_pb2.PredictRequest
 ) -> predict_pb2.PredictResponse:
-    """The answer to a PredictRequest."""
+    """Answer a PredictRequest."""
     servable = find(manager, request.model_spec)
     name = request.model_spec.signature_name or DEFAULT_SIGNATURE
     rows = servable.check(name, {key: describe(t) for key, t in request.inputs.items()})
@@ -108,7 +108,7 @@ def fill_spec(spec: model_pb2.ModelSpec, name: str, version: int) -> None:
 
 
 def describe(tensor: tensor_pb2.TensorProto) -> tuple[tf.DType, tuple[int, ...]]:
-    """(dtype, shape) of a TensorProto, before its values are unpacked.
+    """Read (dtype, shape) of a TensorProto, before its values are unpacked.
 
     A proto of few bytes may claim any shape, and unpacking it would fill that much memory.
     """
@@ -122,7 +122,7 @@ def describe(tensor: tensor_pb2.TensorProto) -> tuple[tf.DType, tuple[int, ...]]
 
 
 def unpack(name: str, tensor: tensor_pb2.TensorProto) -> np.ndarray:
-    """A TensorProto, described and found in order, as an array."""
+    """Unpack a checked TensorProto into an array."""
     try:
         return tf.make_ndarray(tensor)
     except (KeyError, OverflowError, TypeError, ValueError) as error:
@@ -130,7 +130,7 @@ def unpack(name: str, tensor: tensor_pb2.TensorProto) -> np.ndarray:
 
 
 def check_filter(servable: Servable, signature: str, wanted: list[str]) -> list[str]:
-    """The outputs that a request wants; all of them where it names none."""
+    """List the outputs that a request wants; all of them if it names none."""
     outputs = sorted(servable.signature(signature).outputs)
     for alias in wanted:
         if alias not in outputs:

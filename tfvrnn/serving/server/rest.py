@@ -27,7 +27,7 @@ PLACES = ("", "/versions/{version:[0-9]{1,19}}", "/labels/{label:[^/:]+}")
 
 
 def log() -> logging.Logger:
-    """Where aiohttp reports: faults of the server's, but not bytes that are no HTTP."""
+    """Return aiohttp's logger: it reports faults of the server, but not bytes that are no HTTP."""
     logger = logging.getLogger(__name__)
     logger.addFilter(_is_ours)
     return logger
@@ -41,8 +41,9 @@ class RestApi:
     """The routes :predict, model status and metadata.
 
     Args:
-        max_bytes: largest body; more is 413.
-        timeout: seconds that a request may take, its arrival included; then 504.
+        max_bytes: largest body; a larger one is answered with 413.
+        timeout: seconds that a request may take, including its arrival; a slower one is answered
+            with 504.
     """
 
     def __init__(self, manager: VersionManager, batcher: Batcher, max_bytes: int, timeout: float):
@@ -67,8 +68,8 @@ class RestApi:
     async def _predict(self, request):
         servable = grpc_service.find(self.manager, model_spec(request))
         text = await request.read()
-        # Python objects of a text take many times its size: one text at a time, and in a
-        # thread, so that the loop gets its turns in between.
+        # The Python objects of a text take many times its size, so only one text is parsed at a
+        # time. A thread parses it, so that the event loop keeps running.
         async with self._parsing:
             name, by_rows, inputs = await asyncio.to_thread(parse, servable, text)
         described = {key: (tf.as_dtype(v.dtype), v.shape) for key, v in inputs.items()}
@@ -97,7 +98,7 @@ class RestApi:
 
 @web.middleware
 async def answer_in_json(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Every refusal is {"error": reason} with its HTTP status."""
+    """Answer every refusal with {"error": reason} and its HTTP status."""
     try:
         return await handler(request)
     except Refusal as refusal:
@@ -110,7 +111,7 @@ async def answer_in_json(request: web.Request, handler: Handler) -> web.StreamRe
         return refuse(400, f"the body cannot be read: {error}")
     except web.HTTPException:
         raise
-    # A fault of ours: told on standard error, and to the client in one line.
+    # A bug is reported on standard error, and to the client in one line.
     except Exception as error:
         traceback.print_exc()
         return refuse(500, f"{type(error).__name__}: {error}"[:1000])
@@ -121,14 +122,14 @@ def refuse(status: int, reason: str) -> web.Response:
 
 
 def to_dict(message: Message) -> dict[str, Any]:
-    """A message with its fields' own names, those at their defaults too."""
+    """Convert a message to a dict with its fields' own names, including fields at defaults."""
     return json_format.MessageToDict(
         message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
 
 
 def model_spec(request: web.Request) -> model_pb2.ModelSpec:
-    """What a path names."""
+    """Read the model, and the version or label, that a path names."""
     found = request.match_info
     spec = model_pb2.ModelSpec(name=found["name"], version_label=found.get("label", ""))
     if "version" in found:
@@ -141,10 +142,11 @@ def model_spec(request: web.Request) -> model_pb2.ModelSpec:
 
 
 def parse(servable: Servable, text: bytes) -> tuple[str, bool, dict[str, np.ndarray]]:
-    """(signature, whether by rows, inputs) of a request's body.
+    """Parse the body of a request into (signature, whether by rows, inputs).
 
-    By rows: {"instances": [{"frames": …, "seed": 7}, …]}; by columns: {"inputs": {"frames": …,
-    "seed": […]}}. Where a signature has one input its name may be left out.
+    By rows: {"instances": [{"frames": …, "seed": 7}, …]}.
+    By columns: {"inputs": {"frames": …, "seed": […]}}.
+    If a signature has only one input, its name may be left out.
     """
     try:
         body = json.loads(text)
@@ -169,7 +171,7 @@ def parse(servable: Servable, text: bytes) -> tuple[str, bool, dict[str, np.ndar
 
 
 def _columns(instances, wanted) -> dict:
-    """{input: list over rows} of a list of rows."""
+    """Convert a list of rows into {input: list over rows}."""
     if not isinstance(instances, list) or not instances:
         raise Refusal(Code.INVALID_ARGUMENT, "`instances` must be a list that is not empty")
     if len(wanted) == 1 and not any(isinstance(row, dict) for row in instances):
@@ -181,10 +183,10 @@ def _columns(instances, wanted) -> dict:
 
 
 def to_array(name: str, value: Any, info: meta_graph_pb2.TensorInfo, most_rows: int) -> np.ndarray:
-    """Nested lists of JSON as an array of an input's dtype, where nothing is lost.
+    """Convert nested JSON lists into an array of an input's dtype, without loss.
 
-    Walked through first: NumPy would make an array of many times the text's size of whatever
-    is inside.
+    The lists are checked first. NumPy would convert any content, into an array of many times the
+    text's size.
     """
     dtype = tf.dtypes.as_dtype(info.dtype)
     if not (dtype.is_integer or dtype.is_floating):
@@ -210,7 +212,7 @@ def to_array(name: str, value: Any, info: meta_graph_pb2.TensorInfo, most_rows: 
 
 
 def _collect(value, sides, kinds, numbers: list) -> bool:
-    """Whether nested lists have these sides and numbers of these kinds, which are collected."""
+    """Collect the numbers of nested lists; return whether their sides and kinds are as given."""
     if not sides:
         if type(value) not in kinds:  # not isinstance: True is an int
             return False
@@ -222,7 +224,7 @@ def _collect(value, sides, kinds, numbers: list) -> bool:
 
 
 def to_json(outputs: dict[str, np.ndarray], by_rows: bool) -> str:
-    """The answer's body; the name of a single output is left out."""
+    """Format the body of an answer; the name of a single output is left out."""
     lists = {name: value.tolist() for name, value in outputs.items()}
     if len(lists) == 1:
         (answer,) = lists.values()

@@ -1,6 +1,6 @@
 """A server with TensorFlow Serving's interfaces, for laptops and tests.
 
-In production serve the same export with TensorFlow Serving itself: see docs/serving.md.
+In production, serve the same export with TensorFlow Serving itself: see docs/serving.md.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from tfvrnn.serving.server.grpc_service import add_services
 from tfvrnn.serving.server.rest import RestApi, log
 from tfvrnn.serving.server.version_manager import VersionManager
 
-# Seconds that requests in hand may take when the server stops.
+# Seconds that running requests may still take when the server stops.
 GRACE = 10
 
 
@@ -28,19 +28,19 @@ class Server:
 
     Args:
         export: base folder of the export.
-        name: name that the model is served under.
-        host: address to listen at.
-        port: port of gRPC; 0: any free one.
-        rest_port: port of REST; 0: any free one.
-        batching: whether requests that wait together are computed as one batch.
-        queue: rows that may wait; more are refused as unavailable.
+        name: name of the served model.
+        host: address to listen on.
+        port: port of gRPC; 0: any free port.
+        rest_port: port of REST; 0: any free port.
+        batching: whether waiting requests are computed together, as one batch.
+        queue: most rows that may wait; further requests are refused as unavailable.
         max_request_mb: largest request in megabytes.
-        request_timeout: seconds after which a REST request is given up.
-        poll_seconds: seconds between looks for a new version.
+        request_timeout: seconds until a REST request times out.
+        poll_seconds: seconds between checks for a new version.
 
     Attributes:
-        port, rest_port: the ports in use, also where 0 was asked for.
-        manager: tells when the first version is ready, and the versions' states.
+        port, rest_port: the ports in use, also if 0 was asked for.
+        manager: knows when the first version is ready, and the state of every version.
     """
 
     def __init__(
@@ -64,12 +64,12 @@ class Server:
         self.request_timeout, self.poll_seconds = request_timeout, poll_seconds
 
     async def start(self) -> None:
-        """Listen, and begin to load; requests are UNAVAILABLE until the model is warm.
+        """Listen, and start loading; requests are UNAVAILABLE until the model is warmed up.
 
         Raises:
             UserError: no version in the export, or a port that is in use.
         """
-        # gRPC itself would report a port in use in a traceback of its own.
+        # gRPC itself would report a port in use with a traceback.
         listen(self.host, self.port).close()
         rest = listen(self.host, self.rest_port)
         try:
@@ -107,28 +107,28 @@ class Server:
         wanted = address(self.host, self.port)
         try:
             self.port = self._grpc.add_insecure_port(wanted)
-        except RuntimeError:  # taken since it was tried
+        except RuntimeError:  # taken since the check in `start`
             await self.stop()
             where = f"{wanted}: taken meanwhile; --port chooses another"
             raise UserError(f"cannot listen at {where}") from None
         await self._grpc.start()
 
     async def stop(self) -> None:
-        """Take no more requests, answer those in hand, and end."""
+        """Accept no more requests, answer the running ones, and stop."""
         await asyncio.gather(self._grpc.stop(GRACE), self._rest.cleanup())
         await self.batcher.close()
         await self.manager.close()
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket bound to an address.
+    """Bind a socket to an address.
 
     Raises:
-        UserError: it is in use, or not this machine's.
+        UserError: the address is in use, or not this machine's.
     """
     try:
         family, *_, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        # All of this machine's addresses: those of IPv4 too, as gRPC takes them.
+        # "::" means all addresses of this machine, including IPv4, as in gRPC.
         both = place[0] == "::" and socket.has_dualstack_ipv6()
         return socket.create_server((host, port), family=family, dualstack_ipv6=both)
     except OSError as error:
@@ -142,7 +142,7 @@ def address(host: str, port: int) -> str:
 
 
 def serve(**options: Any) -> None:
-    """Serve until SIGTERM or Ctrl-C; options as of `Server`."""
+    """Serve until SIGTERM or Ctrl-C; for the options see `Server`."""
     asyncio.run(_serve(Server(**options)))
 
 

@@ -1,4 +1,4 @@
-"""The versions of an export: loads the highest, notices new ones."""
+"""Load the highest version of an export, and notice new ones."""
 
 import asyncio
 import sys
@@ -17,18 +17,18 @@ LOADING, AVAILABLE, END = "LOADING", "AVAILABLE", "END"
 class VersionManager:
     """Serves the highest version of an export, under one name.
 
-    A new version is loaded and warmed up in the background, then takes the place of the old
-    one, which answers what it had begun. A version that cannot be loaded is told of, and tried
-    again when its files change; the next lower one is served. Where the served version's folder
-    goes, the server goes back.
+    A new version is loaded and warmed up in the background, and then replaces the old one. The old
+    one still answers the requests that it has begun. A version that cannot be loaded is reported,
+    and tried again when its files change. Meanwhile the next lower version is served. If the served
+    version's folder disappears, the server returns to the highest version that is left.
 
     Attributes:
-        states: {version: (LOADING, AVAILABLE or END, reason)}, of the versions touched so far.
+        states: {version: (LOADING, AVAILABLE or END, reason)}, of the versions tried so far.
     """
 
     def __init__(self, base: Path, name: str, poll_seconds: float):
         if not versions(base):
-            raise UserError(f"no version in {base}: no folder there has a number for a name")
+            raise UserError(f"no version in {base}: no folder there has a number as its name")
         self.base = base
         self.name = name
         self.poll_seconds = poll_seconds
@@ -41,10 +41,10 @@ class VersionManager:
         self._poller = asyncio.create_task(self._poll())
 
     def find(self, name: str, version: int | None, label: str = "") -> Servable:
-        """The version that a request asks for.
+        """Return the version that a request asks for.
 
         Raises:
-            Refusal: another model, version or label; nothing is loaded yet.
+            Refusal: another model, version or label, or nothing is loaded yet.
         """
         if name != self.name:
             reason = f"Servable not found for request: Latest({name}); there is {self.name}"
@@ -60,7 +60,7 @@ class VersionManager:
         return servable
 
     async def close(self) -> None:
-        """Stop looking for versions; a warm-up ends after the request in hand."""
+        """Stop looking for versions; a running warm-up ends after its current request."""
         self._stopping.set()
         self._poller.cancel()
         await asyncio.gather(self._poller, return_exceptions=True)
@@ -75,7 +75,7 @@ class VersionManager:
             await asyncio.sleep(self.poll_seconds)
 
     async def _look(self) -> None:
-        """Go to the highest version that is there and was not found broken as it is."""
+        """Load the highest version, except those that failed and have not changed since."""
         stamps = {number: _stamp(self.base / str(number)) for number in versions(self.base)}
         whole = [n for n, stamp in stamps.items() if self._broken.get(n) != stamp]
         current = self._servable.version if self._servable else None
@@ -87,7 +87,7 @@ class VersionManager:
         loop = asyncio.get_running_loop()
         try:
             new = await loop.run_in_executor(self._thread, self._loaded, version)
-        # Whatever is wrong with its files, the server goes on.
+        # The server continues, whatever is wrong with the files.
         except Exception as error:
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:500]
             self.states[version] = (END, reason)
@@ -108,7 +108,7 @@ class VersionManager:
 
 
 def _stamp(folder: Path) -> int:
-    """When any file of a version was last changed, in nanoseconds."""
+    """Return when any file of a version was last changed, in nanoseconds."""
     paths = [folder, *folder.rglob("*")]
-    # A link that leads nowhere has only a time of its own.
+    # A broken link has only its own time.
     return max((p.stat() if p.exists() else p.lstat()).st_mtime_ns for p in paths)
