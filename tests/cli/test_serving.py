@@ -121,7 +121,7 @@ def test_predict_refuses(start, tmp_path, clip):
     result = start("predict.py", given, "--export=e", "--out=nowhere/a.gif")
     assert_refused(result, "no folder nowhere")
     result = start("predict.py", given, "--export=e", "--seed=2147483647")
-    assert_refused(result, "`seed` and those that follow must be below 2**31")
+    assert_refused(result, "`seed` and the seeds that follow it must be below 2**31")
     result = start("predict.py", given, "--export=e", "--frame_rate=60")
     assert_refused(result, "`frame_rate` must lie in 1 to 50")  # for a GIF
     result = start("predict.py", given, "--export=e", "--out=a.mp4", "--frame_rate=1e-5")

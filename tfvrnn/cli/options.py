@@ -41,7 +41,9 @@ class OfOneModel:
 
 def check_seeds(first: int, count: int) -> None:
     """Raise UserError unless all seeds fit into int32, the dtype that served samplers take."""
-    require(first + count <= 2**31, "`seed` and those that follow must be below 2**31.", first)
+    require(
+        first + count <= 2**31, "`seed` and the seeds that follow it must be below 2**31.", first
+    )
 
 
 def check_name(name: str) -> None:

@@ -13,28 +13,31 @@ DATASETS = ("smmnist", "bair", "cityscapes", "video_folder", *SIM_PUSH_SCENES.va
 
 @dataclass(frozen=True)
 class DataConfig:
-    """What is learnt from, and in which portions."""
+    """Dataset and batching options."""
 
     dataset: str = option("smmnist", "Name of the dataset.", DATASETS)
-    data_dir: str = option("data", "Where prepared datasets lie.")
+    data_dir: str = option("data", "Folder of prepared datasets.")
     horizon: int = option(10, "Frames to predict in training.")
     batch_size: int = option(16, "Videos per step, over all accumulated portions.")
     seed: int = option(0, "Seed of the data: of generated videos and of the order.")
-    digits: int = option(2, "smmnist: digits in a video.")
+    digits: int = option(2, "smmnist: digits per video.")
     digit_source: str = option(
         "packaged",
         "smmnist: the 10,000 digits in the package, or all 70,000 of MNIST through TFDS.",
         ("packaged", "tfds"),
     )
-    stride: int = option(1, "Frames of a prepared video from one frame of a clip to the next.")
-    flip: bool = option(False, "Augmentation: left and right change places, by even chances.")
+    stride: int = option(1, "Temporal stride: use every n-th frame of a prepared video.")
+    flip: bool = option(False, "Augmentation: flip horizontally with probability 0.5.")
     color_jitter: float = option(
         0.0, "Augmentation: largest change of brightness, contrast and saturation; 0: none."
     )
-    crop: float = option(1.0, "Augmentation: least side of a random square part; 1: the whole.")
-    workers: int = option(2, "Parallel calls that prepare videos.")
+    crop: float = option(
+        1.0,
+        "Augmentation: smallest side of a random square crop, as a share of the frame; 1: no crop.",
+    )
+    workers: int = option(2, "Videos decoded and augmented in parallel.")
     service: str = option(
-        "", "Address of a tf.data service that prepares training videos: grpc://HOST:PORT."
+        "", "Address of a tf.data service that supplies training videos: grpc://HOST:PORT."
     )
 
     def __post_init__(self):
@@ -49,7 +52,7 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How it is learnt, and what is written down."""
+    """Optimization, logging and checkpoint options."""
 
     run_dir: str = option(
         "", "Folder of the run; an existing run resumes. Default: runs/<date>-<time>."
@@ -59,8 +62,8 @@ class TrainConfig:
     seed: int = option(0, "Seed of initial weights and of all noise.")
     optimizer: str = option(
         "adam",
-        "adam, the paper's; muon learns more in few steps: it brings the updates of kernels to "
-        "equal singular values, and leaves biases and scales to Adam.",
+        "adam: as in the paper. muon: learns more in few steps. It gives the updates of kernels "
+        "equal singular values, and uses Adam for biases and scales.",
         ("adam", "muon"),
     )
     learning_rate: float = option(1e-4, "Learning rate, after the warm-up.")
@@ -77,7 +80,7 @@ class TrainConfig:
     )
     schedule: str = option(
         "constant",
-        "Learning rate after the warm-up; cosine: falls to 0; step: from half-way on a tenth.",
+        "Learning rate after the warm-up. cosine: falls to 0. step: a tenth from half-way on.",
         ("constant", "cosine", "step"),
     )
     adam_epsilon: float = option(1e-8, "Epsilon of Adam.")
@@ -98,16 +101,16 @@ class TrainConfig:
     )
     accumulate: int = option(
         1,
-        "Portions that a batch is computed in, to save memory. The same gradient as of the whole, "
-        "except for svg, whose batch normalisation sees a portion.",
+        "Portions that a batch is computed in, to save memory. The gradient is that of the whole "
+        "batch, except for svg, whose batch normalisation sees one portion.",
     )
     remat: bool = option(
-        False, "Compute the decoder's activations again for the gradient, to save memory."
+        False, "Recompute the decoder's activations for the gradient, to save memory."
     )
     average_decay: float = option(
         0.0,
-        "Decay of the moving averages of the weights, which all but training uses where there "
-        "are any; 0: none.",
+        "Decay of the exponential moving averages of the weights; 0 disables them. Everything but "
+        "training uses the averages.",
     )
     precision: str = option(
         "float32",
@@ -116,7 +119,7 @@ class TrainConfig:
     )
     strategy: str = option(
         "one_device",
-        "Devices: one; mirrored: all GPUs of this machine; multi_worker: several machines, by "
+        "one_device; mirrored: all GPUs of this machine; multi_worker: several machines, named by "
         "TF_CONFIG or Slurm; tpu.",
         ("one_device", "mirrored", "multi_worker", "tpu"),
     )
@@ -124,16 +127,15 @@ class TrainConfig:
         None, "Compile the train step with XLA; auto: where there is a GPU or TPU."
     )
     deterministic: bool = option(
-        False, "Same numbers on every run: deterministic kernels, fixed number of threads."
+        False,
+        "Compute the same numbers in every run: deterministic kernels, fixed number of threads.",
     )
     log_every: int = option(50, "Steps between records of the training terms.")
     validate_every: int = option(1000, "Steps between validations.")
-    validation_videos: int = option(64, "Videos of a validation.")
-    pictures: int = option(
-        4, "Videos shown in TensorBoard, at most, of a validation's first batch."
-    )
+    validation_videos: int = option(64, "Videos per validation.")
+    pictures: int = option(4, "Most videos that TensorBoard shows of a validation's first batch.")
     checkpoint_every: int = option(1000, "Steps between checkpoints.")
-    checkpoints_to_keep: int = option(3, "Newest checkpoints that are kept.")
+    checkpoints_to_keep: int = option(3, "Number of newest checkpoints to keep.")
 
     def __post_init__(self):
         check_fields(self)
@@ -154,15 +156,15 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class EvalConfig:
-    """What is measured."""
+    """Evaluation options."""
 
     name: str = option(
         "", "Name of the result. Default: <dataset>_<context>to<horizon>_<videos>x<samples>."
     )
     split: str = option("test", "Split of the dataset.", ("test", "validation"))
-    videos: int = option(256, "Videos of the split, from the first.")
-    samples: int = option(100, "Futures drawn of each context.")
-    horizon: int | None = option(None, "Frames to predict; none: as in training.")
+    videos: int = option(256, "Number of videos, from the first of the split.")
+    samples: int = option(100, "Futures drawn per context.")
+    horizon: int | None = option(None, "Frames to predict. Default: as in training.")
     seed: int = option(0, "Seed of the first future; the next ones count up.")
     temperature: float = option(1.0, TEMPERATURE)
     batch_size: int = option(8, "Contexts computed at once.")
@@ -178,17 +180,21 @@ class EvalConfig:
         "`tfvrnn fetch`.",
     )
     fvd_network: str = option("i3d", "Features of FVD: i3d, the folder of a SavedModel, or none.")
-    fvd_repeats: int = option(5, "FVDs computed, each of one future of every context.")
+    fvd_repeats: int = option(5, "FVDs computed, each from one future per context.")
     fvd_context: bool = option(False, "Whether the clips of FVD begin with the context.")
     examples: int = option(4, "Videos that the report shows.")
-    cache_dir: str = option("", "Where weights and features are kept. Default: the user's cache.")
+    cache_dir: str = option(
+        "", "Folder that keeps weights and features. Default: the user's cache."
+    )
 
     def __post_init__(self):
         check_fields(self)
         require_at_least(self, 1, "videos", "samples", "horizon", "batch_size", "fvd_repeats")
         require_at_least(self, 0, "seed", "examples", "temperature")
         futures = self.seed + self.videos * self.samples
-        require(futures <= 2**31, "`seed` and those that follow must be below 2**31.", self.seed)
+        require(
+            futures <= 2**31, "`seed` and the seeds that follow it must be below 2**31.", self.seed
+        )
         require(self.fvd_network != "", "`fvd_network` must be i3d, a folder or none.", "''")
         plain = self.name.replace("-", "").replace("_", "")
         require(

@@ -1,4 +1,4 @@
-"""Pixel advection: a frame made of moved pixels of the last frame and of new ones."""
+"""Pixel advection: compose a frame from moved pixels of the last frame and from new pixels."""
 
 from typing import Any
 
@@ -18,8 +18,8 @@ class PixelAdvection(keras.layers.Layer):
         w = softmax([logits_new, logits_moved + STAY at the centre])
         y(p) = w_new(p) sigmoid(pixels(p)) + sum_d w_d(p) last(p + d)
 
-    with d over a window of `side` by `side` pixels around p. Beyond its border, the last frame
-    is mirrored. A window of 1 composes each pixel from the last frame and from a new pixel.
+    The sum runs over d in a window of `side` by `side` pixels around p. The last frame is mirrored
+    at its border. With a window of 1, a pixel is a mixture of itself and a new pixel.
 
     Source: Finn, Goodfellow and Levine, "Unsupervised Learning for Physical Interaction through
     Video Prediction", 2016, section 3: dynamic neural advection (DNA), and the mask for pixels
@@ -28,7 +28,7 @@ class PixelAdvection(keras.layers.Layer):
 
     Args:
         side: int, side of the window; odd.
-        dtype: by default float32 under every policy: a weight times a pixel needs its precision.
+        dtype: float32 by default under every policy, as a weighted sum of pixels needs it.
 
     Call arguments:
         last: float `[N, H, W, C]` in [0, 1].
@@ -49,11 +49,11 @@ class PixelAdvection(keras.layers.Layer):
         self.side = side
 
     def outputs(self, image_channels: int) -> int:
-        """Channels of `outputs` for frames of so many."""
+        """Count the channels of `outputs` for frames of `image_channels` channels."""
         return 1 + self.side**2 + image_channels
 
     def build(self, last_shape: Shape, outputs_shape: Shape | None = None) -> None:
-        """Nothing: no weights."""
+        """Build nothing: the layer has no weights."""
 
     def call(self, last: Tensor, outputs: Tensor) -> Tensor:
         offsets, pixels = ops.split(outputs, [1 + self.side**2], axis=-1)
@@ -65,7 +65,7 @@ class PixelAdvection(keras.layers.Layer):
         return new * ops.sigmoid(pixels) + ops.sum(window, axis=3)
 
     def _windows(self, x):
-        """The pixels around each pixel: `[N, H, W, C]` to `[N, H, W, side^2, C]`."""
+        """Gather the pixels around each pixel: `[N, H, W, C]` to `[N, H, W, side^2, C]`."""
         margin = self.side // 2
         _, height, width, channels = x.shape
         x = ops.pad(x, ((0, 0), (margin, margin), (margin, margin), (0, 0)), mode="symmetric")

@@ -1,4 +1,4 @@
-"""The hierarchical VRNN, and with one latent level the VRNN without hierarchy."""
+"""The hierarchical VRNN. With one latent level it is the VRNN without hierarchy."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -17,12 +17,14 @@ from tfvrnn.tensor_ops import Shape, Tensor
 
 
 class VRNNState(NamedTuple):
-    """What a rollout carries on.
+    """The state of a rollout.
 
-    maps: the last frame's maps at `VRNN.map_resolutions`; prior, decoder: a ConvLSTMState per
-    latent level and per decoder resolution, coarsest first; latents: with latent feedback, the
-    last frame's latents per level, else empty; frame: with advection, (the last frame,), else
-    empty.
+    Attributes:
+        maps: the last frame's maps at `VRNN.map_resolutions`.
+        prior: a ConvLSTMState per latent level, coarsest first.
+        decoder: a ConvLSTMState per decoder resolution, coarsest first.
+        latents: the last frame's latents per level with latent feedback, else empty.
+        frame: (the last frame,) with advection, else empty.
     """
 
     maps: tuple[Any, ...]
@@ -33,8 +35,13 @@ class VRNNState(NamedTuple):
 
 
 class EncodedParts(NamedTuple):
-    """{resolution: maps `[B, steps, r, r, C]`} of the context's frames, of those to predict, and
-    of the frame before each of those (at `VRNN.map_resolutions` only)."""
+    """The encoder's maps of a video, {resolution: `[B, steps, r, r, C]`} each.
+
+    Attributes:
+        context: maps of the given frames.
+        future: maps of the frames to predict.
+        seen: maps of the frame before each of those, at `VRNN.map_resolutions` only.
+    """
 
     context: dict
     future: dict
@@ -49,12 +56,12 @@ class VRNN(VideoPredictor):
         posterior  q(z_t | z_<t, x_<=t, c) = prod_l q(z_t^l | z_t^<l, x_<=t, c)
         ELBO       sum_t E_q[log p(x_t | z_<=t, x_<t, c)] - beta sum_t sum_l KL(q || p)
 
-    In training the prior at level l is conditioned on the posterior's samples of the lower
-    levels, in sampling on its own.
+    In training, the prior of level l is conditioned on the posterior's samples of the lower
+    levels. In sampling, it is conditioned on its own.
 
     Source: Castrejon, Ballas and Courville, "Improved Conditional VRNNs for Video Prediction",
-    ICCV 2019, eqs. 5 to 10 and Figs. B.1 to B.4; see docs/model.md for what was decided where
-    the paper is silent.
+    ICCV 2019, eqs. 5 to 10 and Figs. B.1 to B.4. docs/model.md lists the choices that the paper
+    leaves open.
 
     Args:
         image_shape: (S, S, C).
