@@ -1,4 +1,4 @@
-"""`compile`, `fit` and `evaluate` of every model, on any backend of Keras."""
+"""Define `compile`, `fit` and `evaluate` of every model, on any Keras backend."""
 
 from collections.abc import Sequence
 from types import SimpleNamespace
@@ -18,15 +18,15 @@ ITS_OWN = ("loss", "loss_weights", "metrics", "weighted_metrics")
 
 
 class Fitting(keras.Model):
-    """A model that brings its objective: `fit` and `evaluate` take frames, without labels.
+    """A model with its own objective: `fit` and `evaluate` take frames without labels.
 
     Frames are `[B, T, H, W, C]`, uint8 or float in [0, 1]: an array, a `tf.data.Dataset`, a PyTorch
     `DataLoader`. The logs are means over the videos: loss, negative_elbo, reconstruction, kl and
     kl_<resolution>. The scale of a calibrated likelihood follows each batch of `fit`.
 
     Attributes:
-        mean_over_pixels: bool, whether the reconstruction term is a mean error of a pixel; else it
-            is in nats, summed over the pixels.
+        mean_over_pixels: bool, whether the reconstruction term is a mean error per pixel. Otherwise
+            it is in nats, summed over the pixels.
         likelihood: None, or a `Likelihood` whose scale may follow the data, see `calibrated`.
     """
 
@@ -39,7 +39,7 @@ class Fitting(keras.Model):
         # No autocast: the loss needs float32 frames under every policy.
         super().__init__(autocast=False, **kwargs)
         self.likelihood: Likelihood | Any = None
-        # A plain holder, in which Keras tracks and saves nothing.
+        # A plain holder: Keras tracks and saves nothing in it.
         self.objective = SimpleNamespace(beta=1.0, free_nats=0.0, jit_compile="auto", means={})
 
     @property
@@ -49,12 +49,11 @@ class Fitting(keras.Model):
 
     @property
     def initial_loss_scale(self) -> float:
-        """Where the loss scale of mixed_float16 starts.
+        """Initial loss scale of mixed_float16.
 
-        A loss in nats is a sum over pixels and frames, and so are the gradients of the last biases:
-        up to 41,000 at 64x64 and 10 frames. Scaled further they overflow float16, whose largest
-        number is 65,504. From Keras' own 2^15 a dozen steps would be skipped. A mean over pixels
-        needs that scale.
+        A loss in nats is a sum over pixels and frames. So the gradients of the last biases reach
+        41,000 at 64x64 and 10 frames, and a larger scale would overflow float16, whose largest
+        number is 65,504. Keras' own 2^15 would skip a dozen steps. A mean over pixels needs it.
         """
         return 2.0**15 if self.mean_over_pixels else 1.0
 
@@ -121,7 +120,7 @@ class Fitting(keras.Model):
         validation_data: Any = None,
         **kwargs,
     ) -> keras.callbacks.History:
-        """Train on frames; as `keras.Model.fit`, which has the further arguments.
+        """Train on frames. See `keras.Model.fit` for further arguments.
 
         Args:
             x: frames, see the class: an array, or what yields batches of them.
@@ -155,7 +154,7 @@ class Fitting(keras.Model):
         )
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """The mean losses of frames; as `keras.Model.evaluate`, which has the further arguments.
+        """Compute the mean losses of frames. See `keras.Model.evaluate` for further arguments.
 
         Raises:
             ValueError: frames that do not fit the model, labels or weights.
@@ -164,7 +163,7 @@ class Fitting(keras.Model):
         return super().evaluate(given_frames.checked(x, self.check_frames), None, *args, **kwargs)
 
     def check_frames(self, frames: Any) -> None:
-        """Raise ValueError unless `frames` are `[B, T, H, W, C]` as the model's, uint8 or float."""
+        """Raise ValueError unless `frames` are uint8 or float `[B, T, H, W, C]` that fit."""
         arguments.check_frames(self, frames)
 
     @property
@@ -193,9 +192,9 @@ class Fitting(keras.Model):
         return found["loss"]
 
     def counted_frames(self, steps: int) -> int:
-        """How many frames the terms are summed over, of a video with `steps` predicted ones.
+        """Count the frames that the terms sum over, for a video with `steps` predicted frames.
 
-        More than those where context steps count as well; one where the sum is a mean over time.
+        It is more than `steps` where context steps count as well, and 1 for a mean over time.
         """
         return steps
 
@@ -222,10 +221,10 @@ class Fitting(keras.Model):
         return made
 
     def _kept(self, function, variables):
-        """A step of Keras on JAX, after whose failure the variables have their values.
+        """Wrap a step of Keras on JAX so that the variables keep their values if it fails.
 
-        Keras takes the values out of the variables while it trains. Where a step fails, as its
-        batch is wrong or the data end in an error, it would leave the model without any.
+        Keras takes the values out of the variables while it trains. If a step fails, for example
+        on a wrong batch or an error in the data, Keras leaves the model without values.
         """
 
         def step(state, batches):
@@ -242,7 +241,7 @@ class Fitting(keras.Model):
         return step
 
     def _check_strategy(self):
-        """Raise ValueError on several replicas of TensorFlow, which would draw the same noise."""
+        """Raise ValueError on several TensorFlow replicas: they would draw the same noise."""
         strategy = getattr(self, "distribute_strategy", None)  # TensorFlow's trainer has one
         if strategy is not None and strategy.num_replicas_in_sync > 1:
             raise ValueError(
@@ -259,10 +258,10 @@ def _default_optimizer() -> keras.optimizers.Optimizer:
 
 
 def _portable(config):
-    """A serialised optimizer by its public name.
+    """Name a serialised optimizer by its public name.
 
-    On PyTorch, Keras makes optimizers of classes of its own, which a file would name: no backend
-    without PyTorch could load it.
+    On PyTorch, Keras' optimizers have classes of their own. A file that names those could not be
+    loaded without PyTorch.
     """
     if not isinstance(config, dict):
         return config

@@ -78,7 +78,7 @@ class VRNN(VideoPredictor):
         initial_variance: float, variance of the latents before training.
         advection: int, side of the window of the last frame that a pixel may come from, see
             `PixelAdvection`; 0: all pixels are new.
-        remat: bool, whether the decoder's activations are computed again for the gradient.
+        remat: bool, whether the decoder's activations are recomputed for the gradient.
     """
 
     likelihood: Likelihood
@@ -114,7 +114,7 @@ class VRNN(VideoPredictor):
         self.forget_bias, self.initial_variance = forget_bias, initial_variance
         self.advection = advection
         self.compose = PixelAdvection(advection, name="compose") if advection else None
-        # A tuple, as a dict with integer keys does not pass through checkpoints and JSON.
+        # A tuple: checkpoints and JSON do not keep a dict with integer keys.
         self.channels = tuple(channels.items())
         options: dict[str, Any] = dict(groups=groups, dtype=self.dtype_policy)
         self.encoder = FrameEncoder(channels, name="encoder", **options)
@@ -127,12 +127,12 @@ class VRNN(VideoPredictor):
             name="decoder",
             **options,
         )
-        # The latents compute in float32 under every policy: bfloat16 rounds the posterior and the
-        # prior apart, which adds a quarter to the KL of trained weights.
+        # The latent levels compute in float32 under every policy. bfloat16 rounds the posterior and
+        # the prior differently, which adds a quarter to the KL of trained weights.
         latent_options: dict[str, Any] = dict(groups=groups, dtype="float32")
         self.prior_levels = self._latent_levels("prior", latent_options)
         self.posterior_levels = self._latent_levels("posterior", latent_options)
-        # Of the decoder's ConvLSTMs from 1x1 up, then of the prior's and the posterior's.
+        # Initial states of the ConvLSTMs: the decoder's from 1x1 up, the prior's, the posterior's.
         levels = [(r, channels[r]) for r in self.latent_resolutions]
         self.decoder_begins = _initial_states("decoder", self.decoder.channels, options)
         self.prior_begins = _initial_states("prior", levels, latent_options)
@@ -205,7 +205,7 @@ class VRNN(VideoPredictor):
         return self._infer_latents(self._encode_parts(frames), noise)
 
     def _infer(self, frames, noise):
-        """(float32 logits of the predicted frames, KL per level) under teacher forcing."""
+        """Compute (float32 logits of the predicted frames, KL per level) under teacher forcing."""
         parts = self._encode_parts(frames)
         latents, kl = self._infer_latents(parts, noise)
         latents = dict(zip(self.latent_resolutions, latents))
@@ -214,7 +214,7 @@ class VRNN(VideoPredictor):
         return self._logits(outputs, frames[:, self.context_frames - 1 : -1]), kl
 
     def _logits(self, outputs, last):
-        """Float32 logits of frames from the decoder's outputs and the frames before them."""
+        """Compute frames' float32 logits from the decoder's outputs and the frames before them."""
         if self.compose is None:
             return ops.cast(outputs, "float32")
         steps = last.shape[1]
@@ -241,14 +241,14 @@ class VRNN(VideoPredictor):
         return latents, kl
 
     def _encode(self, frames):
-        """{resolution: maps `[B, T, r, r, C]`} of frames `[B, T, H, W, C]`."""
+        """Encode frames `[B, T, H, W, C]`: {resolution: maps `[B, T, r, r, C]`}."""
         maps = self.encoder(tensor_ops.fold_time(frames))
         return {r: tensor_ops.unfold_time(m, frames.shape[1]) for r, m in maps.items()}
 
     def _encode_parts(self, frames):
         context, future, seen = {}, {}, {}
         for r, maps in self._encode(frames).items():
-            # Split, not sliced: the gradient of a slice fills a whole tensor with zeros.
+            # Split instead of slice: the gradient of a slice fills a whole tensor with zeros.
             context[r], future[r] = ops.split(maps, [self.context_frames], axis=1)
             if r in self.map_resolutions:
                 last = ops.split(context[r], [self.context_frames - 1], axis=1)[1]
@@ -258,7 +258,7 @@ class VRNN(VideoPredictor):
 
     @staticmethod
     def _begin(nets, resolutions, context):
-        """The initial states at `resolutions`, from the context's maps."""
+        """Compute the initial states at `resolutions` from the context's maps."""
         return tuple(net(context[r]) for net, r in zip(nets, resolutions))
 
     # Sampling: one frame at a time.
@@ -274,11 +274,11 @@ class VRNN(VideoPredictor):
         )
 
     def _frame_part(self, frame):
-        """The part `frame` of a state after a frame."""
+        """Return the part `frame` of the state after `frame`."""
         return (ops.cast(frame, "float32"),) if self.compose else ()
 
     def _no_latents(self, batch):
-        """Zeros, as the latents before the first predicted frame."""
+        """Return zeros for the latents before the first predicted frame."""
         if self.latent_feedback == "none":
             return ()
         return tuple(ops.zeros((batch, *shape[2:]), "float32") for shape in self.noise_shapes(1, 1))
@@ -331,5 +331,5 @@ class VRNN(VideoPredictor):
 
 
 def _initial_states(network, channels, options):
-    """The networks that begin a network's ConvLSTMs, of (resolution, channels)."""
+    """Make the networks of the initial states, one per (resolution, channels)."""
     return [InitialState(c, name=f"initial_state_{network}_{r}", **options) for r, c in channels]

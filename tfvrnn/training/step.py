@@ -16,7 +16,7 @@ from tfvrnn.training.optimizer import MovingAverages, ramp
 
 
 def is_compiled(config: Config) -> bool:
-    """Whether XLA compiles the train step: `train.jit_compile`, auto: on accelerators.
+    """Whether XLA compiles the train step: `train.jit_compile`; auto means on accelerators.
 
     On a CPU the step is slower with XLA, and its compilation takes minutes.
     """
@@ -32,13 +32,13 @@ def make_train_step(
     config: Config,
     averages: MovingAverages | None = None,
 ) -> Callable:
-    """The train step `step(frames, step_number) -> metrics`, one `tf.function`.
+    """Make the train step `step(frames, step_number) -> metrics`, one `tf.function`.
 
-    To be made in the scope of the strategy under which model and optimizer were. `frames` uint8
-    `[batch_size, T, H, W, C]`, divided over the replicas; `step_number` int64, from 0. The noise
-    is a function of (seed, step number, place in the batch), so that a resumed run goes on as if
-    never stopped, and any number of replicas does the same. Metrics are float32 scalars: those
-    of `loss_terms`, beta, learning_rate, gradient_norm, and loss_scale under mixed_float16.
+    Call this in the strategy's scope in which model and optimizer were made. `frames` are uint8
+    `[batch_size, T, H, W, C]`, divided over the replicas. `step_number` is int64, from 0. The noise
+    is a function of (seed, step number, place in the batch). So a resumed run continues as if it
+    had never stopped, and the number of replicas makes no difference. Metrics are float32 scalars:
+    those of `loss_terms`, beta, learning_rate, gradient_norm, and loss_scale under mixed_float16.
     """
     strategy = tf.distribute.get_strategy()
     replica_step = _make_replica_step(model, optimizer, config)
@@ -60,7 +60,7 @@ def make_train_step(
 
 
 def _make_replica_step(model, optimizer, config: Config) -> Callable:
-    """`(frames, step) -> (metrics, mean errors)` of one replica, which applies the gradients."""
+    """Make `(frames, step) -> (metrics, mean errors)`: one replica's step, with its update."""
     data, settings = config.data, config.train
     strategy = tf.distribute.get_strategy()
     rows = data.batch_size // strategy.num_replicas_in_sync
@@ -93,16 +93,16 @@ def _make_replica_step(model, optimizer, config: Config) -> Callable:
 
 
 def follow(likelihood: Likelihood, error: tf.Tensor, strategy: tf.distribute.Strategy) -> None:
-    """Let the scale of a likelihood follow a batch's mean error; outside of replicas."""
+    """Update a likelihood's scale by a batch's mean error. Call it outside of replicas."""
     scale, followed = likelihood.error.value, likelihood.followed(error)
     strategy.extended.update(scale, lambda s, new: s.assign(new), args=(followed,))
 
 
 def _make_gradients(model, optimizer, config: Config) -> Callable:
-    """`(frames, noise, beta) -> (gradients of the scaled loss, terms, mean errors)`.
+    """Make `(frames, noise, beta) -> (gradients of the scaled loss, terms, mean errors)`.
 
-    In equal portions. The mean errors are those of `Likelihood.mean_error`, one of a calibrated
-    model, none of another.
+    It computes in equal portions. The mean errors are those of `Likelihood.mean_error`: one for a
+    calibrated model, none for another.
     """
     free_nats = config.train.free_nats * model.counted_frames(config.data.horizon)
 
@@ -123,13 +123,13 @@ def _make_gradients(model, optimizer, config: Config) -> Callable:
 
 
 def _in_portions(whole: Callable, model, portions: int) -> Callable:
-    """Compute what `whole` computes, portion by portion: the mean over equal portions."""
+    """Make a function that computes `whole` in equal portions and returns their mean."""
 
     def in_portions(frames, noise, beta):
         size = frames.shape[0] // portions
 
         def add(index, sums):
-            # Not a slice that begins at a tensor, whose shape XLA loses.
+            # No slice that begins at a tensor: XLA would lose its shape.
             parts = [
                 tf.gather(tf.reshape(x, (portions, size, *x.shape[1:])), index)
                 for x in (frames, *noise)
@@ -155,7 +155,7 @@ def _in_portions(whole: Callable, model, portions: int) -> Callable:
 
 
 def per_unit(terms: dict[str, float], model: VideoPredictor, horizon: int) -> dict[str, float]:
-    """Reconstruction and KL per counted frame, and per dimension of the frame or of the latents.
+    """Compute reconstruction and KL per counted frame, and per dimension of frame or latents.
 
     For a calibrated model also bits per dimension.
     """
