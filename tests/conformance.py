@@ -97,8 +97,14 @@ ROWS = {
     ),
     "frame_decoder": Row(
         lambda dtype: FrameDecoder(CHANNELS, {1: 16}, 1, GROUPS, dtype=dtype),
-        (None, 1, 1, 16),
-        ((2, 1, 1, 16), {1: (2, 1, 1, 16)}, STATES),
+        {1: (None, 1, 1, 16)},
+        ({1: (2, 1, 1, 16)}, {1: (2, 1, 1, 16)}, STATES),
+        ((2, 16, 16, 1), STATES), 58,
+    ),
+    "frame_decoder_with_skips": Row(
+        lambda dtype: FrameDecoder(CHANNELS, {4: 16}, 1, GROUPS, skips=True, dtype=dtype),
+        {r: (None, r, r, c) for r, c in CHANNELS.items()},
+        ({r: (2, r, r, c) for r, c in CHANNELS.items()}, {4: (2, 4, 4, 16)}, STATES),
         ((2, 16, 16, 1), STATES), 58,
     ),
     "vrnn": Row(

@@ -161,7 +161,8 @@ def test_changing_a_frame_leaves_predictions_up_to_it_unchanged_but_for_its_late
         maps = model._encode(tf.constant(x))
         context = {r: m[:, :2] for r, m in maps.items()}
         begun = model._begin(model.decoder_begins, sorted(maps), context)
-        return model.decoder.sequence(maps[1][:, 1:-1], latents, begun)
+        seen = {r: m[:, 1:-1] for r, m in maps.items()}
+        return model.decoder.sequence(seen, latents, begun)
 
     before, after = decode(frames), decode(changed)
     np.testing.assert_allclose(before[:, : t - 1], after[:, : t - 1], atol=1e-5)

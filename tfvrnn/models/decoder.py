@@ -1,4 +1,4 @@
-"""The frame decoder, from latents and the last frame's top map to the next frame."""
+"""The frame decoder, from latents and the last frame's maps to the next frame."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -17,9 +17,11 @@ class FrameDecoder(keras.layers.Layer):
     """The frame decoder (likelihood network), with a ConvLSTM at every resolution.
 
     From 1x1 up: (concatenate z at a latent resolution), ConvLSTM, UpConv to the next
-    resolution. At the image's resolution: ConvLSTM, Conv3 + GN + ReLU, Conv3.
+    resolution. At the image's resolution: ConvLSTM, Conv3 + GN + ReLU, Conv3. With `skips`, every
+    resolution above 1x1 also sees the encoder's map of the last frame, as in a U-Net.
 
-    Source: paper, Fig. B.2. Convolutions at 1x1 are built as 1x1 (decided, see `FrameEncoder`).
+    Source: paper, Fig. B.2, which has no skips. Convolutions at 1x1 are built as 1x1 (decided, see
+    `FrameEncoder`).
 
     Args:
         channels: dict {resolution: channels}, in any order; 1, 4, 8 and their doublings.
@@ -27,12 +29,14 @@ class FrameDecoder(keras.layers.Layer):
         image_channels: int, channels of the frame.
         groups: int, see `GroupNorm`.
         forget_bias: float, initial offset of the ConvLSTMs' forget gates.
+        skips: bool, whether the maps above 1x1 are inputs, too.
         remat: bool, whether `sequence` computes each resolution's activations again for the
             gradient instead of keeping them. This takes less memory and more time, and gives the
             same numbers.
 
     Call arguments:
-        top: float `[B, 1, 1, C]`, the last frame's top map.
+        maps: dict {resolution: `[B, r, r, C]`}, the encoder's maps of the last frame: the one at
+            1x1, and with `skips` those at all resolutions.
         latents: dict {resolution: `[B, r, r, Z]`}.
         states: tuple of ConvLSTMState, from 1x1 up.
 
@@ -47,6 +51,7 @@ class FrameDecoder(keras.layers.Layer):
         image_channels: int,
         groups: int = 16,
         forget_bias: float = 0.0,
+        skips: bool = False,
         remat: bool = False,
         **kwargs,
     ):
@@ -57,6 +62,7 @@ class FrameDecoder(keras.layers.Layer):
         self.image_channels = image_channels
         self.groups = groups
         self.forget_bias = forget_bias
+        self.skips = skips
         self.remat = remat
         options: dict[str, Any] = dict(groups=groups, dtype=self.dtype_policy)
         self.cells = [
@@ -80,11 +86,12 @@ class FrameDecoder(keras.layers.Layer):
             name="to_image",
         )
 
-    def build(self, top_shape: Shape, latents_shape: Any = None, states_shape: Any = None) -> None:
-        channels_in, latents = top_shape[-1], dict(self.latent_filters)
+    def build(self, maps_shape: Any, latents_shape: Any = None, states_shape: Any = None) -> None:
+        channels_in, latents = self.channels[0][1], dict(self.latent_filters)
         for (resolution, channels), cell, up in zip(self.channels, self.cells, self.ups):
             shape = (None, resolution, resolution)
-            cell.build((*shape, channels_in + latents.get(resolution, 0)))
+            skip = channels if self._skips_at(resolution) else 0
+            cell.build((*shape, channels_in + skip + latents.get(resolution, 0)))
             up.build((*shape, channels))
             channels_in = up.compute_output_shape((*shape, channels))[-1]
         self.to_image.build((*shape, channels_in))
@@ -97,35 +104,49 @@ class FrameDecoder(keras.layers.Layer):
         return [*(part for pair in pairs for part in pair), self.to_image]
 
     def call(
-        self, top: Tensor, latents: dict[int, Tensor], states: Sequence[Any]
+        self, maps: dict[int, Tensor], latents: dict[int, Tensor], states: Sequence[Any]
     ) -> tuple[Tensor, tuple[ConvLSTMState, ...]]:
-        x, new_states = top, []
+        x, new_states = maps[1], []
         for (resolution, _), cell, up, state in zip(self.channels, self.cells, self.ups, states):
-            hidden, state = cell(_join(x, latents.get(resolution)), state)
+            hidden, state = cell(self._inputs(resolution, x, maps, latents), state)
             new_states.append(state)
             x = up(hidden)
         return self.to_image(x), tuple(new_states)
 
+    def _skips_at(self, resolution):
+        return self.skips and resolution > 1
+
+    def _inputs(self, resolution, x, maps, latents):
+        """Concatenate the inputs of a resolution's ConvLSTM, in the dtype of `x`."""
+        parts = [x]
+        if self._skips_at(resolution):
+            parts.append(maps[resolution])
+        if resolution in latents:
+            parts.append(latents[resolution])
+        return ops.concatenate([ops.cast(part, x.dtype) for part in parts], axis=-1)
+
     def compute_output_shape(
-        self, top_shape: Shape, latents_shape: Any = None, states_shape: Any = None
+        self, maps_shape: Any, latents_shape: Any = None, states_shape: Any = None
     ) -> tuple[Shape, tuple[ConvLSTMState, ...]]:
-        maps = [(top_shape[0], r, r, c) for r, c in self.channels]
+        maps = [(maps_shape[1][0], r, r, c) for r, c in self.channels]
         states = tuple(ConvLSTMState(shape, shape) for shape in maps)
         return (*maps[-1][:-1], self.image_channels), states
 
-    def sequence(self, top: Tensor, latents: dict[int, Tensor], states: Sequence[Any]) -> Tensor:
+    def sequence(
+        self, maps: dict[int, Tensor], latents: dict[int, Tensor], states: Sequence[Any]
+    ) -> Tensor:
         """Run all steps at once, from `[B, T, ...]` to logits `[B, T, ...]`.
 
         The result equals that of repeated calls. It is computed level by level. Only the hidden
         map's part of each ConvLSTM runs in time; everything else folds time into the batch.
         """
-        x = top
+        x = maps[1]
         for (resolution, _), cell, up, state in zip(self.channels, self.cells, self.ups, states):
             level = functools.partial(_level_sequence, cell, up)
             if self.remat:
                 level = keras.remat(level)
-            x = level(_join(x, latents.get(resolution)), *state)
-        return tensor_ops.unfold_time(self.to_image(tensor_ops.fold_time(x)), top.shape[1])
+            x = level(self._inputs(resolution, x, maps, latents), *state)
+        return tensor_ops.unfold_time(self.to_image(tensor_ops.fold_time(x)), x.shape[1])
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -135,6 +156,7 @@ class FrameDecoder(keras.layers.Layer):
             "image_channels": self.image_channels,
             "groups": self.groups,
             "forget_bias": self.forget_bias,
+            "skips": self.skips,
             "remat": self.remat,
         }
 
@@ -143,8 +165,3 @@ def _level_sequence(cell, up, x, *state):
     """Run one resolution's ConvLSTM over all steps, then `up`: `[B, T, ...]` in and out."""
     hidden = cell.sequence(x, state)
     return tensor_ops.unfold_time(up(tensor_ops.fold_time(hidden)), x.shape[1])
-
-
-def _join(x, latent):
-    """Concatenate the latent, if there is one at this resolution, in the dtype of `x`."""
-    return x if latent is None else ops.concatenate([x, ops.cast(latent, x.dtype)], axis=-1)

@@ -104,7 +104,8 @@ class VRNN(VideoPredictor):
         self.image_shape = (*image_shape,)
         self.context_frames = context_frames
         self.latent_resolutions = tuple(latent_resolutions)
-        self.map_resolutions = tuple(sorted({1, *self.latent_resolutions}))
+        # With advection the decoder also sees the last frame's maps, as it moves its pixels.
+        self.map_resolutions = tuple(sorted(channels if advection else {1, *latent_resolutions}))
         self.latent_channels = tuple(
             latent_channels or (channels[r] for r in self.latent_resolutions)
         )
@@ -123,6 +124,7 @@ class VRNN(VideoPredictor):
             dict(zip(self.latent_resolutions, self.latent_channels)),
             self._outputs_per_pixel,
             forget_bias=forget_bias,
+            skips=bool(advection),
             remat=remat,
             name="decoder",
             **options,
@@ -165,7 +167,7 @@ class VRNN(VideoPredictor):
     def build(self, input_shape: Shape | None = None) -> None:
         channels = dict(self.channels)
         self.encoder.build((None, *self.image_shape))
-        self.decoder.build((None, 1, 1, channels[1]))
+        self.decoder.build({r: (None, r, r, channels[r]) for r in self.map_resolutions})
         for resolution, prior, posterior in zip(
             self.latent_resolutions, self.prior_levels, self.posterior_levels
         ):
@@ -210,7 +212,7 @@ class VRNN(VideoPredictor):
         latents, kl = self._infer_latents(parts, noise)
         latents = dict(zip(self.latent_resolutions, latents))
         states = self._begin(self.decoder_begins, sorted(parts.context), parts.context)
-        outputs = self.decoder.sequence(parts.seen[1], latents, states)
+        outputs = self.decoder.sequence(parts.seen, latents, states)
         return self._logits(outputs, frames[:, self.context_frames - 1 : -1]), kl
 
     def _logits(self, outputs, last):
@@ -298,8 +300,9 @@ class VRNN(VideoPredictor):
         return state._replace(prior=tuple(prior_states)), latents
 
     def render(self, state: VRNNState, latents: Sequence[Tensor]) -> tuple[VRNNState, Tensor]:
+        maps = dict(zip(self.map_resolutions, state.maps))
         by_resolution = dict(zip(self.latent_resolutions, latents))
-        outputs, decoder_states = self.decoder(state.maps[0], by_resolution, state.decoder)
+        outputs, decoder_states = self.decoder(maps, by_resolution, state.decoder)
         if self.compose:
             frame = self.compose(state.frame[0], outputs)
         else:
