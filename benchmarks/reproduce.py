@@ -52,6 +52,9 @@ NAMES = {
     "free_nats": "1 free nat per level and frame",
     "advection_1": "advection, window of 1",
     "advection_5": "advection, window of 5",
+    "skips": "decoder skips",
+    "skips_advection_5": "decoder skips, advection",
+    "skips_advection_5_coarse": "decoder skips, advection, latents at 1x1, 8x8",
 }
 COLUMNS = {  # heading: (path in the figures, format)
     "FVD ↓": (("fvd", "mean"), ".1f"),

@@ -102,6 +102,13 @@ FACTORS = {
     "free_nats": ["--train.free_nats=1"],
     "advection_1": ["--model.advection=1"],
     "advection_5": ["--model.advection=5"],
+    "skips": ["--model.decoder_skips"],
+    "skips_advection_5": ["--model.decoder_skips", "--model.advection=5"],
+    "skips_advection_5_coarse": [
+        "--model.decoder_skips",
+        "--model.advection=5",
+        "--model.latent_resolutions=1,8",
+    ],
 }
 
 

@@ -21,9 +21,15 @@ def model():
 def fed_back():
     """Make a model whose levels see their own earlier latents, with channels unlike the encoder's.
 
-    Its frames are composed of the last frame's pixels.
+    Its decoder sees the last frame's maps, and composes frames of the last frame's pixels.
     """
-    config = ModelConfig(**SMALL, latent_feedback="own", latent_channels=(10, 6, 4), advection=3)
+    config = ModelConfig(
+        **SMALL,
+        latent_feedback="own",
+        latent_channels=(10, 6, 4),
+        decoder_skips=True,
+        advection=3,
+    )
     model = build_model(config, seed=3)
     awaken(model)
     return model

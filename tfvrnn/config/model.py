@@ -44,6 +44,11 @@ class ModelConfig:
     initial_variance: float = option(
         math.log(2.0), "vrnn: variance of the latents before training; log 2 in the release."
     )
+    decoder_skips: bool = option(
+        False,
+        "vrnn: whether the decoder sees the encoder's maps of the last frame at all resolutions. "
+        "In the paper it sees the one at 1x1.",
+    )
     advection: int = option(
         0,
         "vrnn: side of the window of the last frame from which each pixel may be moved, 1, 3, 5, "

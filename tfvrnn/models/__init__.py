@@ -26,6 +26,7 @@ def _build_vrnn(config: ModelConfig, remat, options) -> VRNN:
         reconstruction=config.reconstruction,
         forget_bias=config.forget_bias,
         initial_variance=config.initial_variance,
+        decoder_skips=config.decoder_skips,
         advection=config.advection,
         remat=remat,
         **options,

@@ -76,6 +76,8 @@ class VRNN(VideoPredictor):
         reconstruction: 'l1', 'l2', 'bce', 'laplace' or 'gaussian', see `Likelihood`.
         forget_bias: float, initial offset of the forget gates of all ConvLSTMs.
         initial_variance: float, variance of the latents before training.
+        decoder_skips: bool, whether the decoder sees the encoder's maps of the last frame at all
+            resolutions, not only at 1x1.
         advection: int, side of the window of the last frame that a pixel may come from, see
             `PixelAdvection`; 0: all pixels are new.
         remat: bool, whether the decoder's activations are recomputed for the gradient.
@@ -95,6 +97,7 @@ class VRNN(VideoPredictor):
         reconstruction: str = "l1",
         forget_bias: float = 0.0,
         initial_variance: float = LN_2,
+        decoder_skips: bool = False,
         advection: int = 0,
         remat: bool = False,
         **kwargs,
@@ -104,8 +107,6 @@ class VRNN(VideoPredictor):
         self.image_shape = (*image_shape,)
         self.context_frames = context_frames
         self.latent_resolutions = tuple(latent_resolutions)
-        # With advection the decoder also sees the last frame's maps, as it moves its pixels.
-        self.map_resolutions = tuple(sorted(channels if advection else {1, *latent_resolutions}))
         self.latent_channels = tuple(
             latent_channels or (channels[r] for r in self.latent_resolutions)
         )
@@ -113,7 +114,7 @@ class VRNN(VideoPredictor):
         self.groups, self.remat = groups, remat
         self.reconstruction = reconstruction
         self.forget_bias, self.initial_variance = forget_bias, initial_variance
-        self.advection = advection
+        self.decoder_skips, self.advection = decoder_skips, advection
         self.compose = PixelAdvection(advection, name="compose") if advection else None
         # A tuple: checkpoints and JSON do not keep a dict with integer keys.
         self.channels = tuple(channels.items())
@@ -124,7 +125,7 @@ class VRNN(VideoPredictor):
             dict(zip(self.latent_resolutions, self.latent_channels)),
             self._outputs_per_pixel,
             forget_bias=forget_bias,
-            skips=bool(advection),
+            skips=decoder_skips,
             remat=remat,
             name="decoder",
             **options,
@@ -141,6 +142,12 @@ class VRNN(VideoPredictor):
         self.posterior_begins = _initial_states("posterior", levels, latent_options)
         self.likelihood = Likelihood(reconstruction, self.image_shape[-1], name="likelihood")
         self.build()
+
+    @property
+    def map_resolutions(self) -> tuple[int, ...]:
+        """Resolutions of the last frame's maps that the prior or the decoder sees, ascending."""
+        skips = dict(self.channels) if self.decoder_skips else ()
+        return tuple(sorted({1, *self.latent_resolutions, *skips}))
 
     @property
     def _outputs_per_pixel(self):
@@ -328,6 +335,7 @@ class VRNN(VideoPredictor):
             "reconstruction": self.reconstruction,
             "forget_bias": self.forget_bias,
             "initial_variance": self.initial_variance,
+            "decoder_skips": self.decoder_skips,
             "advection": self.advection,
             "remat": self.remat,
         }
