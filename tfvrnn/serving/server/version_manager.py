@@ -1,4 +1,4 @@
-"""The versions of an export: loads the highest, notices new ones."""
+"""The model that is served. Of an export: loads the highest version, notices new ones."""
 
 import asyncio
 import sys
@@ -9,38 +9,30 @@ from pathlib import Path
 from tfvrnn.config import UserError
 from tfvrnn.serving.errors import Code, Refusal
 from tfvrnn.serving.export import versions
-from tfvrnn.serving.servable import Servable
+from tfvrnn.serving.servable import AnyServable, Servable
 
 LOADING, AVAILABLE, END = "LOADING", "AVAILABLE", "END"
 
 
-class VersionManager:
-    """Serves the highest version of an export, under one name.
+class ServedModel:
+    """One model under one name.
 
-    A new version is loaded and warmed up in the background, then takes the place of the old
-    one, which answers what it had begun. A version that cannot be loaded is told of, and tried
-    again when its files change; the next lower one is served. Where the served version's folder
-    goes, the server goes back.
+    Args:
+        name: name that it is served under.
+        servable: the version that answers; None while nothing is loaded.
 
     Attributes:
         states: {version: (LOADING, AVAILABLE or END, reason)}, of the versions touched so far.
     """
 
-    def __init__(self, base: Path, name: str, poll_seconds: float):
-        if not versions(base):
-            raise UserError(f"no version in {base}: no folder there has a number for a name")
-        self.base = base
+    def __init__(self, name: str, servable: AnyServable | None = None):
         self.name = name
-        self.poll_seconds = poll_seconds
         self.states: dict[int, tuple[str, str]] = {}
-        self.ready = asyncio.Event()
-        self._servable: Servable | None = None
-        self._broken: dict[int, int] = {}
-        self._stopping = threading.Event()
-        self._thread = ThreadPoolExecutor(1, "load")
-        self._poller = asyncio.create_task(self._poll())
+        if servable:
+            self.states[servable.version] = (AVAILABLE, "")
+        self._servable = servable
 
-    def find(self, name: str, version: int | None, label: str = "") -> Servable:
+    def find(self, name: str, version: int | None, label: str = "") -> AnyServable:
         """The version that a request asks for.
 
         Raises:
@@ -58,6 +50,28 @@ class VersionManager:
             reason = f"Servable not found for request: Specific({name}, {version})"
             raise Refusal(Code.NOT_FOUND, reason)
         return servable
+
+
+class VersionManager(ServedModel):
+    """Serves the highest version of an export, under one name.
+
+    A new version is loaded and warmed up in the background, then takes the place of the old
+    one, which answers what it had begun. A version that cannot be loaded is told of, and tried
+    again when its files change; the next lower one is served. Where the served version's folder
+    goes, the server goes back.
+    """
+
+    def __init__(self, base: Path, name: str, poll_seconds: float):
+        if not versions(base):
+            raise UserError(f"no version in {base}: no folder there has a number for a name")
+        super().__init__(name)
+        self.base = base
+        self.poll_seconds = poll_seconds
+        self.ready = asyncio.Event()
+        self._broken: dict[int, int] = {}
+        self._stopping = threading.Event()
+        self._thread = ThreadPoolExecutor(1, "load")
+        self._poller = asyncio.create_task(self._poll())
 
     async def close(self) -> None:
         """Stop looking for versions; a warm-up ends after the request in hand."""
