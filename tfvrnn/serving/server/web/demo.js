@@ -66,12 +66,9 @@ async function predict() {
     const counted = `${futures.length} futures of ${futures[0].length} frames`;
     say(`${counted}, predicted in ${seconds.toFixed(1)} s.`);
     $("save").disabled = false;
-    $("videos").setAttribute("aria-busy", "false");
   } catch (error) {
     if (error.name === "AbortError") return; // another request has taken its place
-    tiles = [];
-    $("videos").replaceChildren();
-    $("videos").setAttribute("aria-busy", "false");
+    place([]);
     fail(error);
   }
 }
@@ -150,7 +147,7 @@ async function upload() {
   uploaded = frames;
   if ($("clip").lastElementChild?.value !== "own") $("clip").append(new Option("Your own", "own"));
   $("clip").value = "own";
-  $("clip").disabled = false;
+  $("clip").parentElement.hidden = false;
   choose();
 }
 
@@ -189,15 +186,22 @@ function showGiven() {
 function show(seed) {
   const given = clip.slice(0, model.context_frames);
   const known = clip.length > given.length;
-  tiles = known ? [tile("Truth", clip, "true")] : [];
-  tiles[0]?.figure.classList.add("truth");
-  futures.forEach((future, k) => {
-    tiles.push(tile(`Seed ${seed + k}`, [...given, ...future], "predicted"));
-  });
+  const truth = known ? [tile("Truth", clip, "true")] : [];
+  truth[0]?.figure.classList.add("truth");
+  const drawn = futures.map((future, k) =>
+    tile(`Seed ${seed + k}`, [...given, ...future], "predicted"),
+  );
   $("truth-note").hidden = !known;
-  $("videos").replaceChildren(...tiles.map((one) => one.figure));
+  place([...truth, ...drawn]);
   $("time").max = given.length + futures[0].length - 1;
   go(Math.min(time, $("time").max));
+}
+
+function place(list) {
+  tiles = list;
+  $("videos").replaceChildren(...tiles.map((one) => one.figure));
+  $("videos").setAttribute("aria-busy", "false");
+  $("player").hidden = !tiles.length;
 }
 
 function tile(name, frames, kind) {
@@ -221,8 +225,8 @@ function go(to) {
     if (time < frames.length) draw(pen, frames[time]);
     else pen.clearRect(0, 0, pen.canvas.width, pen.canvas.height);
   }
-  const place = `Frame ${time + 1} of ${Number($("time").max) + 1}: `;
-  $("place").textContent = place + (given ? "given" : "predicted");
+  const number = `Frame ${time + 1} of ${Number($("time").max) + 1}: `;
+  $("place").textContent = number + (given ? "given" : "predicted");
   $("time").value = time;
   $("time").setAttribute("aria-valuetext", $("place").textContent);
 }
@@ -251,8 +255,7 @@ function prepare() {
     $(name).parentElement.hidden = !model.inputs.includes(name);
   }
   for (let k = 0; k < model.clips; k++) $("clip").append(new Option(`Test clip ${k + 1}`, k));
-  $("clip").disabled = !model.clips;
-  if (!model.clips) $("clip").append(new Option("none", ""));
+  $("clip").parentElement.hidden = !model.clips;
 }
 
 function listen() {
@@ -289,7 +292,7 @@ async function start() {
   play(playing);
   setInterval(advance, 1000 / model.frames_per_second);
   if (model.clips) choose();
-  else say("Choose a clip of your own: a video, an animated GIF or several images.");
+  else say("Choose a clip of your own.");
 }
 
 start();
