@@ -175,6 +175,17 @@ def test_a_gif_shows_futures_side_by_side(demo, videos, tmp_path):
     assert sum(lasts) == 750 and len(lasts) == 6  # 8 frames per second
 
 
+def test_many_frames_are_enlarged_less(videos, tmp_path, monkeypatch):
+    context, futures = videos
+    monkeypatch.setattr(page, "GIF_PIXELS", 3 * 3 * (context.size + futures.size))
+    sampler = page.Sampler((2, 8, 8, 1), 3, -1, {"frames", "seed"})
+    (tmp_path / "a.gif").write_bytes(
+        page.to_gif(context.tobytes() + futures.tobytes(), "3", sampler)
+    )
+    found = media.read_video(tmp_path / "a.gif")
+    np.testing.assert_array_equal(found, media.side_by_side(context, futures, 3))
+
+
 @pytest.mark.parametrize(
     "count,size",
     [

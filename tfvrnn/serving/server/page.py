@@ -34,6 +34,7 @@ HEADERS = {
 BYTES = "application/octet-stream"
 FRAMES_PER_SECOND = 8
 GIF_SIDE = 128  # pixels that the side of a small frame is enlarged to, about
+GIF_PIXELS = 2**26  # of all enlarged frames; more are enlarged less
 REQUIRED, OPTIONAL = {"frames", "seed"}, {"horizon", "temperature"}
 
 
@@ -149,5 +150,6 @@ def to_gif(body: bytes, count: str, sampler: Sampler) -> bytes:
         raise Refusal(Code.INVALID_ARGUMENT, f"{reason} of {sides}. Received: {len(body)} bytes")
     pixels = np.frombuffer(body, np.uint8).reshape(frames, *sides)
     videos = pixels[given:].reshape(futures, horizon, *sides)
-    picture = media.side_by_side(pixels[:given], videos, max(1, GIF_SIDE // max(sides[:2])))
+    scale = min(GIF_SIDE // max(sides[:2]), int((GIF_PIXELS / pixels.size) ** 0.5))
+    picture = media.side_by_side(pixels[:given], videos, max(1, scale))
     return media.to_gif(picture, FRAMES_PER_SECOND)
