@@ -10,7 +10,7 @@ const $ = (id) => document.getElementById(id);
 const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 let model = null; // what demo/model says
-let clip = null; // frames, each a Uint8Array: the context, then what really came
+let clip = null; // frames, each a Uint8Array: the context, then the truth
 let uploaded = null; // such frames of the user's own clip
 let futures = []; // of each seed its frames
 let tiles = []; // {figure, pen, frames, kind}: what plays
@@ -182,7 +182,7 @@ function showGiven() {
   $("given").hidden = false;
 }
 
-/** Tiles of what really came, if it is known, and of each future. */
+/** Tiles of the truth, if it is known, and of each future. */
 function show(seed) {
   const given = clip.slice(0, model.context_frames);
   const known = clip.length > given.length;
