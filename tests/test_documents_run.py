@@ -58,7 +58,13 @@ if importlib.util.find_spec("mujoco") is None:
 if importlib.util.find_spec("gym_pusht") is None:
     ELSEWHERE["pusht"] = "needs the extra sim"
 INCOMPLETE = "--dataset=(bair|cityscapes) --source"  # too few videos here: it exits with 1
-SERVERS = {"bin/serve.py": 8501, "tensorboard.main": 6006, "WorkerServer": None, "Dispatch": 5050}
+SERVERS = {
+    "bin/demo.py": 8502,
+    "bin/serve.py": 8501,
+    "tensorboard.main": 6006,
+    "WorkerServer": None,
+    "Dispatch": 5050,
+}
 PRELUDES = {  # variables that the Python of a page takes for granted
     "docs/evaluation.md": """
 import numpy as np

@@ -27,10 +27,9 @@ def make_server(base, **options):
 
 
 @contextlib.contextmanager
-def running(base, **options):
-    """Run a server of a base folder, in a thread of its own."""
+def started(server):
+    """Run a server in a thread of its own. Yield a function that runs a coroutine there."""
     loop = asyncio.new_event_loop()
-    server = make_server(base, **{"poll_seconds": 0.05} | options)
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
 
@@ -40,14 +39,22 @@ def running(base, **options):
     try:
         call(server.start())
         try:
-            call(server.manager.ready.wait())
-            yield server
+            yield call
         finally:
             call(server.stop())
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+
+
+@contextlib.contextmanager
+def running(base, **options):
+    """A server of a base folder, in a thread of its own."""
+    server = make_server(base, **{"poll_seconds": 0.05} | options)
+    with started(server) as call:
+        call(server.manager.ready.wait())
+        yield server
 
 
 def contexts(rows=2, seed=0):
@@ -87,6 +94,13 @@ def rest(server, path="/v1/models/tfvrnn:predict", body=None, text=None):
     except urllib.error.HTTPError as error:
         with error:
             return error.code, json.load(error)
+
+
+def get(server, path, data=None):
+    """(body, headers) of a GET, or of a POST where there are data."""
+    url = f"http://127.0.0.1:{server.rest_port}{path}"
+    with urllib.request.urlopen(urllib.request.Request(url, data), timeout=60) as answer:
+        return answer.read(), answer.headers
 
 
 def near(a, b):

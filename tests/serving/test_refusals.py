@@ -178,7 +178,7 @@ def test_a_bad_body_is_refused(server, text, reason):
 
 
 def test_unknown_paths_are_refused(server):
-    for path in ("/", "/v1/models", "/v1/models/tfvrnn:explain", "/v1/models/tfvrnn/versions/x"):
+    for path in ("/v1", "/v1/models", "/v1/models/tfvrnn:explain", "/v1/models/tfvrnn/versions/x"):
         status, body = rest(server, path)
         assert status == 400 and body["error"].startswith("Malformed request: GET")
 

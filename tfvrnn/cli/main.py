@@ -12,6 +12,7 @@ PROGRAMS = (
     "train",
     "sample",
     "predict",
+    "demo",
     "evaluate",
     "measure",
     "export",

@@ -1,10 +1,11 @@
-"""One loaded version of an export, and the checks of its requests."""
+"""Models that answer requests: the checks of requests, and one loaded version of an export."""
 
 import json
 import logging
 import weakref
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -15,76 +16,33 @@ from tfvrnn.serving import warmup
 from tfvrnn.serving.errors import Code, Refusal
 from tfvrnn.serving.export import CARD
 
-DEFAULT_SIGNATURE = "serving_default"
+DEFAULT_SIGNATURE, SAMPLES = "serving_default", "samples"
 
 
-class Servable:
-    """The SavedModel in a version's folder.
+class AnyServable:
+    """A model that answers requests of named signatures.
 
-    Every input of a signature has the batch in dimension 0. Batch sizes come from the model
-    card, or from the warm-up requests if there is no card.
-
-    It runs in a session, as in TensorFlow Serving, so that its memory is freed with the last
-    reference to the version. The functions of `tf.saved_model.load` are never freed (200 MB per
-    version).
-
-    Args:
-        folder: the version's folder, `BASE/<number>`.
+    Every input of a signature has the batch in dimension 0.
 
     Attributes:
         version: int.
+        card: dict, the model card; {} if there is none.
         signature_defs: {name: SignatureDef}, as the C++ server sees them.
         batch_sizes: allowed sizes, ascending.
     """
 
-    def __init__(self, folder: Path):
-        self.folder = folder
-        self.version = int(folder.name)
-        self.signature_defs = read_signature_defs(folder)
-        for name, signature in self.signature_defs.items():
-            infos = signature.inputs.values()
-            if not infos or not all(len(info.tensor_shape.dim) for info in infos):
-                raise ValueError(f"signature {name} has an input without a batch dimension")
-        session = _load_session(folder)
-        weakref.finalize(self, session.close)
-        self._calls = {
-            name: session.make_callable(
-                {key: info.name for key, info in signature.outputs.items()},
-                [info.name for info in signature.inputs.values()],
-            )
-            for name, signature in self.signature_defs.items()
-        }
-        self.batch_sizes = self._read_batch_sizes()
-
-    def _read_batch_sizes(self) -> list[int]:
-        card = self.folder / "assets.extra" / CARD
-        if card.is_file():
-            return sorted(json.loads(card.read_text())["batch_sizes"])
-        requests = warmup.read(self.folder)
-        sizes = {t.tensor_shape.dim[0].size for r in requests for t in r.inputs.values()}
-        return sorted(sizes) or [1]
-
-    def warm_up(self, stopping: Callable[[], bool] = lambda: False) -> None:
-        """Answer the version's warm-up requests, so that no later request waits for tracing."""
-        for request in warmup.read(self.folder):
-            if stopping():
-                return
-            name = request.model_spec.signature_name or DEFAULT_SIGNATURE
-            self.run(name, {key: tf.make_ndarray(t) for key, t in request.inputs.items()})
+    version: int
+    card: dict[str, Any]
+    signature_defs: dict[str, meta_graph_pb2.SignatureDef]
+    batch_sizes: list[int]
 
     def run(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Compute the outputs of a signature.
 
         Raises:
-            Refusal: the graph itself rejected the inputs, or failed.
+            Refusal: the model itself rejected the inputs, or failed.
         """
-        values = [inputs[name] for name in self.signature_defs[signature].inputs]
-        try:
-            return self._calls[signature](*values)
-        except tf.errors.InvalidArgumentError as error:
-            raise Refusal(Code.INVALID_ARGUMENT, error.message) from None
-        except tf.errors.OpError as error:
-            raise Refusal(Code.INTERNAL, error.message) from None
+        raise NotImplementedError
 
     def signature(self, name: str) -> meta_graph_pb2.SignatureDef:
         """Return the signature of that name.
@@ -150,6 +108,65 @@ class Servable:
                 Code.INVALID_ARGUMENT, f"a batch must have 1 to {largest} rows. Received: {count}"
             )
         return count
+
+
+class Servable(AnyServable):
+    """A SavedModel of a version folder.
+
+    Batch sizes come from the model card, else from the warm-up requests.
+
+    It runs in a session, as in TensorFlow Serving, so that its memory is freed with the last
+    reference to the version. The functions of `tf.saved_model.load` are never freed (200 MB per
+    version).
+
+    Args:
+        folder: the version's folder, `BASE/<number>`.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.version = int(folder.name)
+        card = folder / "assets.extra" / CARD
+        self.card = json.loads(card.read_text()) if card.is_file() else {}
+        self.signature_defs = read_signature_defs(folder)
+        for name, signature in self.signature_defs.items():
+            infos = signature.inputs.values()
+            if not infos or not all(len(info.tensor_shape.dim) for info in infos):
+                raise ValueError(f"signature {name} has an input without a batch dimension")
+        session = _load_session(folder)
+        weakref.finalize(self, session.close)
+        self._calls = {
+            name: session.make_callable(
+                {key: info.name for key, info in signature.outputs.items()},
+                [info.name for info in signature.inputs.values()],
+            )
+            for name, signature in self.signature_defs.items()
+        }
+        self.batch_sizes = self._read_batch_sizes()
+
+    def _read_batch_sizes(self) -> list[int]:
+        if self.card:
+            return sorted(self.card["batch_sizes"])
+        requests = warmup.read(self.folder)
+        sizes = {t.tensor_shape.dim[0].size for r in requests for t in r.inputs.values()}
+        return sorted(sizes) or [1]
+
+    def warm_up(self, stopping: Callable[[], bool] = lambda: False) -> None:
+        """Answer the version's own requests, so that no later one waits for tracing."""
+        for request in warmup.read(self.folder):
+            if stopping():
+                return
+            name = request.model_spec.signature_name or DEFAULT_SIGNATURE
+            self.run(name, {key: tf.make_ndarray(t) for key, t in request.inputs.items()})
+
+    def run(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        values = [inputs[name] for name in self.signature_defs[signature].inputs]
+        try:
+            return self._calls[signature](*values)
+        except tf.errors.InvalidArgumentError as error:
+            raise Refusal(Code.INVALID_ARGUMENT, error.message) from None
+        except tf.errors.OpError as error:
+            raise Refusal(Code.INTERNAL, error.message) from None
 
 
 def _load_session(folder: Path) -> tf.compat.v1.Session:

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from tfvrnn.serving.errors import Code, Refusal
-from tfvrnn.serving.servable import Servable
+from tfvrnn.serving.servable import AnyServable
 
 
 @dataclass(eq=False)
 class Task:
     """A request: its version, signature and inputs, and the future of its answer."""
 
-    servable: Servable
+    servable: AnyServable
     signature: str
     inputs: dict[str, np.ndarray]
     rows: int
@@ -44,7 +44,7 @@ class Batcher:
         self._worker = asyncio.create_task(self._work())
 
     async def predict(
-        self, servable: Servable, signature: str, inputs: dict[str, np.ndarray], rows: int
+        self, servable: AnyServable, signature: str, inputs: dict[str, np.ndarray], rows: int
     ) -> dict[str, np.ndarray]:
         """Compute the outputs of a checked request.
 

@@ -16,15 +16,15 @@ from tensorflow_serving.apis import (
 )
 
 from tfvrnn.serving.errors import Code, Refusal
-from tfvrnn.serving.servable import DEFAULT_SIGNATURE, Servable
+from tfvrnn.serving.servable import DEFAULT_SIGNATURE, AnyServable
 from tfvrnn.serving.server.batcher import Batcher
-from tfvrnn.serving.server.version_manager import VersionManager
+from tfvrnn.serving.server.version_manager import ServedModel
 
 SIGNATURES = "signature_def"
 Status = get_model_status_pb2.ModelVersionStatus
 
 
-def add_services(server: grpc.aio.Server, manager: VersionManager, batcher: Batcher) -> None:
+def add_services(server: grpc.aio.Server, manager: ServedModel, batcher: Batcher) -> None:
     """Add Predict, GetModelMetadata and GetModelStatus; other methods are UNIMPLEMENTED."""
 
     async def predict(request):
@@ -80,7 +80,7 @@ def _handler(function, request_class) -> grpc.RpcMethodHandler:
 
 
 async def answer(
-    manager: VersionManager, batcher: Batcher, request: predict_pb2.PredictRequest
+    manager: ServedModel, batcher: Batcher, request: predict_pb2.PredictRequest
 ) -> predict_pb2.PredictResponse:
     """Answer a PredictRequest."""
     servable = find(manager, request.model_spec)
@@ -97,7 +97,7 @@ async def answer(
     return response
 
 
-def find(manager: VersionManager, spec: model_pb2.ModelSpec) -> Servable:
+def find(manager: ServedModel, spec: model_pb2.ModelSpec) -> AnyServable:
     version = spec.version.value if spec.HasField("version") else None
     return manager.find(spec.name, version, spec.version_label)
 
@@ -129,7 +129,7 @@ def unpack(name: str, tensor: tensor_pb2.TensorProto) -> np.ndarray:
         raise Refusal(Code.INVALID_ARGUMENT, f"`{name}` cannot be unpacked: {error}") from None
 
 
-def check_filter(servable: Servable, signature: str, wanted: list[str]) -> list[str]:
+def check_filter(servable: AnyServable, signature: str, wanted: list[str]) -> list[str]:
     """List the outputs that a request wants; all of them if it names none."""
     outputs = sorted(servable.signature(signature).outputs)
     for alias in wanted:
@@ -145,7 +145,7 @@ def check_filter(servable: Servable, signature: str, wanted: list[str]) -> list[
 
 
 def model_metadata(
-    manager: VersionManager, request: get_model_metadata_pb2.GetModelMetadataRequest
+    manager: ServedModel, request: get_model_metadata_pb2.GetModelMetadataRequest
 ) -> get_model_metadata_pb2.GetModelMetadataResponse:
     servable = find(manager, request.model_spec)
     fields = list(request.metadata_field)
@@ -161,7 +161,7 @@ def model_metadata(
 
 
 def model_status(
-    manager: VersionManager, spec: model_pb2.ModelSpec
+    manager: ServedModel, spec: model_pb2.ModelSpec
 ) -> get_model_status_pb2.GetModelStatusResponse:
     if spec.name != manager.name:
         raise Refusal(Code.NOT_FOUND, f"Could not find any versions of model {spec.name}")

@@ -17,10 +17,11 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import get_model_metadata_pb2, model_pb2
 
 from tfvrnn.serving.errors import Code, Refusal
-from tfvrnn.serving.servable import DEFAULT_SIGNATURE, Servable
+from tfvrnn.serving.servable import DEFAULT_SIGNATURE, AnyServable
 from tfvrnn.serving.server import grpc_service
 from tfvrnn.serving.server.batcher import Batcher
-from tfvrnn.serving.server.version_manager import VersionManager
+from tfvrnn.serving.server.page import Page
+from tfvrnn.serving.server.version_manager import ServedModel
 
 MODEL = "/v1/models/{name:[^/:]+}"
 PLACES = ("", "/versions/{version:[0-9]{1,19}}", "/labels/{label:[^/:]+}")
@@ -38,7 +39,7 @@ def _is_ours(record: logging.LogRecord) -> bool:
 
 
 class RestApi:
-    """The routes :predict, model status and metadata.
+    """The routes :predict, model status and metadata, and the page.
 
     Args:
         max_bytes: largest body; a larger one is answered with 413.
@@ -46,7 +47,7 @@ class RestApi:
             with 504.
     """
 
-    def __init__(self, manager: VersionManager, batcher: Batcher, max_bytes: int, timeout: float):
+    def __init__(self, manager: ServedModel, batcher: Batcher, max_bytes: int, timeout: float):
         self.manager = manager
         self.batcher = batcher
         self.timeout = timeout
@@ -56,6 +57,7 @@ class RestApi:
             self.app.router.add_post(f"{MODEL}{place}:predict", self.predict)
             self.app.router.add_get(f"{MODEL}{place}", self.status)
             self.app.router.add_get(f"{MODEL}{place}/metadata", self.metadata)
+        Page(manager, self.app)
 
     async def predict(self, request: web.Request) -> web.Response:
         try:
@@ -141,7 +143,7 @@ def model_spec(request: web.Request) -> model_pb2.ModelSpec:
     return spec
 
 
-def parse(servable: Servable, text: bytes) -> tuple[str, bool, dict[str, np.ndarray]]:
+def parse(servable: AnyServable, text: bytes) -> tuple[str, bool, dict[str, np.ndarray]]:
     """Parse the body of a request into (signature, whether by rows, inputs).
 
     By rows: {"instances": [{"frames": …, "seed": 7}, …]}.

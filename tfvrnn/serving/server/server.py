@@ -7,6 +7,7 @@ import asyncio
 import os
 import signal
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -84,16 +85,7 @@ class Server:
     async def _start_rest(self, listening: socket.socket):
         self.rest_port = listening.getsockname()[1]
         api = RestApi(self.manager, self.batcher, self.max_request_bytes, self.request_timeout)
-        # A client that disconnects cancels its request.
-        self._rest = web.AppRunner(
-            api.app,
-            access_log=None,
-            logger=log(),
-            handler_cancellation=True,
-            shutdown_timeout=GRACE,
-        )
-        await self._rest.setup()
-        await web.SockSite(self._rest, listening).start()
+        self._rest = await start_rest(api, listening)
 
     async def _start_grpc(self):
         self._grpc = grpc.aio.server(
@@ -120,8 +112,29 @@ class Server:
         await self.manager.close()
 
 
-def listen(host: str, port: int) -> socket.socket:
+async def start_rest(api: RestApi, listening: socket.socket) -> web.AppRunner:
+    """Answer at a socket; a client that disconnects cancels its request."""
+    runner = web.AppRunner(
+        api.app,
+        access_log=None,
+        logger=log(),
+        handler_cancellation=True,
+        shutdown_timeout=GRACE,
+    )
+    await runner.setup()
+    await web.SockSite(runner, listening).start()
+    return runner
+
+
+def listen(
+    host: str, port: int, options: str = "--port and --rest_port choose others"
+) -> socket.socket:
     """Bind a socket to an address.
+
+    Args:
+        host: address to listen at.
+        port: 0: any free one.
+        options: the options that choose another port, for the error.
 
     Raises:
         UserError: the address is in use, or not this machine's.
@@ -133,7 +146,7 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, dualstack_ipv6=both)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-        where = f"{address(host, port)}: {reason}; --port and --rest_port choose others"
+        where = f"{address(host, port)}: {reason}; {options}"
         raise UserError(f"cannot listen at {where}") from None
 
 
@@ -143,19 +156,25 @@ def address(host: str, port: int) -> str:
 
 def serve(**options: Any) -> None:
     """Serve until SIGTERM or Ctrl-C; for the options see `Server`."""
-    asyncio.run(_serve(Server(**options)))
+    server = Server(**options)
+
+    def line():
+        rest = f"http://{address(server.host, server.rest_port)}"
+        return (
+            f"gRPC at {address(server.host, server.port)}, "
+            f"REST at {rest}/v1/models/{server.name}, a page at {rest}/; loading"
+        )
+
+    asyncio.run(until_stopped(server, line))
 
 
-async def _serve(server: Server) -> None:
+async def until_stopped(server: Any, line: Callable[[], str]) -> None:
+    """Start a server, print a line about it, and stop it at SIGTERM or Ctrl-C."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     await server.start()
-    print(
-        f"gRPC at {address(server.host, server.port)}, "
-        f"REST at http://{address(server.host, server.rest_port)}/v1/models/{server.name}; loading",
-        flush=True,
-    )
+    print(line(), flush=True)
     await stop.wait()
     print("stopping", flush=True)
     await server.stop()

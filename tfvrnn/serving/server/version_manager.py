@@ -1,4 +1,4 @@
-"""Load the highest version of an export, and notice new ones."""
+"""Hold the model that is served. For an export, load the highest version and notice new ones."""
 
 import asyncio
 import sys
@@ -9,38 +9,30 @@ from pathlib import Path
 from tfvrnn.config import UserError
 from tfvrnn.serving.errors import Code, Refusal
 from tfvrnn.serving.export import versions
-from tfvrnn.serving.servable import Servable
+from tfvrnn.serving.servable import AnyServable, Servable
 
 LOADING, AVAILABLE, END = "LOADING", "AVAILABLE", "END"
 
 
-class VersionManager:
-    """Serves the highest version of an export, under one name.
+class ServedModel:
+    """One model under one name.
 
-    A new version is loaded and warmed up in the background, and then replaces the old one. The old
-    one still answers the requests that it has begun. A version that cannot be loaded is reported,
-    and tried again when its files change. Meanwhile the next lower version is served. If the served
-    version's folder disappears, the server returns to the highest version that is left.
+    Args:
+        name: name that it is served under.
+        servable: the version that answers; None while nothing is loaded.
 
     Attributes:
         states: {version: (LOADING, AVAILABLE or END, reason)}, of the versions tried so far.
     """
 
-    def __init__(self, base: Path, name: str, poll_seconds: float):
-        if not versions(base):
-            raise UserError(f"no version in {base}: no folder there has a number as its name")
-        self.base = base
+    def __init__(self, name: str, servable: AnyServable | None = None):
         self.name = name
-        self.poll_seconds = poll_seconds
         self.states: dict[int, tuple[str, str]] = {}
-        self.ready = asyncio.Event()
-        self._servable: Servable | None = None
-        self._broken: dict[int, int] = {}
-        self._stopping = threading.Event()
-        self._thread = ThreadPoolExecutor(1, "load")
-        self._poller = asyncio.create_task(self._poll())
+        if servable:
+            self.states[servable.version] = (AVAILABLE, "")
+        self._servable = servable
 
-    def find(self, name: str, version: int | None, label: str = "") -> Servable:
+    def find(self, name: str, version: int | None, label: str = "") -> AnyServable:
         """Return the version that a request asks for.
 
         Raises:
@@ -58,6 +50,28 @@ class VersionManager:
             reason = f"Servable not found for request: Specific({name}, {version})"
             raise Refusal(Code.NOT_FOUND, reason)
         return servable
+
+
+class VersionManager(ServedModel):
+    """Serves the highest version of an export, under one name.
+
+    A new version is loaded and warmed up in the background, and then replaces the old one. The old
+    one still answers the requests that it has begun. A version that cannot be loaded is reported,
+    and tried again when its files change. Meanwhile the next lower version is served. If the served
+    version's folder disappears, the server returns to the highest version that is left.
+    """
+
+    def __init__(self, base: Path, name: str, poll_seconds: float):
+        if not versions(base):
+            raise UserError(f"no version in {base}: no folder there has a number as its name")
+        super().__init__(name)
+        self.base = base
+        self.poll_seconds = poll_seconds
+        self.ready = asyncio.Event()
+        self._broken: dict[int, int] = {}
+        self._stopping = threading.Event()
+        self._thread = ThreadPoolExecutor(1, "load")
+        self._poller = asyncio.create_task(self._poll())
 
     async def close(self) -> None:
         """Stop looking for versions; a running warm-up ends after its current request."""

@@ -1,0 +1,38 @@
+"""Example clips of a served model: the first videos of its own test split."""
+
+import dataclasses
+import functools
+from typing import Any
+
+import numpy as np
+
+from tfvrnn import config_flags
+from tfvrnn.config import Config, UserError
+from tfvrnn.data import first_videos
+from tfvrnn.serving.in_memory import LONGEST
+
+COUNT = 4
+
+
+def of_card(card: dict[str, Any]) -> np.ndarray:
+    """Clips that the configuration in a model card leads to.
+
+    Returns:
+        uint8 `[N, T, H, W, C]`. N = 0 if the card has no configuration that this version knows, or
+        its dataset is not on this machine. Moving digits are drawn on the fly.
+    """
+    try:
+        return _clips(config_flags.build(Config, card["configuration"]))
+    except (KeyError, TypeError, UserError, OSError):
+        return np.zeros((0, 0, 0, 0, 0), np.uint8)
+
+
+@functools.lru_cache(maxsize=1)
+def _clips(config: Config) -> np.ndarray:
+    """As long as the longest future, or as in training where no video is that long."""
+    data = dataclasses.replace(config.data, digit_source="packaged")  # the other is downloaded
+    try:
+        longest = dataclasses.replace(data, horizon=LONGEST)
+        return first_videos(longest, config.model, "test", COUNT)
+    except UserError:
+        return first_videos(data, config.model, "test", COUNT)
