@@ -15,7 +15,7 @@ mistake, and then its pictures are good for the wrong reason. This example shows
 the mistake. Then it builds a small model that passes the check, and draws several futures of one
 video.
 
-It runs on Keras' TensorFlow, JAX and PyTorch backends, in about a minute on two CPU cores.
+It runs on Keras' TensorFlow and JAX backends, in a minute or two on two CPU cores.
 """
 
 """
@@ -78,7 +78,7 @@ def make_videos(count, seed):
     return media.to_uint8(np.stack(frames, axis=1))
 
 
-train_videos, test_videos = make_videos(2500, seed=1), make_videos(100, seed=2)
+train_videos, test_videos = make_videos(2000, seed=1), make_videos(100, seed=2)
 
 
 def show(title, rows):
@@ -324,6 +324,8 @@ print("The predictions see only the past. The reconstructions see more.")
 
 A rollout gets the given frames and nothing else. Each seed draws another future. Where the disc
 meets a wall, the futures part.
+
+![Truth, four futures and the average of sixteen](../images/next_frame_futures.png)
 """
 
 futures = model.generate(test_videos[:, :GIVEN], seeds=[list(range(16))] * len(test_videos))
