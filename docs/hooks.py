@@ -1,4 +1,4 @@
-"""Pages of the site that lie outside docs/, the page of all options, and links between pages.
+"""Pages of the site that no Markdown file in docs/ holds, and links between pages.
 
 MkDocs calls the functions below; mkdocs.yml names this file.
 """
@@ -20,20 +20,31 @@ OUTSIDE = {
     "benchmarks.md": "benchmarks/README.md",
     "changes.md": "CHANGELOG.md",
     "contributing.md": "CONTRIBUTING.md",
+    "examples/next_frame_without_leaking.md": "docs/examples/next_frame_without_leaking.py",
 }
 PAGE_OF = {source: page for page, source in OUTSIDE.items()}
 LINK = re.compile(r"(?P<text>!?\[[^\]]*\])\((?P<target>[^)\s]+)\)")
 
 
 def on_files(files, config):
-    """Add the pages from outside."""
+    """Add the pages from outside, the examples and the options."""
     root = Path(config.config_file_path).parent
     for page, source in OUTSIDE.items():
-        files.append(
-            File.generated(config, page, content=(root / source).read_text(encoding="utf-8"))
-        )
+        text = (root / source).read_text(encoding="utf-8")
+        text = example(text) if source.endswith(".py") else text
+        files.append(File.generated(config, page, content=text))
     files.append(File.generated(config, "options.md", content=options()))
     return files
+
+
+def example(script: str) -> str:
+    """An example as Markdown: its strings between the statements are text, the rest is code."""
+    _, head, *parts = re.split(r'^"""$', script, flags=re.MULTILINE)
+    entries = dict(line.split(": ", 1) for line in head.strip().splitlines())
+    text = [f"# {entries['Title']}", entries["Description"]]
+    for number, part in enumerate(map(str.strip, parts)):
+        text += [part if number % 2 else f"```python\n{part}\n```"] if part else []
+    return "\n\n".join(text)
 
 
 def options() -> str:

@@ -37,8 +37,8 @@ FAST = [
     "models/test_objective.py", "models/test_prednet.py", "models/test_presets_of_models.py",
     "models/test_reconstruction.py", "sampling/test_arguments.py", "sampling/test_host_loop.py",
     "serving/test_samplers.py", "test_commands.py", "test_config.py", "test_config_flags.py",
-    "test_distributions.py", "test_documents.py", "test_files.py", "test_layering.py",
-    "test_media.py", "test_mirror.py", "test_presets.py", "test_reproduce.py",
+    "test_distributions.py", "test_docker.py", "test_documents.py", "test_files.py",
+    "test_layering.py", "test_media.py", "test_mirror.py", "test_presets.py", "test_reproduce.py",
     "test_roofline.py", "test_style.py", "test_tensor_ops.py", "test_tfvrnn.py",
 ]  # fmt: skip
 

@@ -1,5 +1,6 @@
 """Shared parts of the tests of the documents: pages, links and blocks of code."""
 
+import json
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,8 @@ PAGES = [
     "CODE_OF_CONDUCT.md",
 ]
 PAGES = list(dict.fromkeys(PAGES))
+NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
+EXAMPLES = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs" / "examples").glob("*.py"))
 FENCED = re.compile(r"^```(?P<language>\w*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?P<target>[^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
@@ -39,6 +42,10 @@ def read(page: str) -> str:
 
 def blocks(page: str) -> list[Block]:
     return [Block(found["language"], found["code"]) for found in FENCED.finditer(read(page))]
+
+
+def code_cells(notebook: Path) -> list[dict]:
+    return [c for c in json.loads(notebook.read_text())["cells"] if c["cell_type"] == "code"]
 
 
 def links(page: str) -> list[str]:

@@ -1,5 +1,7 @@
 """Every command of the README, docs/ and benchmarks/ runs, at small sizes, page by page.
 
+So do the cells of the notebooks and the examples, at their own sizes.
+
     python -m pytest -m slow tests/test_documents_run.py
 
 Each page is one shell session in a copy of the checkout, and its blocks run in order. The pages
@@ -8,6 +10,7 @@ commands that are not run.
 """
 
 import importlib.util
+import os
 import re
 import shlex
 import shutil
@@ -18,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from documents import PAGES, ROOT, blocks, read
+from documents import EXAMPLES, NOTEBOOKS, PAGES, ROOT, blocks, code_cells, read
 
 from tfvrnn import media
 
@@ -65,6 +68,11 @@ SERVERS = {
     "WorkerServer": None,
     "Dispatch": 5050,
 }
+MADE_FROM_CODE = [  # pages of the site
+    "notebooks/load_and_generate/index",
+    "notebooks/fit_a_tiny_model/index",
+    "examples/next_frame_without_leaking/index",
+]
 PRELUDES = {  # variables that the Python of a page takes for granted
     "docs/evaluation.md": """
 import numpy as np
@@ -174,12 +182,35 @@ def test_the_commands_of(page, checkout, inputs, tmp_path):
     assert done.returncode == 0, f"{script}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
 
 
+def run_script(script: Path, checkout: Path, **environment):
+    environment = os.environ | {"PYTHONPATH": str(checkout), "MPLBACKEND": "Agg"} | environment
+    command = [sys.executable, str(script)]
+    done = subprocess.run(
+        command, cwd=checkout, env=environment, capture_output=True, text=True, timeout=3000
+    )
+    assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.name)
+def test_the_cells_of(notebook, checkout, tmp_path):
+    script = tmp_path / "cells.py"
+    script.write_text("\n\n".join("".join(cell["source"]) for cell in code_cells(notebook)))
+    run_script(script, checkout)
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_example(name, backend, checkout):
+    run_script(checkout / name, checkout, KERAS_BACKEND=backend)
+
+
 def test_the_site_is_built_and_its_links_lead_somewhere(tmp_path):
-    pytest.importorskip("mkdocstrings", reason="needs the extra docs")
+    for module in ("mkdocstrings", "mkdocs_jupyter"):
+        pytest.importorskip(module, reason="needs the extra docs")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    for page in ("index", "tutorial/index", "api/core/index", "options/index"):
+    for page in ("index", "tutorial/index", "api/core/index", "options/index", *MADE_FROM_CODE):
         assert (tmp_path / f"{page}.html").is_file()
 
 
