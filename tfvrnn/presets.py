@@ -106,6 +106,8 @@ def read(folder: Path) -> Preset:
     """
     try:
         config = json.loads((folder / "config.json").read_text("utf-8"))
+        if not isinstance(config, dict):
+            raise ValueError("config.json holds no model")
         return Preset(config, *read_weights(folder / "weights.npz"))
     except FileNotFoundError as error:
         missing = Path(error.filename).name

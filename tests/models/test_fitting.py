@@ -183,6 +183,10 @@ def test_wrong_arguments_are_refused_in_one_line(copy, frames):
         copy.compile(loss="mse")
     with pytest.raises(ValueError, match=r"the model's own\. Received: metrics"):
         copy.compile("adam", metrics=["mae"])
+    with pytest.raises(ValueError, match=r"`beta` must be at least 0\. Received: -1"):
+        copy.compile(beta=-1)
+    with pytest.raises(ValueError, match=r"`free_nats` must be at least 0\. Received: -0\.5"):
+        copy.compile(free_nats=-0.5)
 
 
 def test_several_replicas_are_refused(copy, monkeypatch):

@@ -83,6 +83,14 @@ def test_a_configuration_of_something_else_is_one_line(model, tmp_path, change):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("text", ["[1]", "null", '"a"'])
+def test_a_configuration_that_is_no_object_is_one_line(model, tmp_path, text):
+    model.save_to_preset(tmp_path)
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(UserError, match=f"{tmp_path} holds no preset: config.json holds no model"):
+        VideoPredictor.from_preset(tmp_path)
+
+
 def test_weights_of_another_model_are_one_line(model, tmp_path):
     model.save_to_preset(tmp_path)
     build_model(ModelConfig(**TINY | {"width": 16})).save_to_preset(tmp_path / "wide")
@@ -95,7 +103,7 @@ def test_no_other_class_is_built(model, tmp_path):
     model.save_to_preset(tmp_path)
     other = keras.saving.serialize_keras_object(keras.layers.Dense(2))
     (tmp_path / "config.json").write_text(json.dumps(other))
-    with pytest.raises(UserError, match="holds no VideoPredictor: its class is "):
+    with pytest.raises(UserError, match=r"its class is .*; import the module that defines it"):
         VideoPredictor.from_preset(tmp_path)
 
 

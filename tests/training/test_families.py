@@ -9,6 +9,7 @@ import tensorflow as tf
 from tiny_run import SMALL
 
 from tfvrnn import config_flags, media
+from tfvrnn.config import UserError
 from tfvrnn.evaluation import evaluate_run
 from tfvrnn.models import build_model
 from tfvrnn.runs import load_run
@@ -67,3 +68,13 @@ def test_a_family_goes_all_the_way(family, tmp_path, request):
     text = json.loads((version / "assets.extra" / "model_card.json").read_text())
     assert text["configuration"]["model.family"] == family
     assert dataclasses.asdict(stored.model)["family"] == family
+
+
+def test_training_without_a_folder_or_tensorflow_writes_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"`train\.run_dir` must name a folder"):
+        train(config_flags.replace(SMALL, {"train.run_dir": ""}))
+    monkeypatch.setattr("keras.backend.backend", lambda: "jax")
+    with pytest.raises(UserError, match="Keras must compute with TensorFlow"):
+        train(config_flags.replace(SMALL, {"train.run_dir": "run"}))
+    assert not list(tmp_path.iterdir())

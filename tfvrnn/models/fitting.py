@@ -76,11 +76,12 @@ class Fitting(keras.Model):
             **kwargs: further ones of `keras.Model.compile`; loss and metrics are the model's own.
 
         Raises:
-            ValueError: a loss or metrics.
+            ValueError: a loss or metrics, or a negative beta or free_nats.
         """
         given = [name for name in ITS_OWN if kwargs.get(name) is not None]
         if given:
             raise ValueError(f"The loss and the metrics are the model's own. Received: {given[0]}")
+        TrainConfig(beta=float(beta), free_nats=float(free_nats))  # checks both
         optimizer = keras.optimizers.get(optimizer or _default_optimizer())
         scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
         wanted = kwargs.pop("auto_scale_loss", True)

@@ -264,7 +264,8 @@ class VideoPredictor(Fitting):
         kind = keras.saving.get_registered_object(registered)
         # Whatever a file names, build no other class.
         if not (isinstance(kind, type) and issubclass(kind, cls)):
-            raise UserError(f"{folder} holds no {cls.__name__}: its class is {registered}")
+            hint = "" if kind else "; import the module that defines it"
+            raise UserError(f"{folder} holds no {cls.__name__}: its class is {registered}{hint}")
         try:
             config = {**preset.config, "config": {**preset.config["config"], "dtype": policy}}
             model = keras.saving.deserialize_keras_object(config)

@@ -9,7 +9,7 @@ from pathlib import Path
 import tensorflow as tf
 
 import tfvrnn
-from tfvrnn import config_flags, files, sampling
+from tfvrnn import backend, config_flags, files, sampling
 from tfvrnn.config import EXPORT_MAX_BATCH, EXPORT_SAMPLES, UserError, expanded
 from tfvrnn.models import VideoPredictor
 from tfvrnn.runs import RunFolder, load_run
@@ -96,6 +96,7 @@ def export_model(
     A version is written to a hidden folder and then renamed, so that a polling server never sees
     an incomplete version.
     """
+    backend.require_tensorflow()
     _check_counts(horizon=horizon, samples=samples, max_batch=max_batch, version=version)
     base = expanded(out)
     batch_sizes = allowed_batch_sizes(max_batch)

@@ -15,7 +15,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from tfvrnn import backend
-from tfvrnn.config import Config, UserError
+from tfvrnn.config import Config, UserError, require
 from tfvrnn.data import read
 from tfvrnn.models import VideoPredictor, build_model
 from tfvrnn.runs import RunFolder, checkpoint_paths, resume
@@ -61,9 +61,12 @@ def train(config: Config) -> Outcome:
     and returns.
 
     Raises:
+        UserError: the options name no folder, or Keras computes with another backend.
         TrainingDiverged: the loss of a step is not finite. The message names the step and the
             last good checkpoint.
     """
+    backend.require_tensorflow()
+    require(config.train.run_dir != "", "`train.run_dir` must name a folder.", "''")
     prepare_tensorflow(config)
     strategy = make_strategy(config.train.strategy)
     folder = RunFolder(config.train.run_dir)
