@@ -126,6 +126,19 @@ def test_begin_render_observe_give_the_frames_of_training_terms(either):
         state = model.observe(state, frames[:, 2 + t])
 
 
+def test_with_skips_the_decoder_sees_the_finest_map_of_the_last_frame(model, fed_back):
+    finest = max(dict(model.channels))
+    assert finest in fed_back.map_resolutions and finest not in model.map_resolutions
+    frames, _ = make_inputs(fed_back)
+    state, latents = fed_back.draw(fed_back.begin(frames[:, :2]), None, mean=True)
+    place = fed_back.map_resolutions.index(finest)
+    changed = [maps + 1.0 if k == place else maps for k, maps in enumerate(state.maps)]
+    before, after = (
+        fed_back.render(x, latents)[1] for x in (state, state._replace(maps=tuple(changed)))
+    )
+    assert np.abs(before - after).max() > 1e-4
+
+
 def test_step_is_draw_render_observe(either):
     model = either
     frames, noise = make_inputs(model)
