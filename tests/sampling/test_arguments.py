@@ -30,6 +30,9 @@ def context(rng):
             "`context` must have at least one row",
         ),
         (dict(context=np.zeros((3, 2, 8, 8, 1), np.int32)), "must be float or uint8"),
+        (dict(context=np.full((3, 2, 8, 8, 1), 255.0)), "Received: 255 to 255; divide by 255"),
+        (dict(context=np.full((3, 2, 8, 8, 1), -1.0)), r"Received: -1 to -1; from \[-1, 1\]"),
+        (dict(context=np.full((3, 2, 8, 8, 1), np.nan)), r"in \[0, 1\]. Received: nan to nan"),
         (dict(seeds=np.zeros((3, 0), int)), r"must not be empty. Received: shape \(3, 0\)"),
         (dict(seeds=[1.0, 2.5, 3.0]), "`seeds` must be integers. Received: float32"),
         (dict(horizon=0), "`horizon` must be an integer, at least 1. Received: 0"),
@@ -37,7 +40,7 @@ def context(rng):
     ],
 )
 def test_wrong_arguments_are_refused(model, context, change, message):
-    arguments = dict(context=context.astype(np.float32), horizon=2, seeds=[1, 2, 3]) | change
+    arguments = dict(context=context.astype(np.float32) / 255, horizon=2, seeds=[1, 2, 3]) | change
     with pytest.raises(ValueError, match=message):
         sampling.sample_videos(model, **arguments)
 

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any, Self
 
 import keras
+import numpy as np
 from keras import ops
 
 from tfvrnn import presets, sampling
@@ -200,7 +201,7 @@ class VideoPredictor(Fitting):
         """
         horizon = arguments.frame_count(self.horizon if horizon is None else horizon)
         if not hasattr(context, "shape"):
-            context = ops.convert_to_tensor(context)
+            context = np.asarray(context)  # a list of arrays keeps its dtype
         if seeds is None and not mean:
             arguments.check(self, context, None, True, temperature)  # before the generator advances
             drawn = keras.random.randint((len(context),), 0, 2**31 - 1, seed=self.seed_generator)

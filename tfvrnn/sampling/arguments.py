@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, Protocol
 
+import numpy as np
 from keras.backend import standardize_dtype
 
 from tfvrnn.tensor_ops import Shape, Tensor
+
+ROUNDING = 1e-3  # by how much a float pixel may lie outside of [0, 1]
 
 
 class Predictor(Protocol):
@@ -51,7 +54,10 @@ def check(model: Predictor, context: Tensor, seeds: Tensor, mean: bool, temperat
 
 
 def check_context(model: Predictor, context: Tensor) -> None:
-    """Raise ValueError unless `context` is `[B, n_ctx, H, W, C]`, float or uint8."""
+    """Raise ValueError unless `context` is `[B, n_ctx, H, W, C]`, float or uint8.
+
+    Values are read of NumPy arrays only: they must be in [0, 1].
+    """
     count = model.context_frames
     shape, sides = _shape(context), model.image_shape
     if len(shape) != 5 or shape[1:] != (count, *sides):
@@ -60,13 +66,13 @@ def check_context(model: Predictor, context: Tensor) -> None:
             near = f"; the model sees {count} frames: context[:, :{count}]"
         wanted = ", ".join(map(str, (count, *sides)))
         raise ValueError(f"`context` must be [B, {wanted}]. Received: {_told(context)}{near}")
-    _check_rows_and_dtype("context", context)
+    _check_rows_and_values("context", context)
 
 
 def check_frames(model: Predictor, frames: Any) -> None:
     """Raise ValueError unless `frames` are `[B, T, H, W, C]` with T > n_ctx, float or uint8.
 
-    Only the shape and dtype of `frames` are read. B may be unknown, None.
+    B may be unknown, None. Values are read of NumPy arrays only: they must be in [0, 1].
     """
     count = model.context_frames
     shape, sides = _shape(frames), model.image_shape
@@ -77,7 +83,7 @@ def check_frames(model: Predictor, frames: Any) -> None:
         raise ValueError(
             f"`frames` must be [B, T, {wanted}] with T > {count}. Received: {_told(frames)}{near}"
         )
-    _check_rows_and_dtype("frames", frames)
+    _check_rows_and_values("frames", frames)
 
 
 def _shape(array) -> Shape:
@@ -120,13 +126,29 @@ def _near(array, sides) -> str:
     return ""
 
 
-def _check_rows_and_dtype(name, array):
+def _check_rows_and_values(name, array):
     if array.shape[0] == 0:
         raise ValueError(f"`{name}` must have at least one row. Received: {_told(array)}")
     dtype = _dtype(array)
     if "float" not in dtype and dtype != "uint8":
         hint = "x.astype('uint8'), if they are 0 to 255"
         raise ValueError(f"`{name}` must be float or uint8. Received: {dtype}; {hint}")
+    check_range(name, array)
+
+
+def check_range(name: str, array: Any) -> None:
+    """Raise ValueError if a NumPy array of floats leaves [0, 1] or holds NaN."""
+    if not isinstance(array, np.ndarray) or "float" not in array.dtype.name:
+        return
+    least, greatest = array.min(), array.max()
+    if least >= -ROUNDING and greatest <= 1 + ROUNDING:
+        return
+    hint = ""
+    if least >= 0 and 1 < greatest <= 255:
+        hint = "; divide by 255, or pass uint8"
+    elif -1 - ROUNDING <= least < 0 and greatest <= 1 + ROUNDING:
+        hint = "; from [-1, 1], convert by (x + 1) / 2"
+    raise ValueError(f"`{name}` must be in [0, 1]. Received: {least:.4g} to {greatest:.4g}{hint}")
 
 
 def _check_seeds(seeds, rows):
