@@ -20,7 +20,6 @@ FOLDER = Path(__file__).parent / "pretrained"
 SHIPPED = {"smmnist": "One moving digit, 32x32x1; 3 frames given, trained to predict 7."}
 NAMES = tuple(SHIPPED)
 HUB = "hf://"
-PARTS = ["config.json", "config.flags", "weights.npz", "README.md"]
 CARD = """---
 library_name: tfvrnn
 tags: [video-prediction, keras]

@@ -130,9 +130,9 @@ def test_a_call_without_noise_draws_it_from_the_models_seed(frames):
 
 def test_generate_is_sample_videos_to_the_bit(model, context):
     seeds = np.arange(10).reshape(5, 2)
-    for given in (context, context.astype(np.float32) / 255):
+    for given in (context, list(context), context.astype(np.float32) / 255):
         found = model.generate(given, 4, seeds, temperature=0.7)
-        expected = sampling.sample_videos(model, given, 4, seeds, temperature=0.7)
+        expected = sampling.sample_videos(model, np.asarray(given), 4, seeds, temperature=0.7)
         np.testing.assert_array_equal(found, expected)
     mean = model.generate(context, mean=True)
     np.testing.assert_array_equal(mean, sampling.sample_videos(model, context, 3, mean=True))

@@ -105,7 +105,9 @@ def evaluate_runs(
     return [_evaluate(plan, protocol_file) for plan in plans]
 
 
-def evaluate_run(run_dir, changes: dict | None = None, protocol_file=None) -> Result:
+def evaluate_run(
+    run_dir: str | Path, changes: dict | None = None, protocol_file: str | Path | None = None
+) -> Result:
     """Measure one run; see `evaluate_runs`."""
     return evaluate_runs([run_dir], changes, protocol_file)[0]
 

@@ -1,5 +1,7 @@
 """Futures with given latents, which show whether a model uses its latents."""
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 from tfvrnn.models import VideoPredictor
@@ -8,7 +10,9 @@ from tfvrnn.models import VideoPredictor
 GIVEN = ("posterior", "shuffled", "mean", "zeroed")
 
 
-def futures_with_given_latents(model: VideoPredictor, frames, noise) -> tf.Tensor:
+def futures_with_given_latents(
+    model: VideoPredictor, frames: tf.Tensor, noise: Sequence[tf.Tensor]
+) -> tf.Tensor:
     """Draw one future per video for each of `GIVEN`. Each is fed with its own frames.
 
     The posterior's latents are inferred from the whole video and sampled. The shuffled latents are

@@ -104,7 +104,9 @@ class Side:
     statistics: Statistics | None = None
 
 
-def open_side(label: str, source, key: str, samples: bool, scratch: Path) -> Side:
+def open_side(
+    label: str, source: str | Path | np.ndarray, key: str, samples: bool, scratch: Path
+) -> Side:
     """Find the videos of a side.
 
     Args:

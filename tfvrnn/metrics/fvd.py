@@ -1,13 +1,15 @@
 """Fréchet and kernel distances between sets of videos, on I3D features."""
 
+import contextlib
 import hashlib
-import os
+import io
 import zipfile
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from tfvrnn import files
 from tfvrnn.metrics import frechet, weights
 from tfvrnn.metrics.i3d import FeatureNetwork, check_videos
 
@@ -94,10 +96,8 @@ def cached_features(
 
 def _keep(features: np.ndarray, path: Path) -> None:
     """Write whole or not at all. A cache that cannot be written is not an error."""
-    partial = path.with_name(f".{path.stem}-{os.getpid()}.npy")
-    try:
+    content = io.BytesIO()
+    np.save(content, features)
+    with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(partial, features)
-        partial.replace(path)
-    except OSError:
-        partial.unlink(missing_ok=True)
+        files.write_whole(path, content.getvalue())

@@ -148,11 +148,6 @@ def digest(arrays: dict[str, np.ndarray]) -> str:
 def _keep(arrays, path):
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.stem}-{os.getpid()}.npz")
-        try:
-            np.savez(partial, **arrays)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        files.write_arrays(path, arrays)
     except OSError as error:
         raise WeightsUnavailable(f"{path} cannot be written: {error.strerror}") from None

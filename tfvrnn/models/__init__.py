@@ -4,7 +4,7 @@ import random
 
 import keras
 
-from tfvrnn.config import ModelConfig
+from tfvrnn.config import DataConfig, ModelConfig
 from tfvrnn.models.copy_last import CopyLast
 from tfvrnn.models.prednet import PredNet
 from tfvrnn.models.svg import SVG
@@ -73,7 +73,7 @@ def build_model(
     precision: str = "float32",
     seed: int = 0,
     remat: bool = False,
-    horizon: int = 10,
+    horizon: int = DataConfig.horizon,
 ) -> VideoPredictor:
     """Build the model of a configuration, with its weights.
 

@@ -6,11 +6,10 @@ from types import SimpleNamespace
 from typing import Any, Self
 
 import keras
-import numpy as np
 from keras import ops
 
 from tfvrnn import presets, sampling
-from tfvrnn.config import UserError, expanded
+from tfvrnn.config import DataConfig, UserError, expanded
 from tfvrnn.models.fitting import Fitting
 from tfvrnn.sampling import arguments
 from tfvrnn.tensor_ops import Tensor, to_float
@@ -50,9 +49,9 @@ class VideoPredictor(Fitting):
     image_shape: tuple[int, int, int]
     context_draws: int = 0
 
-    def __init__(self, horizon: int = 10, seed: int = 0, **kwargs):
+    def __init__(self, horizon: int = DataConfig.horizon, seed: int = 0, **kwargs):
         super().__init__(**kwargs)
-        self.horizon = horizon
+        self.horizon = arguments.frame_count(horizon)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.rollouts = SimpleNamespace()
@@ -200,8 +199,7 @@ class VideoPredictor(Fitting):
             ValueError: arguments that do not fit the model or each other.
         """
         horizon = arguments.frame_count(self.horizon if horizon is None else horizon)
-        if not hasattr(context, "shape"):
-            context = np.asarray(context)  # a list of arrays keeps its dtype
+        context = arguments.as_array(context)
         if seeds is None and not mean:
             arguments.check(self, context, None, True, temperature)  # before the generator advances
             drawn = keras.random.randint((len(context),), 0, 2**31 - 1, seed=self.seed_generator)

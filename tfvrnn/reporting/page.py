@@ -5,6 +5,7 @@ import html
 import io
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -84,7 +85,7 @@ def embedded(content: bytes, kind: str, label: str) -> str:
     return f"<img alt='{html.escape(label)}' src='data:image/{kind};base64,{coded}'>"
 
 
-def details(summary: str, content) -> str:
+def details(summary: str, content: Any) -> str:
     """Show content as JSON that opens on a click."""
     text = html.escape(json.dumps(content, indent=2))
     return f"<details><summary>{html.escape(summary)}</summary><pre>{text}</pre></details>"

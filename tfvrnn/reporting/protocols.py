@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import tfvrnn
@@ -34,7 +35,9 @@ def section(values: dict, name: str) -> dict:
     return found if isinstance(found, dict) else {}
 
 
-def differences(ours: dict, theirs: dict, sections=("data", "settings")) -> list[str]:
+def differences(
+    ours: dict, theirs: dict, sections: Sequence[str] = ("data", "settings")
+) -> list[str]:
     """List the entries in which two protocols differ: 'settings.samples: 8, 100', …."""
     found = []
     for name in sections:

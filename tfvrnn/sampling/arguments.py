@@ -33,6 +33,11 @@ class Predictor(Protocol):
     ) -> tuple[Any, Tensor]: ...
 
 
+def as_array(frames: Any) -> Tensor:
+    """Convert a list of arrays to an array of their dtype. Return anything with a shape as it is."""
+    return frames if hasattr(frames, "shape") else np.asarray(frames)
+
+
 def frame_count(horizon: Any) -> int:
     """Convert a number of frames to an int, from a Python, NumPy or tensor integer."""
     try:
