@@ -104,6 +104,8 @@ def run_file(model, frames):
     out |= {f"evaluated/{name}": value for name, value in evaluated.items()}
     model.draw_noise = own
     check_fit(model, frames)
+    if BACKEND == "torch":
+        check_refused_export(model)
     return out
 
 
@@ -115,6 +117,16 @@ def check_fit(model, frames):
     assert model.optimizer.iterations == 6
     assert float(model.likelihood.error[0]) != before
     assert int(model.seed_generator.state[1]) == drawn + 4
+
+
+def check_refused_export(model):
+    """Check that the one backend that cannot export says so in one line."""
+    try:
+        model.export("exported")
+    except RuntimeError as error:
+        assert "`export` needs TensorFlow or JAX" in str(error), error
+        return
+    raise AssertionError("not refused")
 
 
 def check_refused_frames(model, frames):

@@ -240,7 +240,15 @@ class VideoPredictor(Fitting):
 
         The exported call returns the terms and 'predictions' by name. Without a signature, it takes
         float32 videos of the model's own horizon.
+
+        Raises:
+            RuntimeError: on PyTorch, where Keras cannot trace the model.
         """
+        if keras.backend.backend() == "torch":
+            raise RuntimeError(
+                "`export` needs TensorFlow or JAX. Received: PyTorch; save to a .keras file here, "
+                "and export it there"
+            )
         if input_signature is None:
             shape = (None, self.context_frames + self.horizon, *self.image_shape)
             input_signature = [keras.InputSpec(shape=shape, dtype="float32")]
