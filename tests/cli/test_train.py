@@ -15,7 +15,7 @@ import pytest
 from tfvrnn import config_flags, runs
 from tfvrnn import files as files_of_ours
 from tfvrnn.cli import runtime
-from tfvrnn.config import Config
+from tfvrnn.config import Config, UserError
 
 ROOT = Path(__file__).parents[2]
 SMALL = ["--model.image_size=16", "--model.width=8", "--model.groups=2", "--model.channels=1"]
@@ -116,6 +116,18 @@ def make_run(folder, **changes):
     config = config_flags.replace(Config(), changes)
     runs.RunFolder(folder).write_config(config)
     return files(folder), (folder / "config.flags").read_text()
+
+
+def test_a_run_with_its_own_levels_and_latent_channels_is_the_same_model(tmp_path):
+    make_run(
+        tmp_path / "run",
+        **{"model.latent_resolutions": (1, 8), "model.latent_channels": (8, 8)},
+    )
+    given = [f"--train.run_dir={tmp_path / 'run'}", "--model.latent_channels=8,8"]
+    config, resumes = resolve([*given, "--model.latent_resolutions=1,8"])
+    assert resumes and config.model.latent_channels == (8, 8)
+    with pytest.raises(UserError, match="latent_resolutions is .* there, "):
+        resolve([*given, "--model.latent_resolutions=1,8,16"])
 
 
 def test_a_run_of_another_model_is_refused_with_both_values(train, tmp_path):

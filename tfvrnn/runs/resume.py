@@ -93,8 +93,9 @@ def _check_same_model(folder: RunFolder, stored: Config, wanted: dict, free=()) 
         mine = wanted.get(name, theirs)
         if name == "model.latent_resolutions":
             theirs = stored.model.resolved_latent_resolutions
-            default = config_flags.replace(stored, {name: None})
-            mine = mine or default.model.resolved_latent_resolutions
+            # Both options at once: the stored channels are one per stored level.
+            defaults = config_flags.replace(stored, {name: None, "model.latent_channels": None})
+            mine = mine or defaults.model.resolved_latent_resolutions
         if name.startswith("model.") and mine != theirs:
             raise UserError(
                 f"run folder {folder.path} holds another model: "
