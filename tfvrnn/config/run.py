@@ -99,6 +99,9 @@ class TrainConfig:
     free_nats: float = option(
         0.0, "Nats per predicted frame of each latent level's KL that cost nothing, in each video."
     )
+    scheduled_sampling: float = option(
+        0.0, "Probability that a frame is predicted from the model's own prediction of the last."
+    )
     accumulate: int = option(
         1,
         "Portions that a batch is computed in, to save memory. The gradient is that of the whole "

@@ -196,14 +196,43 @@ class VRNN(VideoPredictor):
     # Training: all frames at once.
 
     def training_terms(
-        self, frames: Tensor, noise: Sequence[Tensor], training: bool = False
+        self,
+        frames: Tensor,
+        noise: Sequence[Tensor],
+        training: bool = False,
+        seen: Tensor | None = None,
     ) -> tuple[dict[str, Tensor], Tensor]:
-        logits, kl = self._infer(frames, noise)
+        logits, kl = self._infer(frames, noise, seen)
         targets = ops.cast(frames[:, self.context_frames :], "float32")
         terms = {"reconstruction": self.likelihood(targets, logits)}
         for resolution, divergence in kl.items():
             terms[f"kl_{resolution}"] = ops.sum(divergence, axis=(1, 2, 3, 4))
         return terms, ops.sigmoid(logits)
+
+    def one_step_predictions(self, frames: Tensor, noise: Sequence[Tensor]) -> Tensor:
+        """Draw every frame after the context from the true frames before it, by the prior.
+
+        Returns:
+            float32 `[B, T - n_ctx, H, W, C]`.
+        """
+        parts = self._encode_parts(frames)
+        latents = self._draw_latents(parts, noise)
+        states = self._begin(self.decoder_begins, sorted(parts.context), parts.context)
+        outputs = self.decoder.sequence(parts.seen, latents, states)
+        return ops.sigmoid(self._logits(outputs, frames[:, self.context_frames - 1 : -1]))
+
+    def _draw_latents(self, parts, noise):
+        """Draw the prior's samples, each step's from the true frames before it."""
+        states = self._begin(self.prior_begins, self.latent_resolutions, parts.context)
+        latents, latents_N = {}, []
+        for level, resolution in enumerate(self.latent_resolutions):
+            steps = noise[level].shape[1]
+            prior = self.prior_levels[level].sequence(
+                parts.seen[resolution], states[level], latents_N
+            )
+            latents_N.append(prior.sample(tensor_ops.fold_time(noise[level])))
+            latents[resolution] = tensor_ops.unfold_time(latents_N[-1], steps)
+        return latents
 
     def reconstruction_term(self, frames: Tensor, predictions: Tensor) -> Tensor:
         return reconstruction_loss(self.reconstruction, frames, predictions)
@@ -213,14 +242,19 @@ class VRNN(VideoPredictor):
     ) -> tuple[list[Tensor], dict[int, Tensor]]:
         return self._infer_latents(self._encode_parts(frames), noise)
 
-    def _infer(self, frames, noise):
-        """Compute (float32 logits of the predicted frames, KL per level) under teacher forcing."""
-        parts = self._encode_parts(frames)
+    def _infer(self, frames, noise, seen=None):
+        """Compute (float32 logits of the predicted frames, KL per level), each from earlier frames.
+
+        The earlier frames are those of `seen`, by default the truth. The posterior always sees the
+        truth.
+        """
+        parts = self._encode_parts(frames, seen)
         latents, kl = self._infer_latents(parts, noise)
         latents = dict(zip(self.latent_resolutions, latents))
         states = self._begin(self.decoder_begins, sorted(parts.context), parts.context)
         outputs = self.decoder.sequence(parts.seen, latents, states)
-        return self._logits(outputs, frames[:, self.context_frames - 1 : -1]), kl
+        last = (frames if seen is None else seen)[:, self.context_frames - 1 : -1]
+        return self._logits(outputs, last), kl
 
     def _logits(self, outputs, last):
         """Compute frames' float32 logits from the decoder's outputs and the frames before them."""
@@ -254,14 +288,18 @@ class VRNN(VideoPredictor):
         maps = self.encoder(tensor_ops.fold_time(frames))
         return {r: tensor_ops.unfold_time(m, frames.shape[1]) for r, m in maps.items()}
 
-    def _encode_parts(self, frames):
+    def _encode_parts(self, frames, own=None):
         context, future, seen = {}, {}, {}
+        own_maps = None if own is None else self._encode(own[:, self.context_frames : -1])
         for r, maps in self._encode(frames).items():
             # Split instead of slice: the gradient of a slice fills a whole tensor with zeros.
             context[r], future[r] = ops.split(maps, [self.context_frames], axis=1)
             if r in self.map_resolutions:
                 last = ops.split(context[r], [self.context_frames - 1], axis=1)[1]
-                but_last = ops.split(future[r], [future[r].shape[1] - 1], axis=1)[0]
+                if own_maps is None:
+                    but_last = ops.split(future[r], [future[r].shape[1] - 1], axis=1)[0]
+                else:
+                    but_last = own_maps[r]
                 seen[r] = ops.concatenate([last, but_last], axis=1)
         return EncodedParts(context, future, seen)
 

@@ -74,6 +74,9 @@ def _make_replica_step(model, optimizer, config: Config) -> Callable:
         replica = tf.distribute.get_replica_context()
         places = rows * replica.replica_id_in_sync_group + tf.range(rows)
         noise = sampling.training_noise(model, places, data.horizon, settings.seed, step)
+        if settings.scheduled_sampling:
+            seed = tf.stack([tf.cast(step, tf.int32), settings.seed + 77])
+            noise.append(tf.random.stateless_uniform((rows, data.horizon), seed))
         beta = settings.beta * ramp(step, settings.beta_warmup_steps)
         scale = tf.identity(optimizer.dynamic_scale) if scaled else tf.constant(1.0)
         found = compute(frames, noise, beta)
@@ -104,12 +107,21 @@ def _make_gradients(model, optimizer, config: Config) -> Callable:
     It computes in equal portions. The mean errors are those of `Likelihood.mean_error`: one for a
     calibrated model, none for another.
     """
+    share = config.train.scheduled_sampling
     free_nats = config.train.free_nats * model.counted_frames(config.data.horizon)
 
     def whole(frames, noise, beta):
         frames = to_float(frames)
+        options = {}
+        if share:
+            *noise, uniform = noise
+            context, future = tf.split(frames, [model.context_frames, uniform.shape[1]], axis=1)
+            fresh = [tf.reverse(n, [0]) for n in noise]
+            own = model.one_step_predictions(frames, fresh)
+            own = tf.where(uniform[:, :, None, None, None] < share, own, future)
+            options["seen"] = tf.concat([context, own], axis=1)
         with tf.GradientTape() as tape:
-            terms, predictions = model.training_terms(frames, noise, training=True)
+            terms, predictions = model.training_terms(frames, noise, training=True, **options)
             terms = loss_terms(terms, beta, free_nats)
             loss = optimizer.scale_loss(terms["loss"])
         errors = []
