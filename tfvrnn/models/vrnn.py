@@ -76,8 +76,12 @@ class VRNN(VideoPredictor):
         reconstruction: 'l1', 'l2', 'bce', 'laplace' or 'gaussian', see `Likelihood`.
         forget_bias: float, initial offset of the forget gates of all ConvLSTMs.
         initial_variance: float, variance of the latents before training.
+        posterior_scale: float, initial scale of the posterior's last GroupNorm. 0: posterior and
+            prior begin equal.
         decoder_skips: bool, whether the decoder sees the encoder's maps of the last frame at all
             resolutions, not only at 1x1.
+        dense_decoder: bool, whether every resolution of the decoder sees the latents of all coarser
+            levels, not only those of its own.
         advection: int, side of the window of the last frame that a pixel may come from, see
             `PixelAdvection`; 0: all pixels are new.
         remat: bool, whether the decoder's activations are recomputed for the gradient.
@@ -97,7 +101,9 @@ class VRNN(VideoPredictor):
         reconstruction: str = "l1",
         forget_bias: float = 0.0,
         initial_variance: float = LN_2,
+        posterior_scale: float = 0.0,
         decoder_skips: bool = False,
+        dense_decoder: bool = False,
         advection: int = 0,
         remat: bool = False,
         **kwargs,
@@ -114,7 +120,9 @@ class VRNN(VideoPredictor):
         self.groups, self.remat = groups, remat
         self.reconstruction = reconstruction
         self.forget_bias, self.initial_variance = forget_bias, initial_variance
-        self.decoder_skips, self.advection = decoder_skips, advection
+        self.posterior_scale = posterior_scale
+        self.decoder_skips, self.dense_decoder = decoder_skips, dense_decoder
+        self.advection = advection
         self.compose = PixelAdvection(advection, name="compose") if advection else None
         # A tuple: checkpoints and JSON do not keep a dict with integer keys.
         self.channels = tuple(channels.items())
@@ -126,6 +134,7 @@ class VRNN(VideoPredictor):
             self._outputs_per_pixel,
             forget_bias=forget_bias,
             skips=decoder_skips,
+            dense=dense_decoder,
             remat=remat,
             name="decoder",
             **options,
@@ -134,7 +143,9 @@ class VRNN(VideoPredictor):
         # the prior differently, which adds a quarter to the KL of trained weights.
         latent_options: dict[str, Any] = dict(groups=groups, dtype="float32")
         self.prior_levels = self._latent_levels("prior", latent_options)
-        self.posterior_levels = self._latent_levels("posterior", latent_options)
+        self.posterior_levels = self._latent_levels(
+            "posterior", {**latent_options, "initial_scale": posterior_scale}
+        )
         # Initial states of the ConvLSTMs: the decoder's from 1x1 up, the prior's, the posterior's.
         levels = [(r, channels[r]) for r in self.latent_resolutions]
         self.decoder_begins = _initial_states("decoder", self.decoder.channels, options)
@@ -209,31 +220,6 @@ class VRNN(VideoPredictor):
             terms[f"kl_{resolution}"] = ops.sum(divergence, axis=(1, 2, 3, 4))
         return terms, ops.sigmoid(logits)
 
-    def one_step_predictions(self, frames: Tensor, noise: Sequence[Tensor]) -> Tensor:
-        """Draw every frame after the context from the true frames before it, by the prior.
-
-        Returns:
-            float32 `[B, T - n_ctx, H, W, C]`.
-        """
-        parts = self._encode_parts(frames)
-        latents = self._draw_latents(parts, noise)
-        states = self._begin(self.decoder_begins, sorted(parts.context), parts.context)
-        outputs = self.decoder.sequence(parts.seen, latents, states)
-        return ops.sigmoid(self._logits(outputs, frames[:, self.context_frames - 1 : -1]))
-
-    def _draw_latents(self, parts, noise):
-        """Draw the prior's samples, each step's from the true frames before it."""
-        states = self._begin(self.prior_begins, self.latent_resolutions, parts.context)
-        latents, latents_N = {}, []
-        for level, resolution in enumerate(self.latent_resolutions):
-            steps = noise[level].shape[1]
-            prior = self.prior_levels[level].sequence(
-                parts.seen[resolution], states[level], latents_N
-            )
-            latents_N.append(prior.sample(tensor_ops.fold_time(noise[level])))
-            latents[resolution] = tensor_ops.unfold_time(latents_N[-1], steps)
-        return latents
-
     def reconstruction_term(self, frames: Tensor, predictions: Tensor) -> Tensor:
         return reconstruction_loss(self.reconstruction, frames, predictions)
 
@@ -243,10 +229,10 @@ class VRNN(VideoPredictor):
         return self._infer_latents(self._encode_parts(frames), noise)
 
     def _infer(self, frames, noise, seen=None):
-        """Compute (float32 logits of the predicted frames, KL per level), each from earlier frames.
+        """Compute (float32 logits of the predicted frames, KL per level).
 
-        The earlier frames are those of `seen`, by default the truth. The posterior always sees the
-        truth.
+        The prior and the decoder see the frames of `seen`, by default the truth. The posterior
+        always sees the truth.
         """
         parts = self._encode_parts(frames, seen)
         latents, kl = self._infer_latents(parts, noise)
@@ -288,18 +274,20 @@ class VRNN(VideoPredictor):
         maps = self.encoder(tensor_ops.fold_time(frames))
         return {r: tensor_ops.unfold_time(m, frames.shape[1]) for r, m in maps.items()}
 
-    def _encode_parts(self, frames, own=None):
+    def _encode_parts(self, frames, seen_frames=None):
         context, future, seen = {}, {}, {}
-        own_maps = None if own is None else self._encode(own[:, self.context_frames : -1])
+        others = None
+        if seen_frames is not None:
+            others = self._encode(seen_frames[:, self.context_frames : -1])
         for r, maps in self._encode(frames).items():
             # Split instead of slice: the gradient of a slice fills a whole tensor with zeros.
             context[r], future[r] = ops.split(maps, [self.context_frames], axis=1)
             if r in self.map_resolutions:
                 last = ops.split(context[r], [self.context_frames - 1], axis=1)[1]
-                if own_maps is None:
-                    but_last = ops.split(future[r], [future[r].shape[1] - 1], axis=1)[0]
+                if others:
+                    but_last = others[r]
                 else:
-                    but_last = own_maps[r]
+                    but_last = ops.split(future[r], [future[r].shape[1] - 1], axis=1)[0]
                 seen[r] = ops.concatenate([last, but_last], axis=1)
         return EncodedParts(context, future, seen)
 
@@ -373,7 +361,9 @@ class VRNN(VideoPredictor):
             "reconstruction": self.reconstruction,
             "forget_bias": self.forget_bias,
             "initial_variance": self.initial_variance,
+            "posterior_scale": self.posterior_scale,
             "decoder_skips": self.decoder_skips,
+            "dense_decoder": self.dense_decoder,
             "advection": self.advection,
             "remat": self.remat,
         }
