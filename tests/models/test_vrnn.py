@@ -28,7 +28,6 @@ def fed_back():
         **SMALL,
         latent_feedback="own",
         latent_channels=(10, 6, 4),
-        posterior_scale=1.0,
         decoder_skips=True,
         dense_decoder=True,
         advection=3,
@@ -127,38 +126,6 @@ def test_begin_render_observe_give_the_frames_of_training_terms(either):
         state, frame = model.render(state, [z[:, t] for z in latents])
         np.testing.assert_allclose(frame, predictions[:, t], atol=1e-4)
         state = model.observe(state, frames[:, 2 + t])
-
-
-def test_with_skips_the_decoder_sees_the_finest_map_of_the_last_frame(model, fed_back):
-    finest = max(dict(model.channels))
-    assert finest in fed_back.map_resolutions and finest not in model.map_resolutions
-    frames, _ = make_inputs(fed_back)
-    state, latents = fed_back.draw(fed_back.begin(frames[:, :2]), None, mean=True)
-    place = fed_back.map_resolutions.index(finest)
-    changed = [maps + 1.0 if k == place else maps for k, maps in enumerate(state.maps)]
-    before, after = (
-        fed_back.render(x, latents)[1] for x in (state, state._replace(maps=tuple(changed)))
-    )
-    assert np.abs(before - after).max() > 1e-4
-
-
-def test_a_posterior_of_scale_1_begins_informative():
-    model = build_model(ModelConfig(**SMALL, posterior_scale=1.0))
-    frames, noise = make_inputs(model)
-    terms, _ = model.training_terms(frames, noise)
-    for level, prior in zip(model.posterior_levels, model.prior_levels):
-        assert np.all(level.head.norm.scale == 1) and np.all(prior.head.norm.scale == 0)
-    assert all(np.all(terms[f"kl_{r}"] > 1) for r in model.latent_resolutions)
-
-
-def test_a_dense_decoder_sees_coarse_latents_at_every_finer_resolution(fed_back):
-    kernels = [cell.inputs_to_gates.conv.kernel for cell in fed_back.decoder.cells]
-    sizes = {r: k.shape[2] for (r, _), k in zip(fed_back.decoder.channels, kernels)}
-    # From below, the last frame's map but at 1x1, and the latents: 10 at 1x1, 6 at 4x4, 4 at 8x8.
-    below = {1: 16, 4: 16, 8: 16, 16: 8}
-    maps = {1: 0, 4: 16, 8: 16, 16: 8}
-    latents = {1: 10, 4: 16, 8: 20, 16: 20}
-    assert sizes == {r: below[r] + maps[r] + latents[r] for r in sizes}
 
 
 def test_seeing_the_true_frames_is_teacher_forcing(either):

@@ -44,11 +44,6 @@ class ModelConfig:
     initial_variance: float = option(
         math.log(2.0), "vrnn: variance of the latents before training; log 2 in the release."
     )
-    posterior_scale: float = option(
-        0.0,
-        "vrnn: initial scale of the posterior's last normalisation. 0, as in the release: posterior"
-        " and prior begin equal. 1: the posterior begins informative, at a large KL.",
-    )
     decoder_skips: bool = option(
         False,
         "vrnn: whether the decoder sees the encoder's maps of the last frame at all resolutions. "

@@ -31,9 +31,9 @@ class LatentLevel(keras.layers.Layer):
         z_t^l ~ N(mean, softplus(raw + offset) + 1e-6)
 
     Nearest-neighbour upsampling brings the lower levels' samples to this resolution. Without
-    `feedback`, the recurrence reads only encoder maps. By default, the last GroupNorm starts at
-    scale 0 with small offsets (normal, standard deviation 1e-3), so that posterior and prior are
-    almost equal at the start.
+    `feedback`, the recurrence reads only encoder maps. The last GroupNorm starts at scale 0 with
+    small offsets (normal, standard deviation 1e-3), so that posterior and prior are almost equal
+    at the start.
 
     Source: paper, eqs. 7 and 8 (dense connections; `feedback` is their z_{<t}^l), Fig. B.3. See
     docs/model.md for the choices that the figure leaves open.
@@ -49,7 +49,6 @@ class LatentLevel(keras.layers.Layer):
         forget_bias: float, initial offset of the ConvLSTM's forget gates.
         initial_variance: float, variance if raw is 0, which sets the offset. Raw is almost 0
             before training. The default is log 2, for an offset of 0.
-        initial_scale: float, scale of the last GroupNorm before training.
 
     Call arguments:
         maps: float `[B, r, r, C]`.
@@ -71,7 +70,6 @@ class LatentLevel(keras.layers.Layer):
         feedback: bool = False,
         forget_bias: float = 0.0,
         initial_variance: float = LN_2,
-        initial_scale: float = 0.0,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -82,7 +80,6 @@ class LatentLevel(keras.layers.Layer):
         self.groups = groups
         self.forget_bias = forget_bias
         self.initial_variance = initial_variance
-        self.initial_scale = initial_scale
         options: dict[str, Any] = dict(groups=groups, dtype=self.dtype_policy)
         self.enter = ConvNorm(filters, 1, name="enter", **options)
         self.cell = ConvLSTMCell(
@@ -96,7 +93,7 @@ class LatentLevel(keras.layers.Layer):
             2 * self.latent_filters,
             1,
             head_groups(2 * self.latent_filters, groups, least),
-            scale_initializer=keras.initializers.Constant(initial_scale),
+            scale_initializer="zeros",
             offset_initializer=keras.initializers.RandomNormal(stddev=1e-3),
             dtype=self.dtype_policy,
             name="head",
@@ -237,7 +234,6 @@ class LatentLevel(keras.layers.Layer):
             "feedback": self.feedback is not None,
             "forget_bias": self.forget_bias,
             "initial_variance": self.initial_variance,
-            "initial_scale": self.initial_scale,
         }
 
 

@@ -26,7 +26,6 @@ def _build_vrnn(config: ModelConfig, remat, options) -> VRNN:
         reconstruction=config.reconstruction,
         forget_bias=config.forget_bias,
         initial_variance=config.initial_variance,
-        posterior_scale=config.posterior_scale,
         decoder_skips=config.decoder_skips,
         dense_decoder=config.dense_decoder,
         advection=config.advection,

@@ -76,8 +76,6 @@ class VRNN(VideoPredictor):
         reconstruction: 'l1', 'l2', 'bce', 'laplace' or 'gaussian', see `Likelihood`.
         forget_bias: float, initial offset of the forget gates of all ConvLSTMs.
         initial_variance: float, variance of the latents before training.
-        posterior_scale: float, initial scale of the posterior's last GroupNorm. 0: posterior and
-            prior begin equal.
         decoder_skips: bool, whether the decoder sees the encoder's maps of the last frame at all
             resolutions, not only at 1x1.
         dense_decoder: bool, whether every resolution of the decoder sees the latents of all coarser
@@ -101,7 +99,6 @@ class VRNN(VideoPredictor):
         reconstruction: str = "l1",
         forget_bias: float = 0.0,
         initial_variance: float = LN_2,
-        posterior_scale: float = 0.0,
         decoder_skips: bool = False,
         dense_decoder: bool = False,
         advection: int = 0,
@@ -120,7 +117,6 @@ class VRNN(VideoPredictor):
         self.groups, self.remat = groups, remat
         self.reconstruction = reconstruction
         self.forget_bias, self.initial_variance = forget_bias, initial_variance
-        self.posterior_scale = posterior_scale
         self.decoder_skips, self.dense_decoder = decoder_skips, dense_decoder
         self.advection = advection
         self.compose = PixelAdvection(advection, name="compose") if advection else None
@@ -128,24 +124,12 @@ class VRNN(VideoPredictor):
         self.channels = tuple(channels.items())
         options: dict[str, Any] = dict(groups=groups, dtype=self.dtype_policy)
         self.encoder = FrameEncoder(channels, name="encoder", **options)
-        self.decoder = FrameDecoder(
-            channels,
-            dict(zip(self.latent_resolutions, self.latent_channels)),
-            self._outputs_per_pixel,
-            forget_bias=forget_bias,
-            skips=decoder_skips,
-            dense=dense_decoder,
-            remat=remat,
-            name="decoder",
-            **options,
-        )
+        self.decoder = self._decoder(options)
         # The latent levels compute in float32 under every policy. bfloat16 rounds the posterior and
         # the prior differently, which adds a quarter to the KL of trained weights.
         latent_options: dict[str, Any] = dict(groups=groups, dtype="float32")
         self.prior_levels = self._latent_levels("prior", latent_options)
-        self.posterior_levels = self._latent_levels(
-            "posterior", {**latent_options, "initial_scale": posterior_scale}
-        )
+        self.posterior_levels = self._latent_levels("posterior", latent_options)
         # Initial states of the ConvLSTMs: the decoder's from 1x1 up, the prior's, the posterior's.
         levels = [(r, channels[r]) for r in self.latent_resolutions]
         self.decoder_begins = _initial_states("decoder", self.decoder.channels, options)
@@ -160,10 +144,19 @@ class VRNN(VideoPredictor):
         skips = dict(self.channels) if self.decoder_skips else ()
         return tuple(sorted({1, *self.latent_resolutions, *skips}))
 
-    @property
-    def _outputs_per_pixel(self):
+    def _decoder(self, options):
         channels = self.image_shape[-1]
-        return self.compose.outputs(channels) if self.compose else channels
+        return FrameDecoder(
+            dict(self.channels),
+            dict(zip(self.latent_resolutions, self.latent_channels)),
+            self.compose.outputs(channels) if self.compose else channels,
+            forget_bias=self.forget_bias,
+            skips=self.decoder_skips,
+            dense=self.dense_decoder,
+            remat=self.remat,
+            name="decoder",
+            **options,
+        )
 
     def _latent_levels(self, name, options):
         channels = dict(self.channels)
@@ -361,7 +354,6 @@ class VRNN(VideoPredictor):
             "reconstruction": self.reconstruction,
             "forget_bias": self.forget_bias,
             "initial_variance": self.initial_variance,
-            "posterior_scale": self.posterior_scale,
             "decoder_skips": self.decoder_skips,
             "dense_decoder": self.dense_decoder,
             "advection": self.advection,
