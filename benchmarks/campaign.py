@@ -28,7 +28,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import common
-from studies import AT_64, COLOUR, PREDNET, ROOT, SVG_LP
+from studies import AT_64, COLOUR, FACTORS, PREDNET, ROOT, SVG_LP
 
 from tfvrnn import config_flags, files
 from tfvrnn.cli import runtime
@@ -62,7 +62,7 @@ class Run:
 LONG = ["--train.average_decay=0.999", "--train.validate_every=500", "--train.checkpoint_every=250"]
 # The width is the study's, 8. In float16 the weights take 5 MB, small enough for a package.
 FLAT = ["--model.latent_resolutions=1", "--model.latent_channels=10"]
-VRNN = [*COLOUR, "--model.decoder_skips", "--model.advection=5", "--train.learning_rate=2e-3"]
+VRNN = [*COLOUR, *FACTORS["scheduled"], "--train.learning_rate=2e-3"]
 PUSHT = ["--data.dataset=pusht"]
 DIGITS = [
     "--data.dataset=smmnist",

@@ -55,6 +55,8 @@ NAMES = {
     "skips": "decoder skips",
     "skips_advection_5": "decoder skips, advection",
     "skips_advection_5_coarse": "decoder skips, advection, latents at 1x1, 8x8",
+    "dense": "dense decoder",
+    "scheduled": "dense decoder, scheduled sampling",
 }
 COLUMNS = {  # heading: (path in the figures, format)
     "FVD ↓": (("fvd", "mean"), ".1f"),

@@ -87,6 +87,13 @@ COLOUR = [  # the base that the factors of learning are changed from
     "--train.warmup_steps=20",
     "--train.clip_norm=0",  # a calibrated loss has no size that a bound could be set for
 ]
+# Every resolution of the decoder sees the last frame and all latents, which are few and coarse.
+DENSE = [
+    "--model.decoder_skips",
+    "--model.dense_decoder",
+    "--model.latent_resolutions=1,8",
+    "--model.latent_channels=8,8",
+]
 FACTORS = {
     "copy_last": ["--model.family=copy_last"],
     "base": [],
@@ -109,6 +116,8 @@ FACTORS = {
         "--model.advection=5",
         "--model.latent_resolutions=1,8",
     ],
+    "dense": [*DENSE, "--model.advection=5"],
+    "scheduled": [*DENSE, "--model.advection=5", "--train.scheduled_sampling=0.5"],
 }
 
 

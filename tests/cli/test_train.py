@@ -126,7 +126,7 @@ def test_a_run_with_its_own_levels_and_latent_channels_is_the_same_model(tmp_pat
     given = [f"--train.run_dir={tmp_path / 'run'}", "--model.latent_channels=8,8"]
     config, resumes = resolve([*given, "--model.latent_resolutions=1,8"])
     assert resumes and config.model.latent_channels == (8, 8)
-    with pytest.raises(UserError, match="latent_resolutions is .* there, "):
+    with pytest.raises(UserError, match=r"latent_resolutions is .* there, "):
         resolve([*given, "--model.latent_resolutions=1,8,16"])
 
 

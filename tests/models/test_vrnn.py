@@ -21,13 +21,15 @@ def model():
 def fed_back():
     """Make a model whose levels see their own earlier latents, with channels unlike the encoder's.
 
-    Its decoder sees the last frame's maps, and composes frames of the last frame's pixels.
+    Its decoder sees the last frame's maps and all coarser latents, and composes frames of the last
+    frame's pixels.
     """
     config = ModelConfig(
         **SMALL,
         latent_feedback="own",
         latent_channels=(10, 6, 4),
         decoder_skips=True,
+        dense_decoder=True,
         advection=3,
     )
     model = build_model(config, seed=3)
@@ -126,17 +128,28 @@ def test_begin_render_observe_give_the_frames_of_training_terms(either):
         state = model.observe(state, frames[:, 2 + t])
 
 
-def test_with_skips_the_decoder_sees_the_finest_map_of_the_last_frame(model, fed_back):
-    finest = max(dict(model.channels))
-    assert finest in fed_back.map_resolutions and finest not in model.map_resolutions
-    frames, _ = make_inputs(fed_back)
-    state, latents = fed_back.draw(fed_back.begin(frames[:, :2]), None, mean=True)
-    place = fed_back.map_resolutions.index(finest)
-    changed = [maps + 1.0 if k == place else maps for k, maps in enumerate(state.maps)]
-    before, after = (
-        fed_back.render(x, latents)[1] for x in (state, state._replace(maps=tuple(changed)))
-    )
-    assert np.abs(before - after).max() > 1e-4
+def test_seeing_the_true_frames_is_teacher_forcing(either):
+    frames, noise = make_inputs(either)
+    expected = either.training_terms(frames, noise)
+    found = either.training_terms(frames, noise, seen=frames)
+    for a, b in zip(tf.nest.flatten(found), tf.nest.flatten(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+
+
+def test_the_prior_and_the_decoder_see_other_frames_and_the_posterior_the_truth(fed_back):
+    frames, noise = make_inputs(fed_back)
+    changed = np.array(frames)
+    changed[:, 3] = 1 - changed[:, 3]  # the second frame to predict
+    before, after = fed_back.training_terms(frames, noise)[1], None
+    terms, after = fed_back.training_terms(frames, noise, seen=tf.constant(changed))
+    np.testing.assert_array_equal(before[:, :2], after[:, :2])
+    assert np.abs(before[:, 2] - after[:, 2]).max() > 1e-3
+    # The latents are the same; only the prior that they are compared with differs.
+    own = fed_back.training_terms(frames, noise)[0]
+    assert all(np.all(terms[name] != own[name]) for name in ("kl_1", "kl_4", "kl_8"))
+    parts = fed_back._encode_parts(frames, tf.constant(changed))
+    for r in fed_back.latent_resolutions:
+        np.testing.assert_array_equal(parts.future[r], fed_back._encode_parts(frames).future[r])
 
 
 def test_step_is_draw_render_observe(either):

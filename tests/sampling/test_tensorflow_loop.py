@@ -136,3 +136,15 @@ def test_training_noise_is_a_function_of_seed_step_level_and_place(model):
         assert np.abs(noise[0] - changed).min() > 0
     flat = np.concatenate([np.ravel(z) for z in noise])
     assert abs(flat.mean()) < 0.1 and abs(flat.std() - 1) < 0.1
+
+
+def test_training_choices_are_a_function_of_seed_step_and_place():
+    places = tf.range(40)
+    half = sampling.training_choices(places, 10, 0.5, seed=1, step=7)
+    again = sampling.training_choices(places[3:5], 10, 0.5, seed=1, step=tf.constant(7, tf.int64))
+    np.testing.assert_array_equal(half[3:5], again)
+    few = sampling.training_choices(places, 10, 0.1, seed=1, step=7)
+    assert abs(np.mean(half) - 0.5) < 0.1 and abs(np.mean(few) - 0.1) < 0.06
+    assert np.any(half != sampling.training_choices(places, 10, 0.5, seed=1, step=8))
+    assert np.all(sampling.training_choices(places, 10, 1.0, seed=1, step=7))
+    assert not np.any(sampling.training_choices(places, 10, 0.0, seed=1, step=7))

@@ -150,6 +150,28 @@ def test_xla_compiles_to_the_same_step(small):
 
 
 @pytest.mark.usefixtures("eagerly")
+@pytest.mark.parametrize("portions", [1, 2])
+def test_scheduled_sampling_predicts_from_the_models_own_predictions(small, portions):
+    config = small(train__scheduled_sampling=0.5, train__accumulate=portions)
+    model = build_model(config.model)
+    optimizer = make_optimizer(config.train)
+    optimizer.build(model.trainable_variables)
+    frames = next(iter(make_dataset(config.data, config.model, "train")))
+    seed, rows, first = config.train.seed, range(config.data.batch_size), model.context_frames
+    noise = sampling.training_noise(model, rows, config.data.horizon, seed, 0)
+    chosen = sampling.training_choices(rows, config.data.horizon, 0.5, seed, 0)
+    true = to_float(frames)
+    seen = true.numpy()
+    predictions = model.training_terms(true, noise)[1].numpy()
+    seen[:, first:][chosen] = predictions[chosen]
+    assert np.any(chosen[:, :-1]) and not np.all(chosen)  # the last frame predicts no further one
+    expected = model.training_terms(true, noise, seen=tf.constant(seen))[0]
+    metrics = make_train_step(model, optimizer, config)(frames, tf.constant(0, tf.int64))
+    for name, term in expected.items():
+        np.testing.assert_allclose(metrics[name], np.mean(term), rtol=1e-4, err_msg=name)
+
+
+@pytest.mark.usefixtures("eagerly")
 def test_averages_are_updated_by_the_step(small):
     config = small()
     model = build_model(config.model)

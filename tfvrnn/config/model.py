@@ -49,6 +49,11 @@ class ModelConfig:
         "vrnn: whether the decoder sees the encoder's maps of the last frame at all resolutions. "
         "In the paper it sees the one at 1x1.",
     )
+    dense_decoder: bool = option(
+        False,
+        "vrnn: whether every resolution of the decoder sees the latents of all coarser levels. In "
+        "the paper it sees those of its own.",
+    )
     advection: int = option(
         0,
         "vrnn: side of the window of the last frame from which each pixel may be moved, 1, 3, 5, "

@@ -99,6 +99,11 @@ class TrainConfig:
     free_nats: float = option(
         0.0, "Nats per predicted frame of each latent level's KL that cost nothing, in each video."
     )
+    scheduled_sampling: float = option(
+        0.0,
+        "vrnn: probability that a frame is predicted from the model's own prediction of the last "
+        "frame instead of from the true one.",
+    )
     accumulate: int = option(
         1,
         "Portions that a batch is computed in, to save memory. The gradient is that of the whole "
@@ -149,6 +154,8 @@ class TrainConfig:
         )  # fmt: skip
         for name in ("learning_rate", "adam_epsilon"):
             require(getattr(self, name) > 0, f"`{name}` must be positive.", getattr(self, name))
+        probability = self.scheduled_sampling
+        require(0 <= probability <= 1, "`scheduled_sampling` must be in [0, 1].", probability)
         for name in ("adam_beta_2", "average_decay"):
             value = getattr(self, name)
             require(0 <= value < 1, f"`{name}` must be at least 0 and below 1.", value)
@@ -217,6 +224,11 @@ class Config:
             batch % portions == 0,
             "`data.batch_size` must divide into `train.accumulate` portions.",
             f"batch_size={batch}, accumulate={portions}",
+        )
+        require(
+            self.train.scheduled_sampling == 0 or self.model.family == "vrnn",
+            "`train.scheduled_sampling` needs `model.family=vrnn`.",
+            self.model.family,
         )
 
     @property

@@ -27,6 +27,7 @@ def _build_vrnn(config: ModelConfig, remat, options) -> VRNN:
         forget_bias=config.forget_bias,
         initial_variance=config.initial_variance,
         decoder_skips=config.decoder_skips,
+        dense_decoder=config.dense_decoder,
         advection=config.advection,
         remat=remat,
         **options,

@@ -18,10 +18,12 @@ class FrameDecoder(keras.layers.Layer):
 
     From 1x1 up: (concatenate z at a latent resolution), ConvLSTM, UpConv to the next
     resolution. At the image's resolution: ConvLSTM, Conv3 + GN + ReLU, Conv3. With `skips`, every
-    resolution above 1x1 also sees the encoder's map of the last frame, as in a U-Net.
+    resolution above 1x1 also sees the encoder's map of the last frame, as in a U-Net. With
+    `dense`, every resolution also sees the latents of all coarser levels, upsampled by repetition.
 
-    Source: paper, Fig. B.2, which has no skips. Convolutions at 1x1 are built as 1x1 (decided, see
-    `FrameEncoder`).
+    Source: paper, Fig. B.2, which has neither skips nor dense latents. The latter follow Lee et
+    al., "Stochastic Adversarial Video Prediction", 2018. Convolutions at 1x1 are built as 1x1
+    (decided, see `FrameEncoder`).
 
     Args:
         channels: dict {resolution: channels}, in any order; 1, 4, 8 and their doublings.
@@ -30,6 +32,7 @@ class FrameDecoder(keras.layers.Layer):
         groups: int, see `GroupNorm`.
         forget_bias: float, initial offset of the ConvLSTMs' forget gates.
         skips: bool, whether the maps above 1x1 are inputs, too.
+        dense: bool, whether the latents of all coarser levels are inputs of every resolution, too.
         remat: bool, whether `sequence` computes each resolution's activations again for the
             gradient instead of keeping them. This takes less memory and more time, and gives the
             same numbers.
@@ -52,6 +55,7 @@ class FrameDecoder(keras.layers.Layer):
         groups: int = 16,
         forget_bias: float = 0.0,
         skips: bool = False,
+        dense: bool = False,
         remat: bool = False,
         **kwargs,
     ):
@@ -63,6 +67,7 @@ class FrameDecoder(keras.layers.Layer):
         self.groups = groups
         self.forget_bias = forget_bias
         self.skips = skips
+        self.dense = dense
         self.remat = remat
         options: dict[str, Any] = dict(groups=groups, dtype=self.dtype_policy)
         self.cells = [
@@ -87,11 +92,12 @@ class FrameDecoder(keras.layers.Layer):
         )
 
     def build(self, maps_shape: Any, latents_shape: Any = None, states_shape: Any = None) -> None:
-        channels_in, latents = self.channels[0][1], dict(self.latent_filters)
+        channels_in = self.channels[0][1]
         for (resolution, channels), cell, up in zip(self.channels, self.cells, self.ups):
             shape = (None, resolution, resolution)
             skip = channels if self._skips_at(resolution) else 0
-            cell.build((*shape, channels_in + skip + latents.get(resolution, 0)))
+            latents = sum(c for r, c in self.latent_filters if self._sees(resolution, r))
+            cell.build((*shape, channels_in + skip + latents))
             up.build((*shape, channels))
             channels_in = up.compute_output_shape((*shape, channels))[-1]
         self.to_image.build((*shape, channels_in))
@@ -116,13 +122,18 @@ class FrameDecoder(keras.layers.Layer):
     def _skips_at(self, resolution):
         return self.skips and resolution > 1
 
+    def _sees(self, resolution, level):
+        """Whether a resolution's ConvLSTM sees the latents of a level."""
+        return level == resolution or (self.dense and level < resolution)
+
     def _inputs(self, resolution, x, maps, latents):
         """Concatenate the inputs of a resolution's ConvLSTM, in the dtype of `x`."""
         parts = [x]
         if self._skips_at(resolution):
             parts.append(maps[resolution])
-        if resolution in latents:
-            parts.append(latents[resolution])
+        for level, latent in latents.items():
+            if self._sees(resolution, level):
+                parts.append(_upsampled(latent, resolution))
         return ops.concatenate([ops.cast(part, x.dtype) for part in parts], axis=-1)
 
     def compute_output_shape(
@@ -157,8 +168,17 @@ class FrameDecoder(keras.layers.Layer):
             "groups": self.groups,
             "forget_bias": self.forget_bias,
             "skips": self.skips,
+            "dense": self.dense,
             "remat": self.remat,
         }
+
+
+def _upsampled(latent, resolution):
+    """Upsample `[B, r, r, Z]`, or `[B, T, r, r, Z]` with all steps."""
+    if len(latent.shape) == 4:
+        return tensor_ops.upsample_nearest(latent, resolution)
+    whole = tensor_ops.upsample_nearest(tensor_ops.fold_time(latent), resolution)
+    return tensor_ops.unfold_time(whole, latent.shape[1])
 
 
 def _level_sequence(cell, up, x, *state):

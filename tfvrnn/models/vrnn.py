@@ -78,6 +78,8 @@ class VRNN(VideoPredictor):
         initial_variance: float, variance of the latents before training.
         decoder_skips: bool, whether the decoder sees the encoder's maps of the last frame at all
             resolutions, not only at 1x1.
+        dense_decoder: bool, whether every resolution of the decoder sees the latents of all coarser
+            levels, not only those of its own.
         advection: int, side of the window of the last frame that a pixel may come from, see
             `PixelAdvection`; 0: all pixels are new.
         remat: bool, whether the decoder's activations are recomputed for the gradient.
@@ -98,6 +100,7 @@ class VRNN(VideoPredictor):
         forget_bias: float = 0.0,
         initial_variance: float = LN_2,
         decoder_skips: bool = False,
+        dense_decoder: bool = False,
         advection: int = 0,
         remat: bool = False,
         **kwargs,
@@ -114,22 +117,14 @@ class VRNN(VideoPredictor):
         self.groups, self.remat = groups, remat
         self.reconstruction = reconstruction
         self.forget_bias, self.initial_variance = forget_bias, initial_variance
-        self.decoder_skips, self.advection = decoder_skips, advection
+        self.decoder_skips, self.dense_decoder = decoder_skips, dense_decoder
+        self.advection = advection
         self.compose = PixelAdvection(advection, name="compose") if advection else None
         # A tuple: checkpoints and JSON do not keep a dict with integer keys.
         self.channels = tuple(channels.items())
         options: dict[str, Any] = dict(groups=groups, dtype=self.dtype_policy)
         self.encoder = FrameEncoder(channels, name="encoder", **options)
-        self.decoder = FrameDecoder(
-            channels,
-            dict(zip(self.latent_resolutions, self.latent_channels)),
-            self._outputs_per_pixel,
-            forget_bias=forget_bias,
-            skips=decoder_skips,
-            remat=remat,
-            name="decoder",
-            **options,
-        )
+        self.decoder = self._decoder(options)
         # The latent levels compute in float32 under every policy. bfloat16 rounds the posterior and
         # the prior differently, which adds a quarter to the KL of trained weights.
         latent_options: dict[str, Any] = dict(groups=groups, dtype="float32")
@@ -149,10 +144,19 @@ class VRNN(VideoPredictor):
         skips = dict(self.channels) if self.decoder_skips else ()
         return tuple(sorted({1, *self.latent_resolutions, *skips}))
 
-    @property
-    def _outputs_per_pixel(self):
+    def _decoder(self, options):
         channels = self.image_shape[-1]
-        return self.compose.outputs(channels) if self.compose else channels
+        return FrameDecoder(
+            dict(self.channels),
+            dict(zip(self.latent_resolutions, self.latent_channels)),
+            self.compose.outputs(channels) if self.compose else channels,
+            forget_bias=self.forget_bias,
+            skips=self.decoder_skips,
+            dense=self.dense_decoder,
+            remat=self.remat,
+            name="decoder",
+            **options,
+        )
 
     def _latent_levels(self, name, options):
         channels = dict(self.channels)
@@ -196,9 +200,13 @@ class VRNN(VideoPredictor):
     # Training: all frames at once.
 
     def training_terms(
-        self, frames: Tensor, noise: Sequence[Tensor], training: bool = False
+        self,
+        frames: Tensor,
+        noise: Sequence[Tensor],
+        training: bool = False,
+        seen: Tensor | None = None,
     ) -> tuple[dict[str, Tensor], Tensor]:
-        logits, kl = self._infer(frames, noise)
+        logits, kl = self._infer(frames, noise, seen)
         targets = ops.cast(frames[:, self.context_frames :], "float32")
         terms = {"reconstruction": self.likelihood(targets, logits)}
         for resolution, divergence in kl.items():
@@ -213,14 +221,19 @@ class VRNN(VideoPredictor):
     ) -> tuple[list[Tensor], dict[int, Tensor]]:
         return self._infer_latents(self._encode_parts(frames), noise)
 
-    def _infer(self, frames, noise):
-        """Compute (float32 logits of the predicted frames, KL per level) under teacher forcing."""
-        parts = self._encode_parts(frames)
+    def _infer(self, frames, noise, seen=None):
+        """Compute (float32 logits of the predicted frames, KL per level).
+
+        The prior and the decoder see the frames of `seen`, by default the truth. The posterior
+        always sees the truth.
+        """
+        parts = self._encode_parts(frames, seen)
         latents, kl = self._infer_latents(parts, noise)
         latents = dict(zip(self.latent_resolutions, latents))
         states = self._begin(self.decoder_begins, sorted(parts.context), parts.context)
         outputs = self.decoder.sequence(parts.seen, latents, states)
-        return self._logits(outputs, frames[:, self.context_frames - 1 : -1]), kl
+        last = (frames if seen is None else seen)[:, self.context_frames - 1 : -1]
+        return self._logits(outputs, last), kl
 
     def _logits(self, outputs, last):
         """Compute frames' float32 logits from the decoder's outputs and the frames before them."""
@@ -254,14 +267,20 @@ class VRNN(VideoPredictor):
         maps = self.encoder(tensor_ops.fold_time(frames))
         return {r: tensor_ops.unfold_time(m, frames.shape[1]) for r, m in maps.items()}
 
-    def _encode_parts(self, frames):
+    def _encode_parts(self, frames, seen_frames=None):
         context, future, seen = {}, {}, {}
+        others = None
+        if seen_frames is not None:
+            others = self._encode(seen_frames[:, self.context_frames : -1])
         for r, maps in self._encode(frames).items():
             # Split instead of slice: the gradient of a slice fills a whole tensor with zeros.
             context[r], future[r] = ops.split(maps, [self.context_frames], axis=1)
             if r in self.map_resolutions:
                 last = ops.split(context[r], [self.context_frames - 1], axis=1)[1]
-                but_last = ops.split(future[r], [future[r].shape[1] - 1], axis=1)[0]
+                if others:
+                    but_last = others[r]
+                else:
+                    but_last = ops.split(future[r], [future[r].shape[1] - 1], axis=1)[0]
                 seen[r] = ops.concatenate([last, but_last], axis=1)
         return EncodedParts(context, future, seen)
 
@@ -336,6 +355,7 @@ class VRNN(VideoPredictor):
             "forget_bias": self.forget_bias,
             "initial_variance": self.initial_variance,
             "decoder_skips": self.decoder_skips,
+            "dense_decoder": self.dense_decoder,
             "advection": self.advection,
             "remat": self.remat,
         }

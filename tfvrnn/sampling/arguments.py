@@ -34,7 +34,7 @@ class Predictor(Protocol):
 
 
 def as_array(frames: Any) -> Tensor:
-    """Convert a list of arrays to an array of their dtype. Return anything with a shape as it is."""
+    """Convert a list of arrays to one array of their dtype. Return arrays as they are."""
     return frames if hasattr(frames, "shape") else np.asarray(frames)
 
 

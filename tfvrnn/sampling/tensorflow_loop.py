@@ -39,6 +39,23 @@ def training_noise(
     return _normals(shapes, key, examples)
 
 
+def training_choices(
+    examples: Tensor, steps: int, probability: float, seed: int, step: int | Tensor
+) -> tf.Tensor:
+    """Draw which frames a training step takes from the model itself, with a probability each.
+
+    As in `training_noise`, row b depends only on (seed, step, examples[b]).
+
+    Returns:
+        bool `[B, steps]`.
+    """
+    # A level that no model has, so that the choices do not depend on the latents' noise.
+    (normals,) = _normals(
+        [(steps,)], lambda example, _: _fold(_key(seed, step, -1), example), examples
+    )
+    return normals < tf.math.ndtri(tf.constant(probability, tf.float32))
+
+
 def row_noise(model: Predictor, seeds: Tensor, time: int | Tensor) -> list[tf.Tensor]:
     """Draw the noise of one predicted frame. Row b depends only on (seeds[b], time, level).
 

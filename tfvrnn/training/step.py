@@ -74,9 +74,14 @@ def _make_replica_step(model, optimizer, config: Config) -> Callable:
         replica = tf.distribute.get_replica_context()
         places = rows * replica.replica_id_in_sync_group + tf.range(rows)
         noise = sampling.training_noise(model, places, data.horizon, settings.seed, step)
+        own = tf.zeros((rows, data.horizon), tf.bool)
+        if settings.scheduled_sampling:
+            own = sampling.training_choices(
+                places, data.horizon, settings.scheduled_sampling, settings.seed, step
+            )
         beta = settings.beta * ramp(step, settings.beta_warmup_steps)
         scale = tf.identity(optimizer.dynamic_scale) if scaled else tf.constant(1.0)
-        found = compute(frames, noise, beta)
+        found = compute(frames, own, noise, beta)
         gradients, metrics, errors = replica.all_reduce(tf.distribute.ReduceOp.MEAN, found)
         metrics |= {
             "beta": beta,
@@ -99,17 +104,20 @@ def follow(likelihood: Likelihood, error: tf.Tensor, strategy: tf.distribute.Str
 
 
 def _make_gradients(model, optimizer, config: Config) -> Callable:
-    """Make `(frames, noise, beta) -> (gradients of the scaled loss, terms, mean errors)`.
+    """Make `(frames, own, noise, beta) -> (gradients of the scaled loss, terms, mean errors)`.
 
-    It computes in equal portions. The mean errors are those of `Likelihood.mean_error`: one for a
-    calibrated model, none for another.
+    It computes in equal portions. `own` is bool `[B, horizon]`: which frames the model sees as it
+    predicted them itself, see `_seen`. The mean errors are those of `Likelihood.mean_error`: one
+    for a calibrated model, none for another.
     """
+    scheduled = config.train.scheduled_sampling > 0
     free_nats = config.train.free_nats * model.counted_frames(config.data.horizon)
 
-    def whole(frames, noise, beta):
+    def whole(frames, own, noise, beta):
         frames = to_float(frames)
+        options = {"seen": _seen(model, frames, own, noise)} if scheduled else {}
         with tf.GradientTape() as tape:
-            terms, predictions = model.training_terms(frames, noise, training=True)
+            terms, predictions = model.training_terms(frames, noise, training=True, **options)
             terms = loss_terms(terms, beta, free_nats)
             loss = optimizer.scale_loss(terms["loss"])
         errors = []
@@ -122,19 +130,35 @@ def _make_gradients(model, optimizer, config: Config) -> Callable:
     return whole if portions == 1 else _in_portions(whole, model, portions)
 
 
+def _seen(model, frames, own, noise) -> tf.Tensor:
+    """Return the frames that each next one is predicted from: true ones, and the model's own.
+
+    The model's own come from the true frames before them and from the posterior's latents, all at
+    once and without a gradient. So a frame costs two forward passes instead of a rollout.
+
+    Source: Bengio et al., "Scheduled Sampling for Sequence Prediction with Recurrent Neural
+    Networks", 2015; in parallel as in Duckworth et al., "Parallel Scheduled Sampling", 2019, with
+    one pass.
+    """
+    context, future = tf.split(frames, [model.context_frames, own.shape[1]], axis=1)
+    _, predictions = model.training_terms(frames, noise)
+    chosen = tf.where(own[:, :, None, None, None], predictions, future)
+    return tf.concat([context, chosen], axis=1)
+
+
 def _in_portions(whole: Callable, model, portions: int) -> Callable:
     """Make a function that computes `whole` in equal portions and returns their mean."""
 
-    def in_portions(frames, noise, beta):
+    def in_portions(frames, own, noise, beta):
         size = frames.shape[0] // portions
 
         def add(index, sums):
             # No slice that begins at a tensor: XLA would lose its shape.
             parts = [
                 tf.gather(tf.reshape(x, (portions, size, *x.shape[1:])), index)
-                for x in (frames, *noise)
+                for x in (frames, own, *noise)
             ]
-            found = whole(parts[0], parts[1:], beta)
+            found = whole(parts[0], parts[1], parts[2:], beta)
             return index + 1, tf.nest.map_structure(tf.add, sums, found)
 
         gradients = [tf.zeros_like(v) for v in model.trainable_variables]
