@@ -47,6 +47,11 @@ def test_every_program_helps(command, name):
     assert out.startswith(main.summary(name)) and "--flagfile=PATH" in out
 
 
+def test_help_of_a_program_is_its_help(command):
+    assert command("help", "sample") == command("sample", "--help")
+    assert command("help", "smaple")[2] == "error: unknown program smaple; the nearest is sample\n"
+
+
 def test_a_program_gets_the_arguments_after_its_name(command):
     code, _, err = command("sample", "--run_dir=nowhere")
     assert code == runtime.USER_MISTAKE and "no run in nowhere" in err

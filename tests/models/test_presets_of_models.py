@@ -10,7 +10,7 @@ import tfvrnn
 from tfvrnn import presets
 from tfvrnn.config import ModelConfig, UserError
 from tfvrnn.models import VRNN, CopyLast, PredNet, VideoPredictor, build_model
-from tfvrnn.runs import load_pretrained
+from tfvrnn.runs import RunFolder, load_pretrained
 
 TINY = {"image_size": 8, "channels": 1, "width": 8, "groups": 2, "latent_resolutions": (1,)}
 
@@ -31,6 +31,12 @@ def test_shipped_models_are_those_of_the_programs(name):
     assert model.get_config() == expected.get_config()
     for weight, same in zip(expected.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(weight, same)
+
+
+def test_a_folder_of_a_preset_is_no_run_and_says_what_it_is(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(UserError, match=r"no run in .*; it holds a preset"):
+        RunFolder(tmp_path).read_config()
 
 
 def test_a_preset_gives_the_same_futures(model, tmp_path):

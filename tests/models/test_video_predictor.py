@@ -167,6 +167,8 @@ def test_predict_is_one_future_a_row_whatever_the_batches(model, context):
     moved = model.predict(context[1:], 3, seed=1, verbose=0)
     np.testing.assert_allclose(moved, whole[1:], atol=1e-5)
     assert model.predict(context[:1], horizon=5, verbose=0).shape == (1, 5, 8, 8, 1)
+    with pytest.raises(ValueError, match=r"`batch_size` must be at least 1. Received: 0"):
+        model.predict(context, batch_size=0, verbose=0)
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,8 @@ PROGRAMS = (
 def main() -> NoReturn:
     """Run the program that the first argument names, with the remaining arguments."""
     name, *arguments = sys.argv[1:] or ["--help"]
+    if name == "help" and arguments:  # tfvrnn help train
+        name, arguments = arguments[0], ["--help"]
     if name in ("-h", "--help", "help"):
         print(usage())
         sys.exit(0)

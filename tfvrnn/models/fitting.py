@@ -137,7 +137,8 @@ class Fitting(keras.Model):
         Raises:
             ValueError: frames that do not fit the model, labels or weights. Nothing was changed.
         """
-        given_frames.check_no_labels(y, kwargs.get("sample_weight"))
+        weights = (kwargs.get("sample_weight"), kwargs.get("class_weight"))
+        given_frames.check_no_labels(y, *weights)
         if validation_data is not None:
             frames, *others = keras.utils.unpack_x_y_sample_weight(validation_data)
             given_frames.check_no_labels(*others)

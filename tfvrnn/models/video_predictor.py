@@ -231,7 +231,8 @@ class VideoPredictor(Fitting):
             NumPy float32 `[N, horizon, H, W, C]`.
         """
         horizon = self.horizon if horizon is None else horizon
-        return sampling.predict_videos(self, x, horizon, seed, batch_size or 32, verbose, steps)
+        batch_size = 32 if batch_size is None else batch_size
+        return sampling.predict_videos(self, x, horizon, seed, batch_size, verbose, steps)
 
     def export(
         self, filepath: str | Path, *args, input_signature: list | None = None, **kwargs

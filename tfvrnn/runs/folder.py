@@ -41,7 +41,9 @@ class RunFolder:
             UserError: no run here, or its configuration cannot be read.
         """
         if not self.exists():
-            raise UserError(f"no run in {self.path}: it has no {self.config_file.name}")
+            preset = (self.path / "config.json").is_file()
+            hint = "; it holds a preset, for VideoPredictor.from_preset" if preset else ""
+            raise UserError(f"no run in {self.path}: it has no {self.config_file.name}{hint}")
         config = config_flags.from_flagfile(self.config_file, Config())
         # An option missing from a file of `write_config` would silently take its default.
         text = self.config_file.read_text("utf-8")

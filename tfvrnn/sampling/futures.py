@@ -66,6 +66,8 @@ def predict_videos(
     steps: int | None = None,
 ) -> np.ndarray:
     """Draw one future per context, batch by batch; see `VideoPredictor.predict`."""
+    if batch_size < 1:
+        raise ValueError(f"`batch_size` must be at least 1. Received: {batch_size}")
     futures, rows = [], 0
     total = -(-len(context) // batch_size) if hasattr(context, "shape") else steps
     bar = keras.utils.Progbar(total, verbose=1 if verbose == "auto" else verbose)
