@@ -47,6 +47,20 @@ def test_every_resolution_sees_what_the_options_say():
     assert inputs_of_cells(make_decoder(dense=True)) == {r: plain[r] + coarser[r] for r in plain}
 
 
+def test_a_dense_decoder_repeats_coarse_latents_whatever_their_order(inputs):
+    maps, latents, states = inputs
+    decoder = make_decoder(dense=True)
+    expected, _ = decoder(maps, latents, states)
+    found, _ = decoder(maps, dict(reversed(latents.items())), states)
+    np.testing.assert_array_equal(found, expected)
+    x = np.zeros((1, 16, 16, 1), np.float32)
+    seen = np.array(decoder._inputs(16, x, maps, latents))[..., 1:]
+    for resolution, start in ((1, 0), (4, 10), (8, 16)):
+        latent = latents[resolution]
+        repeated = latent.repeat(16 // resolution, axis=1).repeat(16 // resolution, axis=2)
+        np.testing.assert_array_equal(seen[..., start : start + latent.shape[-1]], repeated)
+
+
 @pytest.mark.parametrize("skips", [True, False])
 def test_with_skips_it_sees_the_finest_map_of_the_last_frame(inputs, skips):
     maps, latents, states = inputs

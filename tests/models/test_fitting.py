@@ -179,6 +179,8 @@ def test_wrong_arguments_are_refused_in_one_line(copy, frames):
         copy.fit(frames, verbose=0)
     with pytest.raises(ValueError, match=r"take frames only\. Received: labels"):
         copy.evaluate(frames, np.zeros(5), verbose=0)
+    with pytest.raises(ValueError, match=r"in \[0, 1\]. Received: 0 to 255; divide by 255"):
+        copy.evaluate(frames * np.float32(255 / frames.max()), verbose=0)
     with pytest.raises(ValueError, match=r"take frames only\. Received: labels or weights"):
         copy.fit(frames, class_weight={0: 1.0}, verbose=0)
     with pytest.raises(ValueError, match=r"the model's own\. Received: loss"):

@@ -32,6 +32,10 @@ def context(rng):
         (dict(context=np.zeros((3, 2, 8, 8, 1), np.int32)), "must be float or uint8"),
         (dict(context=np.full((3, 2, 8, 8, 1), 255.0)), "Received: 255 to 255; divide by 255"),
         (dict(context=np.full((3, 2, 8, 8, 1), -1.0)), r"Received: -1 to -1; from \[-1, 1\]"),
+        (dict(context=np.full((3, 2, 8, 8, 1), 1.002)), r"1.002 to 1.002; see np.clip\(x, 0, 1\)"),
+        (dict(context=np.full((3, 2, 8, 8, 1), -0.02)), r"-0.02 to -0.02; see np.clip\(x, 0, 1\)"),
+        (dict(context=list(np.full((3, 2, 8, 8, 1), 3.0))), "3 to 3; divide by 255"),
+        (dict(context=[np.zeros((2, 8, 8, 1)), np.zeros((3, 8, 8, 1))]), "must have equal shapes"),
         (dict(context=np.full((3, 2, 8, 8, 1), np.nan)), r"in \[0, 1\]. Received: nan to nan"),
         (dict(seeds=np.zeros((3, 0), int)), r"must not be empty. Received: shape \(3, 0\)"),
         (dict(seeds=[1.0, 2.5, 3.0]), "`seeds` must be integers. Received: float32"),
@@ -43,6 +47,12 @@ def test_wrong_arguments_are_refused(model, context, change, message):
     arguments = dict(context=context.astype(np.float32) / 255, horizon=2, seeds=[1, 2, 3]) | change
     with pytest.raises(ValueError, match=message):
         sampling.sample_videos(model, **arguments)
+
+
+def test_rounding_beyond_the_range_is_accepted(model, context):
+    just = np.clip(context / 255.0, 0.0, 1.0).astype(np.float32) * 1.0005
+    assert just.max() > 1
+    sampling.sample_videos(model, just, 2, [1, 2, 3])
 
 
 def test_a_horizon_of_any_type_of_integers(model, context):

@@ -145,6 +145,8 @@ def test_training_choices_are_a_function_of_seed_step_and_place():
     np.testing.assert_array_equal(half[3:5], again)
     few = sampling.training_choices(places, 10, 0.1, seed=1, step=7)
     assert abs(np.mean(half) - 0.5) < 0.1 and abs(np.mean(few) - 0.1) < 0.06
-    assert np.any(half != sampling.training_choices(places, 10, 0.5, seed=1, step=8))
+    for other in (dict(seed=1, step=8), dict(seed=2, step=7)):
+        assert np.any(half != sampling.training_choices(places, 10, 0.5, **other))
+    assert np.any(half[0] != half[1])
     assert np.all(sampling.training_choices(places, 10, 1.0, seed=1, step=7))
     assert not np.any(sampling.training_choices(places, 10, 0.0, seed=1, step=7))

@@ -165,10 +165,14 @@ def test_scheduled_sampling_predicts_from_the_models_own_predictions(small, port
     predictions = model.training_terms(true, noise)[1].numpy()
     seen[:, first:][chosen] = predictions[chosen]
     assert np.any(chosen[:, :-1]) and not np.all(chosen)  # the last frame predicts no further one
-    expected = model.training_terms(true, noise, seen=tf.constant(seen))[0]
+    with tf.GradientTape() as tape:
+        expected, _ = model.training_terms(true, noise, seen=tf.constant(seen))
+        loss = tf.reduce_mean(sum(expected.values()))
+    norm = tf.linalg.global_norm(tape.gradient(loss, model.trainable_variables))
     metrics = make_train_step(model, optimizer, config)(frames, tf.constant(0, tf.int64))
     for name, term in expected.items():
         np.testing.assert_allclose(metrics[name], np.mean(term), rtol=1e-4, err_msg=name)
+    np.testing.assert_allclose(metrics["gradient_norm"], norm, rtol=1e-3)
 
 
 @pytest.mark.usefixtures("eagerly")

@@ -131,9 +131,9 @@ class FrameDecoder(keras.layers.Layer):
         parts = [x]
         if self._skips_at(resolution):
             parts.append(maps[resolution])
-        for level, latent in latents.items():
+        for level, _ in self.latent_filters:
             if self._sees(resolution, level):
-                parts.append(_upsampled(latent, resolution))
+                parts.append(_upsampled(ops.cast(latents[level], x.dtype), resolution))
         return ops.concatenate([ops.cast(part, x.dtype) for part in parts], axis=-1)
 
     def compute_output_shape(

@@ -19,7 +19,7 @@ def checked(data: Any, check: Callable[[Any], None]) -> Any:
 
     Args:
         data: same as the `x` of `keras.Model.fit`.
-        check: raises ValueError unless its argument has a shape and dtype that fit.
+        check: raises ValueError unless its argument fits.
 
     Raises:
         ValueError: frames that do not fit, labels or weights.

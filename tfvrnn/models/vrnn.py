@@ -206,6 +206,11 @@ class VRNN(VideoPredictor):
         training: bool = False,
         seen: Tensor | None = None,
     ) -> tuple[dict[str, Tensor], Tensor]:
+        """Compute the terms and the predictions, see `VideoPredictor.training_terms`.
+
+        With `seen`, float `[B, T, H, W, C]`, the prior and the decoder see these frames. The
+        posterior and the targets stay the true ones. Both videos have the same context.
+        """
         logits, kl = self._infer(frames, noise, seen)
         targets = ops.cast(frames[:, self.context_frames :], "float32")
         terms = {"reconstruction": self.likelihood(targets, logits)}
@@ -269,18 +274,14 @@ class VRNN(VideoPredictor):
 
     def _encode_parts(self, frames, seen_frames=None):
         context, future, seen = {}, {}, {}
-        others = None
         if seen_frames is not None:
-            others = self._encode(seen_frames[:, self.context_frames : -1])
+            seen = self._encode(seen_frames[:, self.context_frames - 1 : -1])
         for r, maps in self._encode(frames).items():
             # Split instead of slice: the gradient of a slice fills a whole tensor with zeros.
             context[r], future[r] = ops.split(maps, [self.context_frames], axis=1)
-            if r in self.map_resolutions:
+            if seen_frames is None and r in self.map_resolutions:
                 last = ops.split(context[r], [self.context_frames - 1], axis=1)[1]
-                if others:
-                    but_last = others[r]
-                else:
-                    but_last = ops.split(future[r], [future[r].shape[1] - 1], axis=1)[0]
+                but_last = ops.split(future[r], [future[r].shape[1] - 1], axis=1)[0]
                 seen[r] = ops.concatenate([last, but_last], axis=1)
         return EncodedParts(context, future, seen)
 

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any, Protocol
 
 import numpy as np
+from keras import ops
 from keras.backend import standardize_dtype
 
 from tfvrnn.tensor_ops import Shape, Tensor
@@ -35,7 +36,14 @@ class Predictor(Protocol):
 
 def as_array(frames: Any) -> Tensor:
     """Convert a list of arrays to one array of their dtype. Return arrays as they are."""
-    return frames if hasattr(frames, "shape") else np.asarray(frames)
+    if hasattr(frames, "shape"):
+        return frames
+    if any(map(ops.is_tensor, frames)):
+        return ops.stack(frames)
+    try:
+        return np.asarray(frames)
+    except ValueError:
+        raise ValueError("Videos in a list must have equal shapes, see np.stack.") from None
 
 
 def frame_count(horizon: Any) -> int:
@@ -61,7 +69,7 @@ def check(model: Predictor, context: Tensor, seeds: Tensor, mean: bool, temperat
 def check_context(model: Predictor, context: Tensor) -> None:
     """Raise ValueError unless `context` is `[B, n_ctx, H, W, C]`, float or uint8.
 
-    Values are read of NumPy arrays only: they must be in [0, 1].
+    Floats of a NumPy array must lie in [0, 1]. Values of other arrays are not read.
     """
     count = model.context_frames
     shape, sides = _shape(context), model.image_shape
@@ -77,7 +85,8 @@ def check_context(model: Predictor, context: Tensor) -> None:
 def check_frames(model: Predictor, frames: Any) -> None:
     """Raise ValueError unless `frames` are `[B, T, H, W, C]` with T > n_ctx, float or uint8.
 
-    B may be unknown, None. Values are read of NumPy arrays only: they must be in [0, 1].
+    B may be unknown, None. Floats of a NumPy array must lie in [0, 1]. Values of other arrays are
+    not read.
     """
     count = model.context_frames
     shape, sides = _shape(frames), model.image_shape
@@ -148,11 +157,12 @@ def check_range(name: str, array: Any) -> None:
     least, greatest = array.min(), array.max()
     if least >= -ROUNDING and greatest <= 1 + ROUNDING:
         return
-    hint = ""
-    if least >= 0 and 1 < greatest <= 255:
+    if least >= 0 and 2 < greatest <= 255:
         hint = "; divide by 255, or pass uint8"
-    elif -1 - ROUNDING <= least < 0 and greatest <= 1 + ROUNDING:
+    elif -1 - ROUNDING <= least < -0.5 and greatest <= 1 + ROUNDING:
         hint = "; from [-1, 1], convert by (x + 1) / 2"
+    else:
+        hint = "; see np.clip(x, 0, 1)" if greatest - least < 2 else ""
     raise ValueError(f"`{name}` must be in [0, 1]. Received: {least:.4g} to {greatest:.4g}{hint}")
 
 

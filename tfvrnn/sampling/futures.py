@@ -42,13 +42,12 @@ def sample_videos(
         float32 `[B, horizon, H, W, C]`, or `[B, S, horizon, H, W, C]`, pixels in [0, 1].
 
     Raises:
-        ValueError: a context of another shape than the model's or, as a NumPy array, with pixels
-            outside of [0, 1], seeds that are missing, empty, not
-            integers or without a row for every context, a horizon that is not a positive integer,
-            a temperature that is negative or not finite.
+        ValueError: a context of another shape than the model's; floats of a NumPy array outside of
+            [0, 1]; seeds that are missing, empty, not integers or without a row for every context;
+            a horizon that is not a positive integer; a temperature that is negative or not finite.
     """
     loop = _loop()
-    given = context
+    given = context = arguments.as_array(context)
     context, seeds = loop.as_arrays(context, seeds)
     horizon = arguments.frame_count(horizon)
     arguments.check(model, context, seeds, mean, temperature)

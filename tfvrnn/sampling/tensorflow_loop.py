@@ -49,11 +49,14 @@ def training_choices(
     Returns:
         bool `[B, steps]`.
     """
-    # A level that no model has, so that the choices do not depend on the latents' noise.
-    (normals,) = _normals(
-        [(steps,)], lambda example, _: _fold(_key(seed, step, -1), example), examples
-    )
-    return normals < tf.math.ndtri(tf.constant(probability, tf.float32))
+
+    def choose(example):
+        # A level that no model has, so that the choices do not depend on the latents' noise.
+        key = _fold(_key(seed, step, -1), example)
+        return tf.random.stateless_uniform((steps,), key, alg=ALGORITHM) < probability
+
+    signature = tf.TensorSpec((steps,), tf.bool)
+    return tf.map_fn(choose, tf.convert_to_tensor(examples), fn_output_signature=signature)
 
 
 def row_noise(model: Predictor, seeds: Tensor, time: int | Tensor) -> list[tf.Tensor]:

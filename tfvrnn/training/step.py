@@ -74,10 +74,10 @@ def _make_replica_step(model, optimizer, config: Config) -> Callable:
         replica = tf.distribute.get_replica_context()
         places = rows * replica.replica_id_in_sync_group + tf.range(rows)
         noise = sampling.training_noise(model, places, data.horizon, settings.seed, step)
-        own = tf.zeros((rows, data.horizon), tf.bool)
-        if settings.scheduled_sampling:
-            own = sampling.training_choices(
-                places, data.horizon, settings.scheduled_sampling, settings.seed, step
+        own = []
+        if probability := settings.scheduled_sampling:
+            own.append(
+                sampling.training_choices(places, data.horizon, probability, settings.seed, step)
             )
         beta = settings.beta * ramp(step, settings.beta_warmup_steps)
         scale = tf.identity(optimizer.dynamic_scale) if scaled else tf.constant(1.0)
@@ -106,16 +106,15 @@ def follow(likelihood: Likelihood, error: tf.Tensor, strategy: tf.distribute.Str
 def _make_gradients(model, optimizer, config: Config) -> Callable:
     """Make `(frames, own, noise, beta) -> (gradients of the scaled loss, terms, mean errors)`.
 
-    It computes in equal portions. `own` is bool `[B, horizon]`: which frames the model sees as it
-    predicted them itself, see `_seen`. The mean errors are those of `Likelihood.mean_error`: one
-    for a calibrated model, none for another.
+    It computes in equal portions. `own` is empty, or holds bool `[B, horizon]`: where the model
+    sees its own prediction instead of the true frame, see `_seen`. The mean errors are those of
+    `Likelihood.mean_error`: one for a calibrated model, none for another.
     """
-    scheduled = config.train.scheduled_sampling > 0
     free_nats = config.train.free_nats * model.counted_frames(config.data.horizon)
 
     def whole(frames, own, noise, beta):
         frames = to_float(frames)
-        options = {"seen": _seen(model, frames, own, noise)} if scheduled else {}
+        options = {"seen": _seen(model, frames, own[0], noise)} if own else {}
         with tf.GradientTape() as tape:
             terms, predictions = model.training_terms(frames, noise, training=True, **options)
             terms = loss_terms(terms, beta, free_nats)
@@ -131,9 +130,9 @@ def _make_gradients(model, optimizer, config: Config) -> Callable:
 
 
 def _seen(model, frames, own, noise) -> tf.Tensor:
-    """Return the frames that each next one is predicted from: true ones, and the model's own.
+    """Return the video with the model's own predictions in the place of some future frames.
 
-    The model's own come from the true frames before them and from the posterior's latents, all at
+    The predictions come from the true frames before them and from the posterior's latents, all at
     once and without a gradient. So a frame costs two forward passes instead of a rollout.
 
     Source: Bengio et al., "Scheduled Sampling for Sequence Prediction with Recurrent Neural
@@ -156,9 +155,9 @@ def _in_portions(whole: Callable, model, portions: int) -> Callable:
             # No slice that begins at a tensor: XLA would lose its shape.
             parts = [
                 tf.gather(tf.reshape(x, (portions, size, *x.shape[1:])), index)
-                for x in (frames, own, *noise)
+                for x in (frames, *own, *noise)
             ]
-            found = whole(parts[0], parts[1], parts[2:], beta)
+            found = whole(parts[0], parts[1 : 1 + len(own)], parts[1 + len(own) :], beta)
             return index + 1, tf.nest.map_structure(tf.add, sums, found)
 
         gradients = [tf.zeros_like(v) for v in model.trainable_variables]
