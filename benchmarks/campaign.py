@@ -4,8 +4,9 @@
     python benchmarks/campaign.py --out=runs/campaign --status
 
 It is meant for machines that are idle at times. The first start clones the repository as committed
-into OUT/code, so that later changes of the code do not disturb the runs. It may be killed at any
-time: the same command continues. OUT/<run>/ is a run folder. OUT/<run>.json counts its hours.
+into OUT/code, so that later changes of the code do not disturb the runs. Changed options of a run
+need a new OUT. The campaign may be killed at any time: the same command continues. OUT/<run>/ is a
+run folder. OUT/<run>.json counts its hours.
 
 A run trains at a constant learning rate for 85 percent of its hours. Then it cools down: its rate
 falls to 0 over the number of steps that should fill the rest of its hours. A snapshot of the

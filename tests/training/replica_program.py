@@ -60,7 +60,8 @@ def run(strategy, kind):
         optimizer = SGD(1e-2, global_clipnorm=5.0, weight_decay=1e-3)
         config = config_flags.replace(config, {"model.latent_resolutions": (1,)})  # traced sooner
     if kind == "calibrated":
-        config = config_flags.replace(config, {"model.reconstruction": "gaussian"})
+        changes = {"model.reconstruction": "gaussian", "train.scheduled_sampling": 0.5}
+        config = config_flags.replace(config, changes)
     if kind == "muon":
         config = config_flags.replace(config, {"train.optimizer": "muon"})
     if kind == "fp16":
