@@ -144,7 +144,8 @@ def test_the_prior_and_the_decoder_see_other_frames_and_the_posterior_the_truth(
     own, before = fed_back.training_terms(frames, noise)
     terms, after = fed_back.training_terms(frames, noise, seen=tf.constant(changed))
     np.testing.assert_allclose(before[:, :2], after[:, :2], atol=1e-6)
-    assert np.abs(before[:, 2] - after[:, 2]).max() > 1e-3
+    # Most of a frame is the one before it, here the changed one.
+    assert np.abs(before[:, 2] - after[:, 2]).mean() > 0.2
     # The latents are the same; only the prior that they are compared with differs.
     assert all(np.all(terms[name] != own[name]) for name in ("kl_1", "kl_4", "kl_8"))
     parts = [fed_back._encode_parts(frames, seen) for seen in (tf.constant(changed), None)]
