@@ -1,8 +1,9 @@
-"""Time the train step and sampling on an accelerator, through Keras' JAX backend.
+"""Train and sample on an accelerator through Keras' JAX backend, and measure how fast.
 
     python benchmarks/accelerator.py [--model.width=64 …] [--modes=float32,tf32,bf16]
         [--peer_python=PYTHON]
     python benchmarks/accelerator.py --plan=1 [--train.remat …]     # only the train step's memory
+    python benchmarks/accelerator.py --train=CLIPS.npz --out=FOLDER --minutes=8 --flagfile=…
 
 It needs JAX, Keras and this package's own files, but no TensorFlow, for accelerators that
 TensorFlow has no build for. It prints one JSON line per mode: frames/s, share of the accelerator's
@@ -10,6 +11,9 @@ measured bfloat16 peak, memory. With `--peer_python`, the PyTorch peer of benchm
 the same work in between, on the same device and in the same mode. The default is the paper's size.
 With `--plan`, the step is compiled and not run: this shows the memory that XLA plans to need, even
 if the device does not have it.
+
+With `--train`, a model is trained on a file of clips.py and written into FOLDER, with its weights
+in float16; `tfvrnn sample --run_dir=FOLDER` reads it. `--minutes` counts the compilation.
 """
 
 import os
@@ -21,15 +25,17 @@ os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 import json
 import statistics
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import common
+import jax_training
 
 from tfvrnn import config_flags
 from tfvrnn.cli import runtime
-from tfvrnn.config import Config, DataConfig, ModelConfig
+from tfvrnn.config import Config, DataConfig, ModelConfig, require
 
 ROUNDS, REPEATS = 3, 5
 DEFAULT = Config(model=ModelConfig(), data=DataConfig(batch_size=16, horizon=10))
@@ -42,20 +48,39 @@ MODES = {
 
 
 def main(arguments):
+    import jax
     import roofline
 
     peer, arguments = common.take("peer_python", arguments)
     modes, arguments = common.take("modes", arguments)
     plan, arguments = common.take("plan", arguments)
-    config = config_flags.replace(DEFAULT, config_flags.parse_changes(arguments, Config))
+    clips, arguments = common.take("train", arguments)
+    out, arguments = common.take("out", arguments)
+    minutes, arguments = common.take("minutes", arguments)
+    rounds, arguments = common.take("rounds", arguments)
+    start = Config() if clips else DEFAULT
+    config = config_flags.replace(start, config_flags.parse_changes(arguments, Config))
+    if clips:
+        require(bool(out), "`--out` must name a folder.", out)
+        found = jax_training.train(config, Path(clips), float(minutes or 8), Path(out))
+        print(json.dumps(found))
+        return
     modes = (modes or ",".join(MODES)).split(",")
     if plan:
         for mode in modes:
             print(json.dumps(planned(mode, config)), flush=True)
         return
+    with ThreadPoolExecutor(len(modes)) as threads:  # compilation takes one core per mode
+        prepared = list(threads.map(lambda mode: prepare(mode, config), modes))
+    flops = count_flops(prepared[0][0], config)
+    print("compiled", file=sys.stderr, flush=True)
     peak = roofline.peak_flops("bfloat16", side=8192 if on_accelerator() else 1024)
-    for mode in modes:
-        print(json.dumps(measure(mode, config, peak, peer)), flush=True)
+    for mode, parts in zip(modes, prepared):
+        try:
+            report = measure(mode, parts[1:], config, flops, peak, peer, int(rounds or ROUNDS))
+        except jax.errors.JaxRuntimeError as error:  # too little memory, for example
+            report = {"mode": mode, "error": str(error).splitlines()[0]}
+        print(json.dumps(report), flush=True)
 
 
 def on_accelerator() -> bool:
@@ -68,37 +93,35 @@ def planned(mode, config) -> dict:
     """Report the memory that the compiled train step of one mode plans."""
     import jax
 
-    from tfvrnn.models import build_model
-
-    policy, products = MODES[mode]
-    with jax.default_matmul_precision(products):
-        model = build_model(config.model, policy, remat=config.train.remat)
-        _, memory = make_train(model, config)
+    _, _, memory, _ = prepare(mode, config)
     device = jax.devices()[0].device_kind
     size = memory()["planned_gib"]
     return {"device": device, "mode": mode, "remat": config.train.remat, "planned_gib": size}
 
 
-def measure(mode, config, peak, peer) -> dict:
-    """Measure one mode and return its report."""
+def prepare(mode, config):
+    """Compile one mode: (model, train function, its memory, sampling function)."""
     import jax
-    import roofline
-
-    from tfvrnn.models import build_model
 
     policy, products = MODES[mode]
-    frames = config.data.batch_size * config.frames
     with jax.default_matmul_precision(products):
-        model = build_model(config.model, policy, remat=config.train.remat)
+        model = jax_training.build(config, policy)
         train, memory = make_train(model, config)
-        sample = make_sample(model, config)
-        ours, samples, theirs = [], [], []
-        for _ in range(ROUNDS):
-            ours.append(common.median_time(train, REPEATS))
-            samples.append(common.median_time(sample, REPEATS))
-            if peer:
-                theirs.append(common.run_peer(peer, config, REPEATS, mode, on_accelerator()))
-    flops = roofline.training_flops(model, config.data.horizon) / config.frames
+        return model, train, memory, make_sample(model, config)
+
+
+def measure(mode, compiled, config, flops, peak, peer, rounds) -> dict:
+    """Measure one mode and return its report."""
+    import jax
+
+    train, memory, sample = compiled
+    frames = config.data.batch_size * config.frames
+    ours, samples, theirs = [], [], []
+    for _ in range(rounds):
+        ours.append(common.median_time(train, REPEATS))
+        samples.append(common.median_time(sample, REPEATS))
+        if peer:
+            theirs.append(common.run_peer(peer, config, REPEATS, mode, on_accelerator()))
     speed = frames / statistics.median(ours)
     sampled = config.data.batch_size * config.data.horizon / statistics.median(samples)
     report = {
@@ -113,6 +136,16 @@ def measure(mode, config, peak, peer) -> dict:
         **memory(),
     }
     return report | (compare(report, theirs, config) if peer else {})
+
+
+def count_flops(model, config) -> float:
+    """Count the operations of a train step per frame, without computing anything."""
+    import jax
+    import roofline
+
+    counts = []
+    jax.eval_shape(lambda: counts.append(roofline.training_flops(model, config.data.horizon)))
+    return counts[0] / config.frames
 
 
 def compare(report, theirs, config) -> dict:
@@ -135,7 +168,8 @@ def make_train(model, config):
     from jax import numpy as jnp
 
     optimizer = keras.optimizers.Adam(config.train.learning_rate)
-    optimizer.build(model.trainable_variables)
+    with jax_training.on_cpu():
+        optimizer.build(model.trainable_variables)
     shape = (config.data.batch_size, config.frames, *model.image_shape)
     frames = jax.random.uniform(jax.random.key(0), shape)
     noise_shapes = model.noise_shapes(config.data.batch_size, config.data.horizon)
@@ -154,7 +188,7 @@ def make_train(model, config):
 
     # Copy, because the first step donates the memory of its state and sampling needs the weights.
     variables = (model.trainable_variables, optimizer.variables)
-    state = tuple([jnp.copy(v.value) for v in group] for group in variables)
+    state = tuple(jax_training.on_device(group) for group in variables)
     step = jax.jit(step, donate_argnums=0).lower(state, jax.random.key(1)).compile()
     keys = iter(jax.random.split(jax.random.key(2), 10_000))
 
@@ -175,19 +209,24 @@ def make_train(model, config):
 def make_sample(model, config):
     """Make a function that draws a batch of futures in one compiled loop and waits for them."""
     import jax
+    import keras
     from jax import numpy as jnp
 
     batch, horizon = config.data.batch_size, config.data.horizon
     context = jnp.zeros((batch, model.context_frames, *model.image_shape))
+    # The weights are arguments: as constants they would be part of the program.
+    weights = jax_training.on_device(model.trainable_variables)
 
     @jax.jit
-    def draw(key):
+    def draw(weights, key):
         noise = [jax.random.normal(key, shape) for shape in model.noise_shapes(batch, horizon)]
         noise = [jnp.moveaxis(z, 1, 0) for z in noise]
-        return jax.lax.scan(model.step, model.begin(context), noise)[1]
+        with keras.StatelessScope(state_mapping=[*zip(model.trainable_variables, weights)]):
+            return jax.lax.scan(model.step, model.begin(context), noise)[1]
 
-    return lambda: draw(jax.random.key(0)).block_until_ready()
+    draw = draw.lower(weights, jax.random.key(0)).compile()
+    return lambda: draw(weights, jax.random.key(0)).block_until_ready()
 
 
 if __name__ == "__main__":
-    runtime.run(main, __doc__)
+    runtime.run(main, __doc__, keras_backend="jax")

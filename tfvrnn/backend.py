@@ -6,12 +6,12 @@ from pathlib import Path
 from tfvrnn.config import require
 
 
-def choose_tensorflow() -> None:
-    """Let Keras compute with TensorFlow, whatever the environment or ~/.keras/keras.json say.
+def choose(name: str) -> None:
+    """Let Keras compute with backend `name`, whatever the environment or ~/.keras/keras.json say.
 
     Call it before Keras is imported.
     """
-    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ["KERAS_BACKEND"] = name
 
 
 def require_tensorflow() -> None:

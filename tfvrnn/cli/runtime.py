@@ -25,12 +25,14 @@ def run(
     description: str,
     options: type = Config,
     arguments: list[str] | None = None,
+    keras_backend: str = "tensorflow",
 ) -> NoReturn:
     """Run a program on arguments, by default those of the command line, and exit.
 
     `--help` prints the description and every flag of the dataclass `options`. A mistake of the
     user and an error of the file system print one line on standard error and exit with code 2.
-    Ctrl-C prints one line and exits with code 130. A bug keeps its traceback.
+    Ctrl-C prints one line and exits with code 130. A bug keeps its traceback. Keras computes with
+    `keras_backend`.
     """
     print_anywhere()
     arguments = sys.argv[1:] if arguments is None else arguments
@@ -39,7 +41,7 @@ def run(
         print(f"{description.strip()}\n\n{config_flags.help_text(options)}")
         sys.exit(0)
     backend.quiet_tensorflow()
-    backend.choose_tensorflow()
+    backend.choose(keras_backend)
     try:
         main(arguments)
     except (UserError, config_flags.FlagError) as error:

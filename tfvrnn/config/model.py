@@ -18,6 +18,11 @@ class ModelConfig:
     image_size: int = option(64, "Side of the square frames in pixels: 8, 16, 32, 64, 128, ...")
     channels: int = option(3, "Channels of a frame: 1 (grey) or 3 (colour).")
     width: int = option(64, "Channels of the finest feature maps; 64 in the paper.")
+    max_channels: int = option(
+        0,
+        "vrnn: most channels of a feature map. They double from `width` at every halving of the "
+        "resolution. 0, as in the paper: up to 8 * width.",
+    )
     context_frames: int = option(2, "Context frames, which are given to the model.")
     latent_resolutions: tuple[int, ...] | None = option(
         None, "Resolutions of the latent levels, coarsest first; only 1: no hierarchy."
@@ -86,6 +91,11 @@ class ModelConfig:
     def __post_init__(self):
         check_fields(self)
         require_at_least(self, 1, "width", "context_frames", "groups", "svg_latents")
+        require(
+            self.max_channels == 0 or self.max_channels >= self.width,
+            "`max_channels` must be 0, or at least `width`.",
+            self.max_channels,
+        )
         require(self.channels in (1, 3), "`channels` must be 1 or 3.", self.channels)
         halvings = self.image_size // SMALLEST_CONV_MAP
         require(
@@ -176,10 +186,11 @@ class ModelConfig:
 
     @property
     def encoder_channels(self) -> dict[int, int]:
-        """{resolution: channels}, finest first, doubling from `width` up to 8 * `width`."""
+        """{resolution: channels}, finest first, doubling from `width` up to `max_channels`."""
         channels, resolution = {}, self.image_size
+        most = self.max_channels or 8 * self.width
         while resolution >= SMALLEST_CONV_MAP:
-            channels[resolution] = min(2 ** len(channels), 8) * self.width
+            channels[resolution] = min(2 ** len(channels) * self.width, most)
             resolution //= 2
         channels[4] = channels[1] = channels[SMALLEST_CONV_MAP]
         return channels

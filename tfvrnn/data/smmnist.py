@@ -35,14 +35,18 @@ def make_source(data: DataConfig, model: ModelConfig, split: str, start: int = 0
     digits = tf.constant(load_digits(split, data.digit_source))
     side, frames = model.image_size, model.context_frames + data.horizon
     stop = tf.int64.max if split == "train" else HELD_OUT_VIDEOS
-    key = tf.constant([data.seed, SPLIT_NUMBERS[split]], tf.int64)
 
     def make(number, _):
-        video_key = tf.random.experimental.stateless_fold_in(key, number, alg="philox")
-        video = make_video(video_key, digits, frames, side, data.digits)
+        video = make_video(video_key(data.seed, split, number), digits, frames, side, data.digits)
         return tf.repeat(video, model.channels, axis=-1)
 
     return VideoSource(tf.data.Dataset.range(start, stop).map(lambda n: (n, n)), make)
+
+
+def video_key(seed: int, split: str, number: int | tf.Tensor) -> tf.Tensor:
+    """Make the key, int64 `[2]`, of video `number` of a split."""
+    key = tf.constant([seed, SPLIT_NUMBERS[split]], tf.int64)
+    return tf.random.experimental.stateless_fold_in(key, number, alg="philox")
 
 
 def load_digits(split: str, source: str = "packaged") -> np.ndarray:
@@ -70,12 +74,9 @@ def make_video(key: tf.Tensor, digits: tf.Tensor, frames: int, side: int, count:
         key: int64 `[2]`, the video's own seed.
         digits: uint8 `[N, 28, 28]` to choose from.
     """
-    keys = tf.unstack(tf.random.split(key, 2, alg="philox"))
-    chosen = tf.random.stateless_uniform((count,), keys[0], 0, len(digits), tf.int32, alg="philox")
+    chosen, positions_TD2 = plan_video(key, len(digits), frames, side, count)
     patch = side // 2
-    images_D28 = tf.cast(tf.gather(digits, chosen), tf.float32)[..., None] / 255.0
-    images_DPP = tf.image.resize(images_D28, (patch, patch), antialias=True)[..., 0]
-    positions_TD2 = trajectories(keys[1], frames, side, count)
+    images_DPP = resize_digits(tf.gather(digits, chosen), patch)
     # One-hot rows and columns place every digit by two matrix products. They are exact, as each
     # sum has only one term that is not zero.
     places_TD2P = positions_TD2[..., None] + tf.range(patch)
@@ -83,6 +84,25 @@ def make_video(key: tf.Tensor, digits: tf.Tensor, frames: int, side: int, count:
     video = tf.einsum("tdpy,dpq,tdqx->tyx", rows_TDPS, images_DPP, columns_TDPS)
     pixels = tf.round(tf.clip_by_value(video, 0.0, 1.0) * 255.0)
     return tf.cast(pixels, tf.uint8)[..., None]
+
+
+def plan_video(
+    key: tf.Tensor, digits: int, frames: int, side: int, count: int
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Draw everything random in one video of `count` digits, which are chosen from `digits`.
+
+    Returns:
+        (numbers of the digits, int32 `[count]`; their paths, see `trajectories`).
+    """
+    keys = tf.unstack(tf.random.split(key, 2, alg="philox"))
+    chosen = tf.random.stateless_uniform((count,), keys[0], 0, digits, tf.int32, alg="philox")
+    return chosen, trajectories(keys[1], frames, side, count)
+
+
+def resize_digits(digits: tf.Tensor, side: int) -> tf.Tensor:
+    """Resize digits, uint8 `[N, 28, 28]`, to float32 `[N, side, side]` in about [0, 1]."""
+    images = tf.cast(digits, tf.float32)[..., None] / 255.0
+    return tf.image.resize(images, (side, side), antialias=True)[..., 0]
 
 
 def trajectories(key: tf.Tensor, frames: int, side: int, count: int) -> tf.Tensor:

@@ -1,8 +1,11 @@
 """The objective: the loss that training minimises, from a model's terms."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from keras import ops
+
+from tfvrnn.tensor_ops import Tensor
 
 
 def loss_terms(terms: dict[str, Any], beta: float, free_nats: float = 0.0) -> dict[str, Any]:
@@ -34,3 +37,28 @@ def loss_terms(terms: dict[str, Any], beta: float, free_nats: float = 0.0) -> di
         "kl": kl,
         **means,
     }
+
+
+def partly_own_frames(model: Any, frames: Tensor, own: Tensor, noise: Sequence[Tensor]) -> Tensor:
+    """Put the model's own predictions in the place of some frames: scheduled sampling.
+
+    The predictions come from the true frames before them and from the posterior's latents, all at
+    once and without a gradient. So a frame costs two forward passes instead of a rollout.
+
+    Source: Bengio et al., "Scheduled Sampling for Sequence Prediction with Recurrent Neural
+    Networks", 2015; in parallel as in Duckworth et al., "Parallel Scheduled Sampling", 2019, with
+    one pass.
+
+    Args:
+        model: a `VRNN`.
+        frames: float32 `[B, T, H, W, C]` in [0, 1].
+        own: bool `[B, T - n_ctx]`, whether the model sees its own prediction of a frame.
+        noise: see `VideoPredictor.training_terms`.
+
+    Returns:
+        float32 `[B, T, H, W, C]`. The given frames stay true.
+    """
+    context, future = ops.split(frames, [model.context_frames], axis=1)
+    predictions = ops.stop_gradient(model.training_terms(frames, noise)[1])
+    chosen = ops.where(own[:, :, None, None, None], predictions, future)
+    return ops.concatenate([context, chosen], axis=1)

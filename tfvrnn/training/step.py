@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfvrnn import sampling
 from tfvrnn.config import Config
 from tfvrnn.models import VideoPredictor
-from tfvrnn.models.objective import loss_terms
+from tfvrnn.models.objective import loss_terms, partly_own_frames
 from tfvrnn.models.reconstruction import Likelihood, bits_per_dimension
 from tfvrnn.tensor_ops import to_float
 from tfvrnn.training.optimizer import MovingAverages, ramp
@@ -107,14 +107,14 @@ def _make_gradients(model, optimizer, config: Config) -> Callable:
     """Make `(frames, own, noise, beta) -> (gradients of the scaled loss, terms, mean errors)`.
 
     It computes in equal portions. `own` is empty, or holds bool `[B, horizon]`: where the model
-    sees its own prediction instead of the true frame, see `_seen`. The mean errors are those of
-    `Likelihood.mean_error`: one for a calibrated model, none for another.
+    sees its own prediction instead of the true frame, see `partly_own_frames`. The mean errors are
+    those of `Likelihood.mean_error`: one for a calibrated model, none for another.
     """
     free_nats = config.train.free_nats * model.counted_frames(config.data.horizon)
 
     def whole(frames, own, noise, beta):
         frames = to_float(frames)
-        options = {"seen": _seen(model, frames, own[0], noise)} if own else {}
+        options = {"seen": partly_own_frames(model, frames, own[0], noise)} if own else {}
         with tf.GradientTape() as tape:
             terms, predictions = model.training_terms(frames, noise, training=True, **options)
             terms = loss_terms(terms, beta, free_nats)
@@ -127,22 +127,6 @@ def _make_gradients(model, optimizer, config: Config) -> Callable:
 
     portions = config.train.accumulate
     return whole if portions == 1 else _in_portions(whole, model, portions)
-
-
-def _seen(model, frames, own, noise) -> tf.Tensor:
-    """Return the video with the model's own predictions in the place of some future frames.
-
-    The predictions come from the true frames before them and from the posterior's latents, all at
-    once and without a gradient. So a frame costs two forward passes instead of a rollout.
-
-    Source: Bengio et al., "Scheduled Sampling for Sequence Prediction with Recurrent Neural
-    Networks", 2015; in parallel as in Duckworth et al., "Parallel Scheduled Sampling", 2019, with
-    one pass.
-    """
-    context, future = tf.split(frames, [model.context_frames, own.shape[1]], axis=1)
-    _, predictions = model.training_terms(frames, noise)
-    chosen = tf.where(own[:, :, None, None, None], predictions, future)
-    return tf.concat([context, chosen], axis=1)
 
 
 def _in_portions(whole: Callable, model, portions: int) -> Callable:
