@@ -48,36 +48,35 @@ MODES = {
 
 
 def main(arguments):
-    import jax
-    import roofline
-
-    peer, arguments = common.take("peer_python", arguments)
-    modes, arguments = common.take("modes", arguments)
-    plan, arguments = common.take("plan", arguments)
-    clips, arguments = common.take("train", arguments)
-    out, arguments = common.take("out", arguments)
-    minutes, arguments = common.take("minutes", arguments)
-    rounds, arguments = common.take("rounds", arguments)
+    given = {}
+    for name in ("modes", "peer_python", "rounds", "plan", "train", "out", "minutes"):
+        given[name], arguments = common.take(name, arguments)
+    clips, modes = given["train"], (given["modes"] or ",".join(MODES)).split(",")
     start = Config() if clips else DEFAULT
     config = config_flags.replace(start, config_flags.parse_changes(arguments, Config))
     if clips:
-        require(bool(out), "`--out` must name a folder.", out)
-        found = jax_training.train(config, Path(clips), float(minutes or 8), Path(out))
-        print(json.dumps(found))
-        return
-    modes = (modes or ",".join(MODES)).split(",")
-    if plan:
+        require(bool(given["out"]), "`--out` must name a folder.", given["out"])
+        minutes, out = float(given["minutes"] or 8), Path(given["out"])
+        print(json.dumps(jax_training.train(config, Path(clips), minutes, out)))
+    elif given["plan"]:
         for mode in modes:
             print(json.dumps(planned(mode, config)), flush=True)
-        return
-    with ThreadPoolExecutor(len(modes)) as threads:  # compilation takes one core per mode
+    else:
+        compare_modes(modes, config, given["peer_python"], int(given["rounds"] or ROUNDS))
+
+
+def compare_modes(modes, config, peer, rounds) -> None:
+    """Compile all modes at once, then measure one after another and print the reports."""
+    import jax
+    import roofline
+
+    with ThreadPoolExecutor(len(modes)) as threads:
         prepared = list(threads.map(lambda mode: prepare(mode, config), modes))
     flops = count_flops(prepared[0][0], config)
-    print("compiled", file=sys.stderr, flush=True)
     peak = roofline.peak_flops("bfloat16", side=8192 if on_accelerator() else 1024)
-    for mode, parts in zip(modes, prepared):
+    for mode, (_, *compiled) in zip(modes, prepared):
         try:
-            report = measure(mode, parts[1:], config, flops, peak, peer, int(rounds or ROUNDS))
+            report = measure(mode, compiled, config, flops, peak, peer, rounds)
         except jax.errors.JaxRuntimeError as error:  # too little memory, for example
             report = {"mode": mode, "error": str(error).splitlines()[0]}
         print(json.dumps(report), flush=True)

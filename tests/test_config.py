@@ -40,6 +40,15 @@ def test_encoder_channels_double_up_to_eight_times(size, channels):
     assert ModelConfig(image_size=size).encoder_channels == channels
 
 
+def test_channels_double_up_to_the_given_most():
+    channels = ModelConfig(image_size=32, width=8, groups=2, max_channels=12).encoder_channels
+    assert channels == {32: 8, 16: 12, 8: 12, 4: 12, 1: 12}
+    same = ModelConfig(image_size=32, width=8, groups=2, max_channels=8)
+    assert set(same.encoder_channels.values()) == {8}
+    with pytest.raises(UserError, match="`max_channels` must be 0, or at least `width`"):
+        ModelConfig(image_size=32, width=8, groups=2, max_channels=7)
+
+
 @pytest.mark.parametrize(
     "make,message",
     [

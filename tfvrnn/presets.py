@@ -4,7 +4,8 @@
     weights.npz   the weights by their place in `model.weights`; `step`: steps of training
     README.md     the model card
 
-A preset that `runs.keep_weights` made from a run also has the run's config.flags.
+A preset that `runs.keep_weights` made from a run also has the run's config.flags. It may have
+clips.npz: `frames`, uint8 `[N, T, H, W, C]`, test videos to draw where the dataset is not prepared.
 """
 
 import json
@@ -17,7 +18,11 @@ from tfvrnn import files
 from tfvrnn.config import UserError, expanded
 
 FOLDER = Path(__file__).parent / "pretrained"
-SHIPPED = {"smmnist": "One moving digit, 32x32x1; 3 frames given, trained to predict 7."}
+SHIPPED = {
+    "smmnist": "One moving digit, 32x32x1; 3 frames given, trained to predict 7.",
+    "smmnist64": "Two moving digits, 64x64x1; 5 frames given, trained to predict 10.",
+    "sim_push": "A simulated arm that pushes objects, 64x64x3; 2 given, trained to predict 10.",
+}
 NAMES = tuple(SHIPPED)
 HUB = "hf://"
 CARD = """---
@@ -129,6 +134,13 @@ def read_weights(path: Path) -> tuple[list[np.ndarray], int]:
         return [arrays[str(k)].astype(np.float32) for k in range(len(arrays))], step
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path} holds no weights: {_one_line(error)}") from None
+
+
+def read_clips(folder: Path) -> np.ndarray:
+    """Read the test videos of a preset, uint8 `[N, T, H, W, C]`; N = 0 if it has none."""
+    path = folder / "clips.npz"
+    none = np.zeros((0, 0, 0, 0, 0), np.uint8)
+    return files.read_arrays(path)["frames"] if path.is_file() else none
 
 
 def write(

@@ -43,7 +43,7 @@ def test_demo_refuses(start):
     assert_refused(result, rule)
     assert_refused(start("demo.py", "--run_dir=r"), "no run in r: it has no config.flags")
     assert_refused(start("demo.py", "--preset=p"), "no preset 'p': it is neither a folder, nor")
-    assert_refused(start("demo.py", "--pretrained=mnist"), "should be one of <smmnist>")
+    assert_refused(start("demo.py", "--pretrained=mnist"), "should be one of <smmnist|")
     assert_refused(start("demo.py", "--samples=17"), "`samples` must lie in 1 to 16. Received: 17")
     assert_refused(start("demo.py", "--port=65536"), "`port` must lie in 0 to 65535")
     result = start("demo.py", "--request_timeout=0")

@@ -56,7 +56,7 @@ def test_a_pretrained_model_works_at_once(start, clip, tmp_path):
 def test_pretrained_must_exist_and_excludes_run_dir(start, name):
     assert_refused(
         start(name, "--pretrained=mnist"),
-        "flag --pretrained=mnist: value should be one of <smmnist>",
+        "flag --pretrained=mnist: value should be one of <smmnist|",
     )
     both = start(name, "--pretrained=smmnist", "--run_dir=r")
     assert_refused(both, "one of `run_dir`")

@@ -28,7 +28,8 @@ def test_shipped_models_are_those_of_the_programs(name):
     config, expected, _ = load_pretrained(name)
     model = tfvrnn.VideoPredictor.from_preset(name)
     assert name in VideoPredictor.presets and model.horizon == config.data.horizon
-    assert model.get_config() == expected.get_config()
+    # Keras numbers the names of models that nobody named.
+    assert {**model.get_config(), "name": ""} == {**expected.get_config(), "name": ""}
     for weight, same in zip(expected.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(weight, same)
 

@@ -11,7 +11,7 @@ from PIL import Image, ImageSequence
 from serving_tools import HORIZON, contexts, get, rest, started
 from tiny_models import GreyDrift
 
-from tfvrnn import config_flags, data, media
+from tfvrnn import config_flags, data, files, media
 from tfvrnn.config import Config, DataConfig, ModelConfig
 from tfvrnn.models import build_model
 from tfvrnn.sampling import sample_videos
@@ -115,6 +115,15 @@ def test_a_card_that_leads_to_no_clips_gives_none(tmp_path):
     assert len(examples.of_card({})) == 0
     read_back = json.loads(json.dumps(config_flags.values(CONFIG)))
     assert examples.of_card({"configuration": read_back}).shape == (4, 2 + LONGEST, 8, 8, 1)
+
+
+def test_clips_that_came_with_a_preset_are_shown(tmp_path, rng):
+    frames = rng.integers(0, 256, (2, 5, 8, 8, 1), np.uint8)
+    build_model(ModelConfig("copy_last", image_size=8, channels=1)).save_to_preset(tmp_path)
+    files.write_arrays(tmp_path / "clips.npz", {"frames": frames})
+    with serving(in_memory.load(tmp_path, SAMPLES)) as demo:
+        assert rest(demo, "/demo/model")[1]["clips"] == 2
+        assert get(demo, "/demo/clips/1")[0] == frames[1].tobytes()
 
 
 def ask(demo, **inputs):

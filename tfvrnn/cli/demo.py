@@ -66,6 +66,6 @@ def main(arguments: list[str]) -> None:
         print("loading", flush=True)
         servable = in_memory.load(folder, wanted.samples)
         servable.warm_up()
-        examples.of_card(servable.card)
+        examples.of(servable)
         limits = (wanted.max_request_mb, wanted.request_timeout)
         serve_demo(DemoServer(servable, listening, *limits), wanted.host)

@@ -5,7 +5,6 @@
 Without --out, the GIF of a run goes into its folder samples/.
 """
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,15 +62,13 @@ def draw(wanted: Options, out: Path) -> None:
     import numpy as np
 
     from tfvrnn import backend, media
-    from tfvrnn.data import first_videos
-    from tfvrnn.runs import load_run
+    from tfvrnn.runs import example_clips, load_run
     from tfvrnn.sampling import sample_videos
 
     backend.divide_cores()
     config, model, step = load_run(wanted.model_dir)
     horizon = wanted.horizon or config.data.horizon
-    data = dataclasses.replace(config.data, horizon=horizon)
-    truth = first_videos(data, config.model, "test", wanted.contexts)
+    truth = example_clips(wanted.model_dir, config, wanted.contexts, horizon)
     context = truth[:, : model.context_frames]
     seeds = wanted.seed + np.arange(wanted.contexts * wanted.samples)
     seeds = seeds.reshape(wanted.contexts, -1)

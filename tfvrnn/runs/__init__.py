@@ -4,6 +4,7 @@ TensorFlow is imported only to read weights, so that a program can refuse a wron
 at once.
 """
 
+from tfvrnn.runs.clips import example_clips
 from tfvrnn.runs.folder import RunFolder, checkpoint_paths
 from tfvrnn.runs.resume import resolve
 from tfvrnn.runs.weights import copy_pretrained, keep_weights, load_pretrained, load_run
@@ -12,6 +13,7 @@ __all__ = [
     "RunFolder",
     "checkpoint_paths",
     "copy_pretrained",
+    "example_clips",
     "keep_weights",
     "load_pretrained",
     "load_run",

@@ -1,4 +1,4 @@
-"""Example clips of a served model: the first videos of its own test split."""
+"""Example clips of a served model."""
 
 import dataclasses
 import functools
@@ -10,8 +10,18 @@ from tfvrnn import config_flags
 from tfvrnn.config import Config, UserError
 from tfvrnn.data import first_videos
 from tfvrnn.serving.in_memory import LONGEST
+from tfvrnn.serving.servable import AnyServable
 
 COUNT = 4
+
+
+def of(servable: AnyServable) -> np.ndarray:
+    """Clips to predict: those that came with a preset, else the first videos of its test split.
+
+    Returns:
+        uint8 `[N, T, H, W, C]`, see `of_card`.
+    """
+    return servable.clips if len(servable.clips) else of_card(servable.card)
 
 
 def of_card(card: dict[str, Any]) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from tfvrnn import config_flags, media
+from tfvrnn import config_flags, media, presets
 from tfvrnn.config import Config
 from tfvrnn.models import VideoPredictor
 from tfvrnn.runs import RunFolder, load_run
@@ -85,5 +85,8 @@ def load(folder: Path, samples: int) -> InMemory:
     """
     if RunFolder(folder).exists():
         config, model, _ = load_run(folder)
-        return InMemory(model, samples, config)
-    return InMemory(VideoPredictor.from_preset(folder), samples)
+    else:
+        config, model = None, VideoPredictor.from_preset(folder)
+    servable = InMemory(model, samples, config)
+    servable.clips = presets.read_clips(folder)
+    return servable

@@ -27,12 +27,14 @@ class AnyServable:
     Attributes:
         version: int.
         card: dict, the model card; {} if there is none.
+        clips: uint8 `[N, T, H, W, C]`, test videos that came with the model.
         signature_defs: {name: SignatureDef}, as the C++ server sees them.
         batch_sizes: allowed sizes, ascending.
     """
 
     version: int
     card: dict[str, Any]
+    clips: np.ndarray = np.zeros((0, 0, 0, 0, 0), np.uint8)
     signature_defs: dict[str, meta_graph_pb2.SignatureDef]
     batch_sizes: list[int]
 

@@ -72,7 +72,7 @@ class Page:
     async def model(self, request: web.Request) -> web.Response:
         """The page's settings: of the model, and of its signature."""
         servable, sampler = self._served()
-        clips = await asyncio.to_thread(examples.of_card, servable.card)
+        clips = await asyncio.to_thread(examples.of, servable)
         frames, *sides = sampler.context_shape
         chooses = sampler.inputs & OPTIONAL
         body = {
@@ -92,7 +92,7 @@ class Page:
     async def clip(self, request: web.Request) -> web.Response:
         """The frames of an example clip as bytes: `[T, H, W, C]`, context first."""
         servable, _ = self._served()
-        clips = await asyncio.to_thread(examples.of_card, servable.card)
+        clips = await asyncio.to_thread(examples.of, servable)
         number = int(request.match_info["number"])
         if number >= len(clips):
             raise Refusal(Code.NOT_FOUND, f"there are {len(clips)} clips. Received: {number}")

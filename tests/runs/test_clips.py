@@ -1,0 +1,51 @@
+"""Test videos that come with a preset."""
+
+import numpy as np
+import pytest
+
+from tfvrnn import files, presets
+from tfvrnn.config import Config, DataConfig, ModelConfig, UserError
+from tfvrnn.data import first_videos
+from tfvrnn.runs import RunFolder, example_clips
+
+MODEL = ModelConfig(image_size=8, channels=1, context_frames=2)
+
+
+@pytest.fixture
+def preset(tmp_path, rng):
+    """Make a folder with two clips of five frames, whose dataset is nowhere."""
+    frames = rng.integers(0, 256, (2, 5, 8, 8, 1), np.uint8)
+    files.write_arrays(tmp_path / "clips.npz", {"frames": frames}, compressed=True)
+    return tmp_path, frames, Config(model=MODEL, data=DataConfig("bair", str(tmp_path)))
+
+
+@pytest.mark.parametrize("count,horizon", [(2, 3), (1, 2)])
+def test_the_clips_of_a_preset_need_no_dataset(preset, count, horizon):
+    folder, frames, config = preset
+    found = example_clips(folder, config, count, horizon)
+    np.testing.assert_array_equal(found, frames[:count, : 2 + horizon])
+
+
+@pytest.mark.parametrize("count,horizon", [(3, 3), (2, 4)], ids=["too few", "too short"])
+def test_beyond_them_the_dataset_is_read(preset, count, horizon):
+    folder, _, config = preset
+    with pytest.raises(UserError, match="bair"):
+        example_clips(folder, config, count, horizon)
+    digits = Config(model=MODEL, data=DataConfig("smmnist", horizon=horizon))
+    expected = first_videos(digits.data, MODEL, "test", count)
+    np.testing.assert_array_equal(example_clips(folder, digits, count, horizon), expected)
+
+
+def test_a_preset_of_a_prepared_dataset_has_clips_for_twice_its_horizon():
+    for name in presets.NAMES:
+        config = RunFolder(presets.FOLDER / name).read_config()
+        clips = presets.read_clips(presets.FOLDER / name)
+        if config.data.dataset != "smmnist":
+            assert clips.dtype == np.uint8 and clips.shape[2:] == config.model.image_shape
+            assert len(clips) >= 4
+            assert clips.shape[1] >= config.model.context_frames + 2 * config.data.horizon
+
+
+def test_presets_are_small():
+    sizes = [sum(f.stat().st_size for f in (presets.FOLDER / n).iterdir()) for n in presets.NAMES]
+    assert max(sizes) <= 6e6 and sum(sizes) <= 20e6

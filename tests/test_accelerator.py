@@ -1,0 +1,132 @@
+"""Train with Keras' JAX backend, without TensorFlow, and load the result."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfvrnn import load_run
+from tfvrnn.config import DataConfig, ModelConfig, TrainConfig
+from tfvrnn.data import first_videos, smmnist
+from tfvrnn.training.optimizer import make_optimizer
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.append(str(ROOT / "benchmarks"))
+jax_training = pytest.importorskip("jax_training")
+
+SIZE = [
+    "--model.image_size=8",
+    "--model.channels=1",
+    "--model.width=8",
+    "--model.max_channels=8",
+    "--model.groups=2",
+    "--model.latent_resolutions=1",
+    "--model.reconstruction=gaussian",
+    "--data.batch_size=4",
+    "--data.horizon=2",
+]
+TRAINING = [
+    "--train.scheduled_sampling=0.5",
+    "--train.optimizer=muon",
+    "--train.learning_rate=3e-3",
+    "--train.average_decay=0.5",
+    "--train.schedule=cosine",
+]
+
+
+def start(program, *arguments, path=()):
+    environment = os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    environment |= {"PYTHONPATH": os.pathsep.join([*map(str, path), str(ROOT)])}
+    command = [sys.executable, str(ROOT / "benchmarks" / program), *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_a_model_is_trained_without_tensorflow_and_loads_with_it(tmp_path):
+    clips, out = tmp_path / "clips.npz", tmp_path / "run"
+    done = start("clips.py", f"--out={clips}", "--videos=40", *SIZE)
+    assert done.returncode == 0, done.stderr[-2000:]
+    without = tmp_path / "without" / "tensorflow"
+    without.mkdir(parents=True)
+    (without / "__init__.py").write_text("raise ImportError('none here')")
+    training = [*SIZE, *TRAINING, "--train.steps=100", "--minutes=9"]
+    program = ["accelerator.py", f"--train={clips}", f"--out={out}", *training]
+    done = start(*program, path=[without.parent])
+    assert done.returncode == 0, done.stderr[-2000:]
+    records = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    assert [r["step"] for r in records] == [20, 40, 60, 80, 100]
+    assert records[-1]["loss"] < records[0]["loss"]
+    config, model, step = load_run(out)
+    assert step == 100 and config.train.optimizer == "muon"
+    assert 0.0 < float(model.likelihood.error[0]) < 0.0625  # it left where it starts, and fell
+    model.compile()
+    videos = first_videos(config.data, config.model, "test", 8)
+    terms = model.evaluate(videos, batch_size=8, verbose=0, return_dict=True)
+    assert terms["loss"] < records[0]["loss"]
+
+
+def test_data_options_that_it_lacks_are_refused(tmp_path):
+    done = start("accelerator.py", "--train=clips.npz", f"--out={tmp_path}", "--data.flip", *SIZE)
+    assert done.returncode == 2
+    assert "`data.flip` cannot be used here" in done.stderr.splitlines()[-1]
+
+
+def test_painted_digits_are_those_of_the_dataset():
+    data = DataConfig(dataset="smmnist", digits=2, horizon=6)
+    model = ModelConfig(image_size=32, channels=1, context_frames=2)
+    videos = first_videos(data, model, "train", 3)
+    digits = smmnist.load_digits("train")
+    plans = [
+        smmnist.plan_video(smmnist.video_key(0, "train", n), len(digits), 8, 32, 2)
+        for n in range(3)
+    ]
+    images = smmnist.resize_digits(tf.constant(digits), 16).numpy()
+    chosen = np.stack([images[plan[0]] for plan in plans])
+    positions = np.stack([plan[1] for plan in plans]).astype(np.uint8)
+    painted = np.asarray(jax_training.paint(chosen, positions))
+    np.testing.assert_allclose(painted * 255, videos, atol=1e-3)
+
+
+def test_windows_begin_anywhere(tmp_path):
+    frames = np.broadcast_to(np.arange(6, dtype=np.uint8)[:, None, None, None], (5, 6, 2, 2, 1))
+    np.savez(tmp_path / "clips.npz", frames=frames * 10)
+    draw = jax_training.load_clips(tmp_path / "clips.npz", length=4)
+    drawn = np.asarray(draw(jax_training.jax.random.key(0), 64)) * 255
+    firsts = drawn[:, 0, 0, 0, 0].round().astype(int)
+    assert set(firsts) == {0, 10, 20}
+    np.testing.assert_allclose(
+        drawn[:, :, 0, 0, 0] - firsts[:, None], [[0, 10, 20, 30]] * 64, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("name", ["adam", "muon"])
+def test_updates_are_those_of_the_optimizer(name):
+    settings = TrainConfig(optimizer=name, learning_rate=0.01, adam_beta_2=0.9)
+    rng = np.random.default_rng(0)
+    shapes = [(3, 3, 2, 4), (5,), (6, 3), (3, 3, 2, 4)]
+    weights = [keras.Variable(rng.normal(size=s), dtype="float32") for s in shapes]
+    optimizer = make_optimizer(settings)
+    optimizer.build(weights)
+    values = [np.asarray(w) for w in weights]
+    zeros = [np.zeros_like(v) for v in values]
+    progress = jax_training.Progress(values, [], [], zeros, zeros, np.int32(0))
+    for _ in range(3):
+        gradients = [rng.normal(size=s).astype(np.float32) for s in shapes]
+        optimizer.apply_gradients(zip(map(tf.constant, gradients), weights))
+        found = jax_training.update(progress, gradients, 0.01, settings)
+        progress = jax_training.Progress(found[0], [], [], *found[1:], progress.step + 1)
+    for ours, theirs in zip(progress.values, weights):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_the_learning_rate_falls_with_the_time():
+    settings = TrainConfig(learning_rate=0.1, schedule="cosine", warmup_steps=10)
+    rate = jax_training.learning_rate
+    assert rate(settings, 4, 0.0) == pytest.approx(0.05)
+    assert rate(settings, 100, 0.5) == pytest.approx(0.05)
+    assert rate(settings, 100, 1.0) == pytest.approx(0.0)

@@ -1,0 +1,36 @@
+"""Test videos of a run or a preset, to draw."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from tfvrnn import presets
+from tfvrnn.config import Config
+from tfvrnn.runs.folder import RunFolder
+
+
+def example_clips(run_dir: str | Path, config: Config, count: int, horizon: int) -> np.ndarray:
+    """Read the first test videos: those that came with a preset, else those of the dataset.
+
+    Args:
+        run_dir: run folder or preset.
+        config: of the run.
+        count: number of videos.
+        horizon: frames after the given ones.
+
+    Returns:
+        uint8 `[count, n_ctx + horizon, H, W, C]`.
+
+    Raises:
+        UserError: the preset has too few or too short ones, and the dataset is not there.
+    """
+    length = config.model.context_frames + horizon
+    clips = presets.read_clips(RunFolder(run_dir).path)
+    if len(clips) >= count and clips.shape[1] >= length:
+        return clips[:count, :length]
+
+    from tfvrnn.data import first_videos  # TensorFlow takes seconds to import
+
+    data = dataclasses.replace(config.data, horizon=horizon)
+    return first_videos(data, config.model, "test", count)
