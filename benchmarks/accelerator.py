@@ -163,38 +163,20 @@ def compare(report, theirs, config) -> dict:
 def make_train(model, config):
     """Make (function that takes one step and waits for it, function that reports its memory)."""
     import jax
-    import keras
     from jax import numpy as jnp
 
-    optimizer = keras.optimizers.Adam(config.train.learning_rate)
-    with jax_training.on_cpu():
-        optimizer.build(model.trainable_variables)
-    shape = (config.data.batch_size, config.frames, *model.image_shape)
-    frames = jax.random.uniform(jax.random.key(0), shape)
-    noise_shapes = model.noise_shapes(config.data.batch_size, config.data.horizon)
-
-    def loss(values, noise):
-        with keras.StatelessScope(state_mapping=list(zip(model.trainable_variables, values))):
-            terms, _ = model.training_terms(frames, noise, training=True)
-        return sum(jnp.mean(term) for term in terms.values())
-
-    def step(state, key):
-        values, moments = state
-        keys = jax.random.split(key, len(noise_shapes))
-        noise = [jax.random.normal(k, shape) for k, shape in zip(keys, noise_shapes)]
-        value, gradients = jax.value_and_grad(loss)(values, noise)
-        return value, optimizer.stateless_apply(moments, gradients, values)
-
-    # Copy, because the first step donates the memory of its state and sampling needs the weights.
-    variables = (model.trainable_variables, optimizer.variables)
-    state = tuple(jax_training.on_device(group) for group in variables)
-    step = jax.jit(step, donate_argnums=0).lower(state, jax.random.key(1)).compile()
+    shape = (config.frames, *model.image_shape)
+    steps = jax_training.make_steps(
+        model, config, lambda key, batch: jax.random.uniform(key, (batch, *shape)), count=1
+    )
+    progress, rate = jax_training.first_progress(model), jnp.float32(config.train.learning_rate)
+    step = jax.jit(steps, donate_argnums=0).lower(progress, jax.random.key(1), rate).compile()
     keys = iter(jax.random.split(jax.random.key(2), 10_000))
 
     def run():
-        nonlocal state
-        value, state = step(state, next(keys))
-        return float(value)
+        nonlocal progress
+        progress, terms = step(progress, next(keys), rate)
+        return float(terms["loss"])
 
     def memory():
         planned = step.memory_analysis()

@@ -33,7 +33,7 @@ class Progress(NamedTuple):
     Attributes:
         values: trained weights.
         others: weights that are not trained, such as the scale of a likelihood.
-        averages: moving averages of `values + others`.
+        averages: moving averages of `values + others`; none if there are no averages.
         momentum, velocity: of the optimizer.
         step: int32, steps taken.
     """
@@ -69,7 +69,7 @@ def train(config: Config, clips: Path, minutes: float, out: Path) -> dict[str, A
     jax.config.update("jax_default_matmul_precision", "tensorfloat32")
     model = build(config, settings.precision)
     draw = load_clips(clips, config.frames)
-    progress = first_progress(model)
+    progress = first_progress(model, averages=settings.average_decay > 0)
     key = jax.random.key(settings.seed)
     steps = jax.jit(make_steps(model, config, draw), donate_argnums=0)
     steps = steps.lower(progress, key, jnp.float32(0)).compile()
@@ -152,9 +152,10 @@ def paint(images, positions):
     return jnp.round(jnp.clip(video, 0.0, 1.0) * 255.0)[..., None] / 255.0
 
 
-def first_progress(model) -> Progress:
+def first_progress(model, averages: bool = False) -> Progress:
+    """Make the progress of a model that has not been trained, with moving averages or without."""
     values, others = on_device(model.trainable_variables), on_device(untrained(model))
-    averages = [jnp.copy(v) for v in values + others]
+    averages = [jnp.copy(v) for v in values + others] if averages else []
     momentum, velocity = ([jnp.zeros_like(v) for v in values] for _ in range(2))
     return Progress(values, others, averages, momentum, velocity, jnp.int32(0))
 
@@ -164,8 +165,8 @@ def untrained(model) -> list:
     return [v for v in model.weights if not v.trainable]
 
 
-def make_steps(model, config: Config, draw):
-    """Make `(progress, key, learning rate) -> (progress, mean terms)` of STEPS_PER_CALL steps."""
+def make_steps(model, config: Config, draw, count: int = STEPS_PER_CALL):
+    """Make `(progress, key, learning rate) -> (progress, mean terms)` of `count` steps."""
     settings, batch, horizon = config.train, config.data.batch_size, config.data.horizon
     shapes = model.noise_shapes(batch, horizon)
     gradients_of = jax.value_and_grad(make_loss(model, settings, horizon), has_aux=True)
@@ -183,11 +184,7 @@ def make_steps(model, config: Config, draw):
         if settings.clip_norm:
             gradients = [g * jnp.minimum(1.0, settings.clip_norm / norm) for g in gradients]
         values, momentum, velocity = update(progress, gradients, rate, settings)
-        decay = settings.average_decay
-        averages = [
-            decay * average + (1.0 - decay) * value
-            for average, value in zip(progress.averages, values + others)
-        ]
+        averages = averaged(progress.averages, values + others, settings.average_decay)
         new = Progress(values, others, averages, momentum, velocity, progress.step + 1)
         # A gradient that is not finite changes nothing.
         kept = progress._replace(step=progress.step + 1)
@@ -195,11 +192,16 @@ def make_steps(model, config: Config, draw):
         return new, terms | {"gradient_norm": norm}
 
     def steps(progress, key, rate):
-        keys = jax.random.split(key, STEPS_PER_CALL)
+        keys = jax.random.split(key, count)
         progress, terms = jax.lax.scan(lambda p, k: one(p, k, rate), progress, keys)
         return progress, jax.tree.map(jnp.mean, terms)
 
     return steps
+
+
+def averaged(averages: list, weights: list, decay: float) -> list:
+    """Move averages towards the weights, if there are any."""
+    return [decay * average + (1.0 - decay) * new for average, new in zip(averages, weights)]
 
 
 def make_loss(model, settings, horizon: int):
@@ -271,7 +273,7 @@ def orthogonal(matrices):
 
 def save(model, config: Config, progress: Progress, out: Path) -> None:
     """Write the averages if there are any, else the weights, as `runs.keep_weights` does."""
-    chosen = progress.averages if config.train.average_decay else progress.values + progress.others
+    chosen = progress.averages or progress.values + progress.others
     for variable, value in zip(model.trainable_variables + untrained(model), chosen):
         variable.assign(value)
     model.save_to_preset(out, "float16", step=int(progress.step))

@@ -31,19 +31,24 @@ def make(optimizer=None, policy="float32", **options):
     return model
 
 
-def test_a_step_of_fit_is_a_step_of_the_train_step(frames, monkeypatch):
+@pytest.mark.parametrize("probability", [0.0, 0.5])
+def test_a_step_of_fit_is_a_step_of_the_train_step(probability, frames, monkeypatch):
     """Equal noise gives equal losses, weights and scale. SGD is used, as Adam enlarges rounding."""
+    options = dict(beta=0.5, free_nats=1e-5, scheduled_sampling=probability)
     config = Config(
         model=ModelConfig(**SMALL),
         data=DataConfig(horizon=2, batch_size=2),
-        train=TrainConfig(beta=0.5, free_nats=1e-5),
+        train=TrainConfig(**options),
     )
-    model, reference = make(beta=0.5, free_nats=1e-5), build_model(config.model)
+    model, reference = make(**options), build_model(config.model)
     optimizer = keras.optimizers.SGD(1e-4)
     optimizer.build(reference.trainable_variables)
     step = make_train_step(reference, optimizer, config)
     noise = sampling.training_noise(model, tf.range(2), 2, config.train.seed, 0)
+    own = sampling.training_choices(tf.range(2), 2, probability, config.train.seed, 0)
+    assert probability == 0.0 or 0 < np.sum(own[:, 0]) < 2  # the last frame is never seen
     monkeypatch.setattr(model, "draw_noise", lambda batch, steps: noise)
+    monkeypatch.setattr(model, "draw_choices", lambda batch, steps: own)
     for _ in range(2):
         expected = step(frames[:2], tf.constant(0, tf.int64))
         found = model.train_on_batch(frames[:2], return_dict=True)
@@ -124,11 +129,12 @@ def test_a_backup_resumes_after_the_epoch_that_it_was_written_in(fitted, frames,
 
 
 def test_a_compiled_file_keeps_what_it_was_compiled_with(tmp_path):
-    model = make(keras.optimizers.Adam(3e-4), beta=0.25, free_nats=0.1)
+    model = make(keras.optimizers.Adam(3e-4), beta=0.25, free_nats=0.1, scheduled_sampling=0.5)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert float(loaded.optimizer.learning_rate) == pytest.approx(3e-4)
     assert (loaded.objective.beta, loaded.objective.free_nats) == (0.25, 0.1)
+    assert loaded.objective.scheduled_sampling == 0.5
     assert loaded.get_compile_config()["jit_compile"] == "auto" and not loaded.jit_compile
     assert loaded.optimizer.built
     assert not keras.saving.load_model(tmp_path / "model.keras", compile=False).compiled
@@ -191,6 +197,20 @@ def test_wrong_arguments_are_refused_in_one_line(copy, frames):
         copy.compile(beta=-1)
     with pytest.raises(ValueError, match=r"`free_nats` must be at least 0\. Received: -0\.5"):
         copy.compile(free_nats=-0.5)
+    with pytest.raises(ValueError, match=r"`scheduled_sampling` must be 0 .* Received: CopyLast"):
+        copy.compile(scheduled_sampling=0.5)
+    with pytest.raises(ValueError, match=r"`scheduled_sampling` must be in \[0, 1\]"):
+        make(scheduled_sampling=2)
+
+
+def test_fit_sees_about_the_wanted_share_of_own_frames_and_evaluate_none(frames):
+    model = make(scheduled_sampling=0.25)
+    drawn = np.asarray(model.draw_choices(400, 10))
+    assert drawn.dtype == bool and abs(drawn.mean() - 0.25) < 0.03
+    noise = model.draw_noise(5, 2)
+    true = model.training_terms(frames / np.float32(255), noise)[1]
+    np.testing.assert_array_equal(model(frames, noise)[1], true)
+    assert np.abs(model(frames, noise, training=True)[1] - true).max() > 0
 
 
 def test_several_replicas_are_refused(copy, monkeypatch):

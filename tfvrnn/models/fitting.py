@@ -28,19 +28,23 @@ class Fitting(keras.Model):
         mean_over_pixels: bool, whether the reconstruction term is a mean error per pixel. Otherwise
             it is in nats, summed over the pixels.
         likelihood: None, or a `Likelihood` whose scale may follow the data, see `calibrated`.
+        can_see_own_frames: bool, whether `training_terms` takes `seen`, for scheduled sampling.
     """
 
     context_frames: int
     image_shape: tuple[int, int, int]
     latent_resolutions: tuple[int, ...] = ()
     mean_over_pixels: bool = False
+    can_see_own_frames: bool = False
 
     def __init__(self, **kwargs):
         # No autocast: the loss needs float32 frames under every policy.
         super().__init__(autocast=False, **kwargs)
         self.likelihood: Likelihood | Any = None
         # A plain holder: Keras tracks and saves nothing in it.
-        self.objective = SimpleNamespace(beta=1.0, free_nats=0.0, jit_compile="auto", means={})
+        self.objective = SimpleNamespace(
+            beta=1.0, free_nats=0.0, scheduled_sampling=0.0, jit_compile="auto", means={}
+        )
 
     @property
     def calibrated(self) -> bool:
@@ -63,6 +67,7 @@ class Fitting(keras.Model):
         *,
         beta: float = 1.0,
         free_nats: float = 0.0,
+        scheduled_sampling: float = 0.0,
         jit_compile: bool | str = "auto",
         **kwargs,
     ) -> None:
@@ -72,16 +77,26 @@ class Fitting(keras.Model):
             optimizer: as of `keras.Model.compile`. None: Adam with the defaults of `tfvrnn train`.
             beta: weight of the KL.
             free_nats: KL per frame and level that costs nothing, see `loss_terms`.
+            scheduled_sampling: probability that `fit` predicts a frame from the model's own
+                prediction of the last one, see `partly_own_frames`; only of a `VRNN`.
             jit_compile: 'auto' compiles with XLA on JAX, and on TensorFlow where it has a GPU.
             **kwargs: further ones of `keras.Model.compile`; loss and metrics are the model's own.
 
         Raises:
-            ValueError: a loss or metrics, or a negative beta or free_nats.
+            ValueError: a loss or metrics, a negative beta or free_nats, or a probability that is
+                none or that the model cannot use.
         """
         given = [name for name in ITS_OWN if kwargs.get(name) is not None]
         if given:
             raise ValueError(f"The loss and the metrics are the model's own. Received: {given[0]}")
-        TrainConfig(beta=float(beta), free_nats=float(free_nats))  # checks both
+        TrainConfig(  # checks them
+            beta=float(beta),
+            free_nats=float(free_nats),
+            scheduled_sampling=float(scheduled_sampling),
+        )
+        if scheduled_sampling and not self.can_see_own_frames:
+            name = type(self).__name__
+            raise ValueError(f"`scheduled_sampling` must be 0 for this model. Received: {name}")
         optimizer = keras.optimizers.get(optimizer or _default_optimizer())
         scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
         wanted = kwargs.pop("auto_scale_loss", True)
@@ -95,7 +110,11 @@ class Fitting(keras.Model):
         names += [f"kl_{resolution}" for resolution in self.latent_resolutions]
         means = {name: keras.metrics.Mean(name, dtype="float32") for name in names}
         self.objective = SimpleNamespace(
-            beta=beta, free_nats=free_nats, jit_compile=jit_compile, means=means
+            beta=beta,
+            free_nats=free_nats,
+            scheduled_sampling=scheduled_sampling,
+            jit_compile=jit_compile,
+            means=means,
         )
 
     def get_compile_config(self) -> dict[str, Any]:
@@ -103,7 +122,7 @@ class Fitting(keras.Model):
         if not config:
             return config
         # Keep the value as given; the loading backend resolves 'auto'.
-        own = {name: getattr(self.objective, name) for name in ("beta", "free_nats", "jit_compile")}
+        own = {name: value for name, value in vars(self.objective).items() if name != "means"}
         return {**_portable(config), **own}
 
     def compile_from_config(self, config: dict[str, Any]) -> None:

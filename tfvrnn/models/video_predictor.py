@@ -11,6 +11,7 @@ from keras import ops
 from tfvrnn import presets, sampling
 from tfvrnn.config import DataConfig, UserError, expanded
 from tfvrnn.models.fitting import Fitting
+from tfvrnn.models.objective import partly_own_frames
 from tfvrnn.sampling import arguments
 from tfvrnn.tensor_ops import Tensor, to_float
 
@@ -163,9 +164,19 @@ class VideoPredictor(Fitting):
         """Return `training_terms` of float or uint8 frames. Without noise, draw it here."""
         self.check_frames(frames)
         frames = to_float(frames)
+        batch, steps = ops.shape(frames)[0], frames.shape[1] - self.context_frames
         if noise is None:
-            noise = self.draw_noise(ops.shape(frames)[0], frames.shape[1] - self.context_frames)
-        return self.training_terms(frames, noise, training)
+            noise = self.draw_noise(batch, steps)
+        options = {}
+        if training and self.objective.scheduled_sampling:
+            own = self.draw_choices(batch, steps)
+            options["seen"] = partly_own_frames(self, frames, own, noise)
+        return self.training_terms(frames, noise, training, **options)
+
+    def draw_choices(self, batch: int | Tensor, steps: int) -> Tensor:
+        """Draw which frames `fit` takes from the model itself, bool `[batch, steps]`."""
+        drawn = keras.random.uniform((batch, steps), dtype="float32", seed=self.seed_generator)
+        return drawn < self.objective.scheduled_sampling
 
     def draw_noise(self, batch: int | Tensor, steps: int) -> list:
         """Draw noise of `noise_shapes(batch, steps)` from the model's own generator."""

@@ -86,6 +86,7 @@ class VRNN(VideoPredictor):
     """
 
     likelihood: Likelihood
+    can_see_own_frames = True
 
     def __init__(
         self,
