@@ -21,7 +21,7 @@ from studies import PRETRAINED, ROOT, STUDIES, learns
 from tfvrnn import config_flags
 from tfvrnn.cli import runtime
 from tfvrnn.config import option, require, require_at_least
-from tfvrnn.runs import copy_pretrained
+from tfvrnn.runs import RunFolder, copy_pretrained
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,12 @@ class CompareConfig:
     data_dir: str = option("data", "Folder of prepared datasets.")
     steps: int = option(0, "Steps of every model that is trained; 0: the study's own number.")
     seed: int = option(0, "Seed of weights and noise. The videos are the same for all models.")
-    videos: int = option(64, "Test videos.")
-    samples: int = option(10, "Futures per context.")
+    videos: int = option(0, "Test videos; 0: the study's own number.")
+    samples: int = option(0, "Futures per context; 0: the study's own number.")
     only: str = option("", "Train and evaluate only this run of the study.")
 
     def __post_init__(self):
-        require_at_least(self, 0, "steps")
-        require_at_least(self, 1, "videos", "samples")
+        require_at_least(self, 0, "steps", "videos", "samples")
         runs = STUDIES[self.study].runs
         rule = f"`only` must be one of {', '.join(runs)}."
         require(not self.only or self.only in runs, rule, self.only)
@@ -52,14 +51,15 @@ def main(arguments):
     names = [wanted.only] if wanted.only else list(study.runs)
     for name in names:
         train(name, study, wanted)
+    samples = wanted.samples or study.samples
     run(
         "evaluate.py",
         "--runs=" + ",".join(str(folder / name) for name in names),
         f"--report={folder / 'report.html'}",
-        f"--eval.videos={wanted.videos}",
-        f"--eval.samples={wanted.samples}",
+        f"--eval.videos={wanted.videos or study.videos}",
+        f"--eval.samples={samples}",
         f"--eval.horizon={study.horizon}",
-        "--eval.fvd_repeats=2",
+        f"--eval.fvd_repeats={min(2, samples)}",
     )
     print(f"{'run':12}{'first loss':>12}{'last loss':>12}   frames/s")
     for name in filter(learns, names):
@@ -71,7 +71,11 @@ def main(arguments):
 def train(name, study, wanted):
     folder, steps = Path(wanted.out) / name, wanted.steps or study.steps
     if name == PRETRAINED:
-        copy_pretrained("smmnist", folder)
+        if not RunFolder(folder).exists():
+            copy_pretrained(study.preset, folder)
+            config = RunFolder(folder).read_config()
+            config = config_flags.replace(config, {"data.data_dir": wanted.data_dir})
+            RunFolder(folder).write_config(config)
         return
     run(
         "train.py",

@@ -80,13 +80,12 @@ class ReproduceConfig:
     data_dir: str = option("data", "Where prepared datasets lie.")
     steps: int = option(0, "Steps of every model that learns; 0: the study's own.")
     seeds: int = option(0, "Seeds 0, 1, ...; 0: as many as the study has.")
-    videos: int = option(64, "Test videos.")
-    samples: int = option(10, "Futures of each context.")
+    videos: int = option(0, "Test videos; 0: the study's own number.")
+    samples: int = option(0, "Futures of each context; 0: the study's own number.")
     docs: str = option("", "Folder of the documents, records and pictures; empty: OUT/docs.")
 
     def __post_init__(self):
-        require_at_least(self, 0, "steps", "seeds")
-        require_at_least(self, 1, "videos", "samples")
+        require_at_least(self, 0, "steps", "seeds", "videos", "samples")
         unknown = set(self.studies.split(",")) - set(STUDIES)
         allowed = ", ".join(STUDIES)
         require(not unknown, f"`studies` may be {allowed}.", ", ".join(unknown))
@@ -115,7 +114,8 @@ def record_of(wanted, docs, study, seed) -> dict:
     """The record of a comparison. Runs that are not in it are run first, and kept one by one."""
     path = docs / "recorded" / f"{study}_{seed}.json"
     asked = {"study": study, "steps": wanted.steps or STUDIES[study].steps}
-    asked |= {"seed": seed, "videos": wanted.videos, "samples": wanted.samples}
+    asked |= {"seed": seed, "videos": wanted.videos or STUDIES[study].videos}
+    asked |= {"samples": wanted.samples or STUDIES[study].samples}
     record = {"asked": asked, "machine": common.machine(), "runs": {}}
     if path.exists():
         record = json.loads(path.read_text("utf-8"))

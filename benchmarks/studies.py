@@ -13,6 +13,7 @@ quickstart: the quickstart at 32x32, the others at its size, the weights in the 
 learning_pusht, learning_sim_push: one factor of learning on colour changed at a time, on PushT and
     on sim_push in its fixed scene, which must be prepared. Two seeds of the base.
 learning_quickstart: the same in short for the quickstart.
+shipped_sim_push, shipped_smmnist64: the weights in the package against copying the last frame.
 """
 
 from dataclasses import dataclass
@@ -127,6 +128,8 @@ class Study:
 
     options: of all runs; runs: {name: further options}; steps: of every model that learns;
     horizon: in the test; seeds: how many of them results are of.
+    videos, samples: of the test, and futures per video.
+    preset: weights of the run `pretrained`.
     """
 
     options: list[str]
@@ -134,6 +137,9 @@ class Study:
     steps: int
     horizon: int
     seeds: int
+    videos: int = 64
+    samples: int = 10
+    preset: str = "smmnist"
 
 
 STUDIES = {
@@ -182,6 +188,26 @@ STUDIES = {
         steps=3000,
         horizon=12,
         seeds=1,
+    ),
+    "shipped_sim_push": Study(
+        [*COLOUR, "--data.dataset=sim_push_fixed"],
+        {"copy_last": FACTORS["copy_last"], PRETRAINED: []},
+        steps=1,  # copying has nothing to learn
+        horizon=28,
+        seeds=1,
+        videos=256,
+        samples=1,
+        preset="sim_push",
+    ),
+    "shipped_smmnist64": Study(
+        [*SMMNIST, "--model.context_frames=5", "--data.digits=2"],
+        {"copy_last": COPY_LAST, PRETRAINED: []},
+        steps=1,  # copying has nothing to learn
+        horizon=25,
+        seeds=1,
+        videos=256,
+        samples=1,
+        preset="smmnist64",
     ),
     "quickstart": Study(
         [QUICKSTART],
