@@ -71,7 +71,13 @@ FAMILIES = {
 PRETRAINED = "pretrained"  # not trained, but copied from the package
 
 
-QUICKSTART = f"--flagfile={ROOT / 'configs' / 'quickstart.flags'}"
+QUICKSTART = [  # without what only a VRNN has and the paper has not
+    f"--flagfile={ROOT / 'configs' / 'quickstart.flags'}",
+    "--model.dense_decoder=false",
+    "--model.decoder_skips=false",
+    "--model.latent_channels=none",
+    "--train.scheduled_sampling=0",
+]
 COLOUR = [  # the base that the factors of learning are changed from
     *AT_64,
     *MUON,
@@ -95,6 +101,7 @@ DENSE = [
     "--model.latent_resolutions=1,8",
     "--model.latent_channels=8,8",
 ]
+SCHEDULED = [*DENSE, "--train.scheduled_sampling=0.5"]
 FACTORS = {
     "copy_last": ["--model.family=copy_last"],
     "base": [],
@@ -118,7 +125,7 @@ FACTORS = {
         "--model.latent_resolutions=1,8",
     ],
     "dense": [*DENSE, "--model.advection=5"],
-    "scheduled": [*DENSE, "--model.advection=5", "--train.scheduled_sampling=0.5"],
+    "scheduled": [*SCHEDULED, "--model.advection=5"],
 }
 
 
@@ -175,7 +182,7 @@ STUDIES = {
         [*COLOUR, "--data.dataset=sim_push_fixed"], FACTORS, steps=1500, horizon=28, seeds=1
     ),
     "learning_quickstart": Study(
-        [QUICKSTART],
+        QUICKSTART,
         {
             "base": [],
             "forget_1": ["--model.forget_bias=1"],
@@ -184,6 +191,8 @@ STUDIES = {
             "gaussian": ["--model.reconstruction=gaussian"],
             "laplace": ["--model.reconstruction=laplace"],
             "own": ["--model.latent_feedback=own"],
+            "scheduled": SCHEDULED,
+            "scheduled_advection_5": [*SCHEDULED, "--model.advection=5"],
         },
         steps=3000,
         horizon=12,
@@ -210,12 +219,13 @@ STUDIES = {
         preset="smmnist64",
     ),
     "quickstart": Study(
-        [QUICKSTART],
+        QUICKSTART,
         {
             "copy_last": COPY_LAST,
             "prednet": PREDNET,
             "vrnn_flat": [FLAT],
             "vrnn": [],
+            "scheduled": SCHEDULED,  # the flagfile itself
             PRETRAINED: [],
         },
         steps=3000,
