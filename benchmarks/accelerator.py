@@ -1,7 +1,7 @@
 """Train and sample on an accelerator through Keras' JAX backend, and measure how fast.
 
     python benchmarks/accelerator.py [--model.width=64 …] [--modes=float32,tf32,bf16]
-        [--peer_python=PYTHON]
+        [--peer_python=PYTHON] [--rounds=3]
     python benchmarks/accelerator.py --plan=1 [--train.remat …]     # only the train step's memory
     python benchmarks/accelerator.py --train=CLIPS.npz --out=FOLDER --minutes=8 --flagfile=…
 
@@ -52,17 +52,20 @@ def main(arguments):
     for name in ("modes", "peer_python", "rounds", "plan", "train", "out", "minutes"):
         given[name], arguments = common.take(name, arguments)
     clips, modes = given["train"], (given["modes"] or ",".join(MODES)).split(",")
+    require(set(modes) <= set(MODES), f"`--modes` must be of {', '.join(MODES)}.", given["modes"])
+    minutes = common.number("minutes", given["minutes"], 8)
+    rounds = int(common.number("rounds", given["rounds"], ROUNDS))
     start = Config() if clips else DEFAULT
     config = config_flags.replace(start, config_flags.parse_changes(arguments, Config))
     if clips:
         require(bool(given["out"]), "`--out` must name a folder.", given["out"])
-        minutes, out = float(given["minutes"] or 8), Path(given["out"])
-        print(json.dumps(jax_training.train(config, Path(clips), minutes, out)))
+        found = jax_training.train(config, Path(clips), minutes, Path(given["out"]))
+        print(json.dumps(found))
     elif given["plan"]:
         for mode in modes:
             print(json.dumps(planned(mode, config)), flush=True)
     else:
-        compare_modes(modes, config, given["peer_python"], int(given["rounds"] or ROUNDS))
+        compare_modes(modes, config, given["peer_python"], rounds)
 
 
 def compare_modes(modes, config, peer, rounds) -> None:
@@ -92,7 +95,9 @@ def planned(mode, config) -> dict:
     """Report the memory that the compiled train step of one mode plans."""
     import jax
 
-    _, _, memory, _ = prepare(mode, config)
+    policy, products = MODES[mode]
+    with jax.default_matmul_precision(products):
+        _, memory = make_train(jax_training.build(config, policy), config)
     device = jax.devices()[0].device_kind
     size = memory()["planned_gib"]
     return {"device": device, "mode": mode, "remat": config.train.remat, "planned_gib": size}
@@ -167,15 +172,17 @@ def make_train(model, config):
 
     shape = (config.frames, *model.image_shape)
     steps = jax_training.make_steps(
-        model, config, lambda key, batch: jax.random.uniform(key, (batch, *shape)), count=1
+        model, config, lambda _, key, batch, __: jax.random.uniform(key, (batch, *shape)), count=1
     )
     progress, rate = jax_training.first_progress(model), jnp.float32(config.train.learning_rate)
-    step = jax.jit(steps, donate_argnums=0).lower(progress, jax.random.key(1), rate).compile()
+    step = jax.jit(steps, donate_argnums=0).lower(progress, {}, jax.random.key(1), rate).compile()
     keys = iter(jax.random.split(jax.random.key(2), 10_000))
+    progress = None  # no memory is taken while another mode is measured
 
     def run():
         nonlocal progress
-        progress, terms = step(progress, next(keys), rate)
+        progress = progress or jax_training.first_progress(model)
+        progress, terms = step(progress, {}, next(keys), rate)
         return float(terms["loss"])
 
     def memory():

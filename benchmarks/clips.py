@@ -26,16 +26,21 @@ def main(arguments):
     require(bool(out), "`--out` must name a file.", out)
     config = config_flags.replace(Config(), config_flags.parse_changes(arguments, Config))
     make = plans if config.data.dataset == "smmnist" else frames
-    arrays = make(config, int(videos or 2000))
+    arrays = make(config, int(common.number("videos", videos, 2000)))
     files.write_arrays(Path(out), arrays, compressed=True)
     print(f"{out}: " + ", ".join(f"{name} {array.shape}" for name, array in arrays.items()))
 
 
 def frames(config: Config, count: int) -> dict[str, np.ndarray]:
     """Read the first `count` training videos: uint8 `[count, T, H, W, C]`."""
-    from tfvrnn.data import first_videos
+    from tfvrnn.data import augment, first_videos
 
-    return {"frames": first_videos(config.data, config.model, "train", count)}
+    require(not augment.is_wanted(config.data), "`data` must not be augmented here.", "augmented")
+    videos = first_videos(config.data, config.model, "train", count)
+    different = len({video.tobytes() for video in videos})  # the split begins anew at its end
+    rule = f"`videos` must be at most {different}, as the training split has no more."
+    require(different == count, rule, count)
+    return {"frames": videos}
 
 
 def plans(config: Config, count: int) -> dict[str, np.ndarray]:

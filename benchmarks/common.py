@@ -8,6 +8,8 @@ import subprocess
 import time
 from pathlib import Path
 
+from tfvrnn.config import require
+
 PEER = Path(__file__).parent / "peers" / "torch_peer.py"
 
 
@@ -16,6 +18,20 @@ def take(name: str, arguments: list[str]) -> tuple[str | None, list[str]]:
     start = f"--{name}="
     value = next((a.removeprefix(start) for a in arguments if a.startswith(start)), None)
     return value, [a for a in arguments if not a.startswith(start)]
+
+
+def number(name: str, text: str | None, default: float) -> float:
+    """Convert the value of --name to a positive number.
+
+    Raises:
+        UserError: it is none.
+    """
+    try:
+        value = default if text is None else float(text)
+    except ValueError:
+        value = 0.0
+    require(value > 0, f"`--{name}` must be a positive number.", text)
+    return value
 
 
 def timed(function) -> float:

@@ -18,10 +18,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import common
 from studies import PRETRAINED, ROOT, STUDIES, learns
 
-from tfvrnn import config_flags
+from tfvrnn import config_flags, presets
 from tfvrnn.cli import runtime
 from tfvrnn.config import option, require, require_at_least
-from tfvrnn.runs import RunFolder, copy_pretrained
+from tfvrnn.runs import RunFolder
 
 
 @dataclass(frozen=True)
@@ -71,11 +71,7 @@ def main(arguments):
 def train(name, study, wanted):
     folder, steps = Path(wanted.out) / name, wanted.steps or study.steps
     if name == PRETRAINED:
-        if not RunFolder(folder).exists():
-            copy_pretrained(study.preset, folder)
-            config = RunFolder(folder).read_config()
-            config = config_flags.replace(config, {"data.data_dir": wanted.data_dir})
-            RunFolder(folder).write_config(config)
+        copy_preset(study.preset, folder, wanted.data_dir)
         return
     run(
         "train.py",
@@ -88,6 +84,17 @@ def train(name, study, wanted):
         f"--train.validate_every={steps}",
         "--train.checkpoint_every=200",
     )
+
+
+def copy_preset(name, folder, data_dir):
+    """Copy a model of the package, which then reads the datasets in `data_dir`."""
+    preset, run = presets.read(presets.FOLDER / name), RunFolder(folder)
+    config = RunFolder(presets.FOLDER / name).read_config()
+    config = config_flags.replace(config, {"data.data_dir": data_dir, "train.run_dir": str(folder)})
+    rule = f"{folder} must be empty or a copy of {name}."
+    require(not run.exists() or run.read_config() == config, rule, "another run")
+    presets.write(folder, preset.config, preset.weights, step=preset.step)
+    run.write_config(config)
 
 
 SPEED = "training/frames_per_second"

@@ -1,7 +1,7 @@
 """Train a model for a number of minutes with Keras' JAX backend; used by accelerator.py.
 
-Videos, noise and updates stay on the device: many steps are one compiled call. It computes what
-`tfvrnn train` computes, but draws other random numbers and takes no TFRecords.
+Videos, noise and updates stay on the device: many steps are one compiled call. A step computes what
+one of `tfvrnn train` computes, with other random numbers. `UNUSED` lists what is missing.
 """
 
 import functools
@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 import jax
 import keras
-import numpy as np
 from jax import numpy as jnp
 
-from tfvrnn.config import Config, DataConfig, require
+from tfvrnn import files
+from tfvrnn.config import Config, UserError, require
 from tfvrnn.models import build_model
 from tfvrnn.models.objective import loss_terms, partly_own_frames
 from tfvrnn.runs import RunFolder
@@ -46,42 +46,48 @@ class Progress(NamedTuple):
     step: jax.Array
 
 
+UNUSED = {  # options that this training does not have
+    "data": ("stride", "flip", "color_jitter", "crop", "service"),
+    "train": ("weight_decay", "accumulate", "scale_learning_rate", "init_from", "strategy"),
+}
+
+
 def train(config: Config, clips: Path, minutes: float, out: Path) -> dict[str, Any]:
     """Train a model for `minutes`, compilation included, or for `train.steps`.
 
-    Writes a folder that `tfvrnn.load_run` reads, every minute and at the end, with OUT/log.jsonl.
-    With `train.schedule=cosine` the learning rate falls with the time that is left.
+    Steps are taken in twenties. Writes a folder that `tfvrnn.load_run` reads, every minute and at
+    the end, with OUT/log.jsonl. With `train.schedule=cosine` the learning rate falls with the time
+    or the steps that are left.
 
     Returns:
         The last record of the log.
+
+    Raises:
+        UserError: an option that is not used here, videos that do not fit, a folder with another
+            run, or no time for any step.
     """
     begin = time.monotonic()
     settings = config.train
-    plain = DataConfig()
-    require(
-        settings.weight_decay == 0 and settings.accumulate == 1,
-        "`train.weight_decay` must be 0 and `train.accumulate` 1 here.",
-        (settings.weight_decay, settings.accumulate),
-    )
-    for name in ("stride", "flip", "color_jitter", "crop"):
-        given = getattr(config.data, name)
-        require(given == getattr(plain, name), f"`data.{name}` cannot be used here.", given)
+    check(config)
+    require(not out.exists() or not any(out.iterdir()), "`out` must be empty.", out)
+    videos = load_clips(clips, config)
     jax.config.update("jax_default_matmul_precision", "tensorfloat32")
     model = build(config, settings.precision)
-    draw = load_clips(clips, config.frames)
     progress = first_progress(model, averages=settings.average_decay > 0)
     key = jax.random.key(settings.seed)
-    steps = jax.jit(make_steps(model, config, draw), donate_argnums=0)
-    steps = steps.lower(progress, key, jnp.float32(0)).compile()
+    steps = jax.jit(make_steps(model, config, draw_clips), donate_argnums=0)
+    steps = steps.lower(progress, videos, key, jnp.float32(0)).compile()
     out.mkdir(parents=True, exist_ok=True)
     first, saved, done, record = time.monotonic(), time.monotonic(), 0, {}
     print(f"compiled in {first - begin:.0f} s", flush=True)
     end = begin + 60 * minutes
+    require(first < end, "`minutes` must be longer than the compilation.", f"{minutes} minutes")
     with (out / "log.jsonl").open("a", encoding="utf-8") as log:
         while time.monotonic() < end and done < settings.steps:
-            share = (time.monotonic() - first) / (end - first)
+            share = max((time.monotonic() - first) / (end - first), done / settings.steps)
             rate = learning_rate(settings, done, share)
-            progress, terms = steps(progress, jax.random.fold_in(key, done), jnp.float32(rate))
+            keys = jax.random.fold_in(key, done)
+            progress, terms = steps(progress, videos, keys, jnp.float32(rate))
             done = int(progress.step)
             record = {"step": done, "seconds": round(time.monotonic() - first, 1), "rate": rate}
             record |= {name: round(float(term), 4) for name, term in terms.items()}
@@ -91,6 +97,20 @@ def train(config: Config, clips: Path, minutes: float, out: Path) -> dict[str, A
                 save(model, config, progress, out)
     save(model, config, progress, out)
     return record
+
+
+def check(config: Config) -> None:
+    """Raise UserError if an option is given that this training does not have."""
+    plain = Config()
+    for part, names in UNUSED.items():
+        for name in names:
+            given = getattr(getattr(config, part), name)
+            same = given == getattr(getattr(plain, part), name)
+            require(same, f"`{part}.{name}` cannot be used here.", given)
+    scaled = config.train.precision == "mixed_float16"
+    require(not scaled, "`train.precision` cannot scale the loss here.", "mixed_float16")
+    rule = "`train.schedule` must be constant or cosine here."
+    require(config.train.schedule != "step", rule, "step")
 
 
 def on_cpu():
@@ -117,30 +137,44 @@ def learning_rate(settings, step: int, share: float) -> float:
     return rate * min(1.0, (step + 1) / max(1, settings.warmup_steps))
 
 
-def load_clips(path: Path, length: int):
-    """Load videos onto the device; return `(key, batch) -> float32 [batch, length, H, W, C]`.
+def load_clips(path: Path, config: Config) -> dict[str, jax.Array]:
+    """Load the videos of a file of clips.py onto the device.
 
-    The file holds `frames`, uint8 `[N, T, H, W, C]`, from which windows of `length` frames are
-    cut, or the plans of moving digits: `images`, float32 `[M, P, P]`, `chosen`, int `[N, D]`, and
-    `positions`, int `[N, T, D, 2]` of their top left corners.
+    The file holds `frames`, uint8 `[N, T, H, W, C]`, or the plans of moving digits: `images`,
+    float32 `[M, P, P]`, `chosen`, int `[N, D]`, and `positions`, int `[N, T, D, 2]` of their top
+    left corners.
+
+    Raises:
+        UserError: no such file, another one, or videos that do not fit the model.
     """
-    arrays = {name: jnp.asarray(array) for name, array in np.load(path).items()}
+    try:
+        arrays = files.read_arrays(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
     shown = arrays.get("frames", arrays.get("positions"))
-    count, starts = len(shown), shown.shape[1] - length + 1
+    require(shown is not None, f"{path} must be a file of clips.py.", ", ".join(arrays))
+    side = 2 * arrays["images"].shape[-1] if "images" in arrays else 0
+    sides = (side, side, 1) if side else shown.shape[2:]
+    rule = f"{path} must hold videos of {config.model.image_shape} that are long enough."
+    fits = sides == config.model.image_shape and shown.shape[1] >= config.frames
+    require(fits, rule, f"{shown.shape[1]} frames of {sides}")
+    return {name: jnp.asarray(array) for name, array in arrays.items()}
 
-    def window(array, number, start):
-        return jax.lax.dynamic_slice_in_dim(array[number], start, length)
 
-    def draw(key, batch):
-        keys = jax.random.split(key)
-        numbers = jax.random.randint(keys[0], (batch,), 0, count)
-        begins = jax.random.randint(keys[1], (batch,), 0, starts)
-        cut = jax.vmap(window, (None, 0, 0))(shown, numbers, begins)
-        if "frames" in arrays:
-            return cut.astype("float32") / 255.0
-        return paint(arrays["images"][arrays["chosen"][numbers]], cut)
+def draw_clips(videos: dict[str, jax.Array], key, batch: int, length: int):
+    """Draw windows of `length` frames from `load_clips`: float32 `[batch, length, H, W, C]`."""
+    shown = videos.get("frames", videos.get("positions"))
+    keys = jax.random.split(key)
+    numbers = jax.random.randint(keys[0], (batch,), 0, len(shown))
+    begins = jax.random.randint(keys[1], (batch,), 0, shown.shape[1] - length + 1)
 
-    return draw
+    def window(number, begin):
+        return jax.lax.dynamic_slice_in_dim(shown[number], begin, length)
+
+    cut = jax.vmap(window)(numbers, begins)
+    if "frames" in videos:
+        return cut.astype("float32") / 255.0
+    return paint(videos["images"][videos["chosen"][numbers]], cut)
 
 
 def paint(images, positions):
@@ -166,14 +200,18 @@ def untrained(model) -> list:
 
 
 def make_steps(model, config: Config, draw, count: int = STEPS_PER_CALL):
-    """Make `(progress, key, learning rate) -> (progress, mean terms)` of `count` steps."""
+    """Make `(progress, videos, key, learning rate) -> (progress, mean terms)` of `count` steps.
+
+    `draw(videos, key, batch, length)` draws their frames. The videos are an argument: as constants
+    they would be part of the program.
+    """
     settings, batch, horizon = config.train, config.data.batch_size, config.data.horizon
     shapes = model.noise_shapes(batch, horizon)
     gradients_of = jax.value_and_grad(make_loss(model, settings, horizon), has_aux=True)
 
-    def one(progress, key, rate):
+    def one(progress, videos, key, rate):
         clip, choice, *levels = jax.random.split(key, 2 + len(shapes))
-        frames = draw(clip, batch)
+        frames = draw(videos, clip, batch, config.frames)
         own = jax.random.bernoulli(choice, settings.scheduled_sampling, (batch, horizon))
         noise = [jax.random.normal(k, shape) for k, shape in zip(levels, shapes)]
         ramp = max(1, settings.beta_warmup_steps)
@@ -186,17 +224,20 @@ def make_steps(model, config: Config, draw, count: int = STEPS_PER_CALL):
         values, momentum, velocity = update(progress, gradients, rate, settings)
         averages = averaged(progress.averages, values + others, settings.average_decay)
         new = Progress(values, others, averages, momentum, velocity, progress.step + 1)
-        # A gradient that is not finite changes nothing.
-        kept = progress._replace(step=progress.step + 1)
-        new = jax.tree.map(functools.partial(jnp.where, jnp.isfinite(norm)), new, kept)
-        return new, terms | {"gradient_norm": norm}
+        return if_finite(norm, new, progress), terms | {"gradient_norm": norm}
 
-    def steps(progress, key, rate):
+    def steps(progress, videos, key, rate):
         keys = jax.random.split(key, count)
-        progress, terms = jax.lax.scan(lambda p, k: one(p, k, rate), progress, keys)
+        progress, terms = jax.lax.scan(lambda p, k: one(p, videos, k, rate), progress, keys)
         return progress, jax.tree.map(jnp.mean, terms)
 
     return steps
+
+
+def if_finite(norm, new: Progress, old: Progress) -> Progress:
+    """Return the new progress, or count only the step if the gradient's norm is not finite."""
+    old = old._replace(step=new.step)
+    return jax.tree.map(functools.partial(jnp.where, jnp.isfinite(norm)), new, old)
 
 
 def averaged(averages: list, weights: list, decay: float) -> list:
@@ -221,9 +262,7 @@ def make_loss(model, settings, horizon: int):
                 future = frames[:, model.context_frames :]
                 error = model.likelihood.mean_error(future, jax.lax.stop_gradient(predictions))
                 model.likelihood.error.assign(model.likelihood.followed(error))
-        found = [scope.get_current_value(v) for v in untrained(model)]
-        # A weight that was not assigned has no value of its own in the scope.
-        others = [old if new is None else new for new, old in zip(found, others)]
+        others = [scope.get_current_value(v) for v in untrained(model)]
         return terms["loss"], (terms, others)
 
     return loss

@@ -57,7 +57,7 @@ NAMES = {
     "skips_advection_5_coarse": "decoder skips, advection, latents at 1x1, 8x8",
     "dense": "dense decoder",
     "scheduled": "dense decoder, scheduled sampling",
-    "scheduled_advection_5": "the same with advection",
+    "scheduled_advection_5": "dense decoder, scheduled sampling, advection",
 }
 COLUMNS = {  # heading: (path in the figures, format)
     "FVD ↓": (("fvd", "mean"), ".1f"),

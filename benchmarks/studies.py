@@ -71,7 +71,7 @@ FAMILIES = {
 PRETRAINED = "pretrained"  # not trained, but copied from the package
 
 
-QUICKSTART = [  # without what only a VRNN has and the paper has not
+QUICKSTART = [  # with the paper's decoder, which other families ignore
     f"--flagfile={ROOT / 'configs' / 'quickstart.flags'}",
     "--model.dense_decoder=false",
     "--model.decoder_skips=false",

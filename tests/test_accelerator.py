@@ -6,19 +6,22 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfvrnn import load_run
-from tfvrnn.config import DataConfig, ModelConfig, TrainConfig
+from tfvrnn import config_flags, load_run
+from tfvrnn.config import Config, DataConfig, ModelConfig, TrainConfig, UserError
 from tfvrnn.data import first_videos, smmnist
 from tfvrnn.training.optimizer import make_optimizer
 
+sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
+
+import jax_training
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.append(str(ROOT / "benchmarks"))
-jax_training = pytest.importorskip("jax_training")
 
 SIZE = [
     "--model.image_size=8",
@@ -70,10 +73,67 @@ def test_a_model_is_trained_without_tensorflow_and_loads_with_it(tmp_path):
     assert terms["loss"] < records[0]["loss"]
 
 
-def test_data_options_that_it_lacks_are_refused(tmp_path):
-    done = start("accelerator.py", "--train=clips.npz", f"--out={tmp_path}", "--data.flip", *SIZE)
-    assert done.returncode == 2
-    assert "`data.flip` cannot be used here" in done.stderr.splitlines()[-1]
+@pytest.fixture
+def clips(tmp_path, rng):
+    np.savez(tmp_path / "clips.npz", frames=rng.integers(0, 256, (5, 6, 8, 8, 1), np.uint8))
+    return tmp_path / "clips.npz"
+
+
+def refused(clips, out, *options):
+    config = config_flags.replace(Config(), config_flags.parse_changes([*SIZE, *options], Config))
+    with pytest.raises(UserError) as error:
+        jax_training.train(config, clips, 1.0, out)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    "option,message",
+    [
+        ("--data.flip", "`data.flip` cannot be used here"),
+        ("--train.weight_decay=0.1", "`train.weight_decay` cannot be used here"),
+        ("--train.precision=mixed_float16", "cannot scale the loss here"),
+        ("--train.schedule=step", "must be constant or cosine here"),
+        ("--data.horizon=5", "that are long enough. Received: 6 frames of (8, 8, 1)"),
+        ("--model.channels=3", "must hold videos of (8, 8, 3)"),
+    ],
+)
+def test_options_and_videos_that_do_not_fit_are_refused(option, message, clips, tmp_path):
+    assert message in refused(clips, tmp_path / "out", option)
+
+
+def test_files_and_folders_that_do_not_fit_are_refused(clips, tmp_path):
+    assert "cannot be read: " in refused(tmp_path / "none.npz", tmp_path / "out")
+    np.savez(tmp_path / "other.npz", something=np.zeros(1))
+    assert "must be a file of clips.py" in refused(tmp_path / "other.npz", tmp_path / "out")
+    assert "`out` must be empty" in refused(clips, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "option,message",
+    [
+        ("--minutes=x", "`--minutes` must be a positive number. Received: x"),
+        ("--modes=int8", "`--modes` must be of float32, tf32, bf16"),
+        ("--train=clips.npz", "`--out` must name a folder"),
+    ],
+)
+def test_wrong_options_of_the_program_are_one_line(option, message):
+    done = start("accelerator.py", option)
+    assert done.returncode == 2 and message in done.stderr.splitlines()[-1]
+
+
+def test_a_gradient_that_is_not_finite_changes_nothing():
+    values, others = [jax.numpy.ones(2)], [jax.numpy.ones(1)]
+    progress = jax_training.Progress(values, others, [], values, values, jax.numpy.int32(3))
+    new = progress._replace(values=[values[0] * 2], step=progress.step + 1)
+    kept = jax_training.if_finite(jax.numpy.float32("nan"), new, progress)
+    assert kept.step == 4 and kept.values[0][0] == 1
+    assert jax_training.if_finite(jax.numpy.float32(1), new, progress).values[0][0] == 2
+
+
+def test_averages_move_towards_the_weights():
+    moved = jax_training.averaged([np.float32(1)], [np.float32(3)], 0.75)
+    assert moved == [1.5] and jax_training.averaged([], [np.float32(3)], 0.75) == []
 
 
 def test_painted_digits_are_those_of_the_dataset():
@@ -92,11 +152,10 @@ def test_painted_digits_are_those_of_the_dataset():
     np.testing.assert_allclose(painted * 255, videos, atol=1e-3)
 
 
-def test_windows_begin_anywhere(tmp_path):
+def test_windows_begin_anywhere():
     frames = np.broadcast_to(np.arange(6, dtype=np.uint8)[:, None, None, None], (5, 6, 2, 2, 1))
-    np.savez(tmp_path / "clips.npz", frames=frames * 10)
-    draw = jax_training.load_clips(tmp_path / "clips.npz", length=4)
-    drawn = np.asarray(draw(jax_training.jax.random.key(0), 64)) * 255
+    videos = {"frames": jax.numpy.asarray(frames * 10)}
+    drawn = np.asarray(jax_training.draw_clips(videos, jax.random.key(0), 64, 4)) * 255
     firsts = drawn[:, 0, 0, 0, 0].round().astype(int)
     assert set(firsts) == {0, 10, 20}
     np.testing.assert_allclose(

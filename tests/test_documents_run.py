@@ -42,7 +42,8 @@ SMALLER = {  # further options, which replace those of the page; the first patte
     "benchmarks/shapes.py": "--contexts=2 --samples=1",
     "benchmarks/data.py": MODEL,
     "benchmarks/soak.py": "--seconds=5",
-    "benchmarks/accelerator.py": f"{MODEL} --model.image_size=16 --modes=float32",
+    "benchmarks/accelerator.py --peer": f"{MODEL} --model.image_size=16 --modes=float32",
+    "benchmarks/accelerator.py --plan": f"{MODEL} --model.image_size=16 --modes=float32",
     "benchmarks/": f"{MODEL} --model.image_size=16",
     "tests/faults/kill_loop.py": "--kills=1",
 }
@@ -54,6 +55,7 @@ ELSEWHERE = {  # pattern: why it is not run here
     r"opencv-doc|sha256sum": "nothing is fetched; a recording of noise stands in its place",
     r"--dataset=bair$": "30 GB; --source runs, on records of the original layout",
     r"fvd_differences": "minutes of I3D; tests/test_fvd_differences.py has a cheap network",
+    r"clips\.py|accelerator\.py --train": "needs 600 episodes; tests/test_accelerator.py trains",
     r"benchmarks/check\.py": "needs PyTorch; runs train_step.py and sampling.py, which are run",
 }
 if importlib.util.find_spec("mujoco") is None:

@@ -25,6 +25,7 @@ SHIPPED = {
 }
 NAMES = tuple(SHIPPED)
 HUB = "hf://"
+FILES = ("config.json", "config.flags", "weights.npz", "clips.npz", "README.md")
 CARD = """---
 library_name: tfvrnn
 tags: [video-prediction, keras]
@@ -93,7 +94,13 @@ def _download(repository: str) -> Path:
         return Path(
             huggingface_hub.snapshot_download(
                 repository,
-                allow_patterns=["config.json", "config.flags", "weights.npz", "README.md"],
+                allow_patterns=[
+                    "config.json",
+                    "config.flags",
+                    "weights.npz",
+                    "clips.npz",
+                    "README.md",
+                ],
             )
         )
     # Its errors derive from these: no such repository, no network, not a valid name.
@@ -137,10 +144,21 @@ def read_weights(path: Path) -> tuple[list[np.ndarray], int]:
 
 
 def read_clips(folder: Path) -> np.ndarray:
-    """Read the test videos of a preset, uint8 `[N, T, H, W, C]`; N = 0 if it has none."""
+    """Read the test videos of a preset, uint8 `[N, T, H, W, C]`; N = 0 if it has none.
+
+    Raises:
+        UserError: the file is damaged, or holds no such videos.
+    """
     path = folder / "clips.npz"
-    none = np.zeros((0, 0, 0, 0, 0), np.uint8)
-    return files.read_arrays(path)["frames"] if path.is_file() else none
+    if not path.is_file():
+        return np.zeros((0, 0, 0, 0, 0), np.uint8)
+    try:
+        frames = files.read_arrays(path)["frames"]
+        if frames.ndim != 5 or frames.dtype != np.uint8:
+            raise ValueError(f"{frames.dtype} {frames.shape}")
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{path} holds no videos: {_one_line(error)}") from None
+    return frames
 
 
 def write(
@@ -154,7 +172,7 @@ def write(
 ) -> None:
     """Write a preset, file by file, each whole or not at all.
 
-    Removes the configuration of a run that was kept in the folder before.
+    Removes the configuration and the clips of a run that was kept in the folder before.
 
     Args:
         folder: created if it is missing.
@@ -176,7 +194,8 @@ def write(
     arrays = {str(k): weight.astype(dtype) for k, weight in enumerate(weights)}
     arrays = {"step": np.asarray(step, np.int64), **arrays}
     files.write_arrays(folder / "weights.npz", arrays, compressed=True)
-    (folder / "config.flags").unlink(missing_ok=True)
+    for name in ("config.flags", "clips.npz"):
+        (folder / name).unlink(missing_ok=True)
     if card or not (folder / "README.md").is_file():
         files.write_whole(folder / "README.md", card or default_card)
 

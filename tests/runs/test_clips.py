@@ -29,7 +29,8 @@ def test_the_clips_of_a_preset_need_no_dataset(preset, count, horizon):
 @pytest.mark.parametrize("count,horizon", [(3, 3), (2, 4)], ids=["too few", "too short"])
 def test_beyond_them_the_dataset_is_read(preset, count, horizon):
     folder, _, config = preset
-    with pytest.raises(UserError, match="bair"):
+    allowed = "the clips of the preset allow 2 contexts and a horizon of 3"
+    with pytest.raises(UserError, match=f"{allowed}, not {count} and {horizon}; .*bair"):
         example_clips(folder, config, count, horizon)
     digits = Config(model=MODEL, data=DataConfig("smmnist", horizon=horizon))
     expected = first_videos(digits.data, MODEL, "test", count)
@@ -49,3 +50,21 @@ def test_a_preset_of_a_prepared_dataset_has_clips_for_twice_its_horizon():
 def test_presets_are_small():
     sizes = [sum(f.stat().st_size for f in (presets.FOLDER / n).iterdir()) for n in presets.NAMES]
     assert max(sizes) <= 6e6 and sum(sizes) <= 20e6
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [{"other": np.zeros(1)}, {"frames": np.zeros((2, 5, 8, 8, 1))}, {"frames": np.uint8([1])}],
+)
+def test_a_file_without_clips_is_one_line(arrays, tmp_path):
+    files.write_arrays(tmp_path / "clips.npz", arrays)
+    with pytest.raises(UserError, match="holds no videos: "):
+        presets.read_clips(tmp_path)
+    (tmp_path / "clips.npz").write_bytes(b"torn")
+    with pytest.raises(UserError, match="holds no videos: "):
+        presets.read_clips(tmp_path)
+
+
+def test_clips_of_an_earlier_preset_do_not_stay(preset):
+    presets.write(preset[0], {}, [np.zeros(1)])
+    assert len(presets.read_clips(preset[0])) == 0

@@ -167,17 +167,21 @@ class ModelConfig:
             groups = min(self.groups, channels)
             require(
                 channels % groups == 0,
-                f"`width` must make channels that divide into {self.groups} groups, "
-                f"but {channels} channels do not.",
-                f"width={self.width}, groups={self.groups}",
+                f"`width` and `max_channels` must make channels that divide into {self.groups} "
+                f"groups, but {channels} channels do not.",
+                self._sizes(),
             )
         top = self.encoder_channels[1]
         require(
             top // min(self.groups, top) >= MINIMUM_GROUP,
             f"`groups` must leave at least {MINIMUM_GROUP} of the {top} channels at 1x1 to each "
             "group, as a group of one or two values normalises everything away.",
-            f"width={self.width}, groups={self.groups}",
+            self._sizes(),
         )
+
+    def _sizes(self) -> str:
+        most = f", max_channels={self.max_channels}" if self.max_channels else ""
+        return f"width={self.width}{most}, groups={self.groups}"
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -83,8 +83,8 @@ class Fitting(keras.Model):
             **kwargs: further ones of `keras.Model.compile`; loss and metrics are the model's own.
 
         Raises:
-            ValueError: a loss or metrics, a negative beta or free_nats, or a probability that is
-                none or that the model cannot use.
+            ValueError: a loss or metrics, a negative beta or free_nats, or a scheduled_sampling
+                outside [0, 1] or that the model does not have.
         """
         given = [name for name in ITS_OWN if kwargs.get(name) is not None]
         if given:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from tfvrnn import presets
-from tfvrnn.config import Config
+from tfvrnn.config import Config, UserError
 from tfvrnn.runs.folder import RunFolder
 
 
@@ -33,4 +33,13 @@ def example_clips(run_dir: str | Path, config: Config, count: int, horizon: int)
     from tfvrnn.data import first_videos  # TensorFlow takes seconds to import
 
     data = dataclasses.replace(config.data, horizon=horizon)
-    return first_videos(data, config.model, "test", count)
+    try:
+        return first_videos(data, config.model, "test", count)
+    except UserError as error:
+        if not len(clips):
+            raise
+        longest = clips.shape[1] - config.model.context_frames
+        raise UserError(
+            f"the clips of the preset allow {len(clips)} contexts and a horizon of {longest}, not "
+            f"{count} and {horizon}; beyond that, {error}"
+        ) from None
