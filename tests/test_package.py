@@ -19,6 +19,7 @@ TINY = [
     "--model.width=8",
     "--model.groups=2",
     "--model.latent_resolutions=1",
+    "--model.latent_channels=8",
     "--data.horizon=2",
     "--data.batch_size=2",
     "--train.steps=1",

@@ -150,7 +150,8 @@ class ModelConfig:
             return
         require(
             len(channels) == len(levels) and min(channels) >= 1,
-            f"`latent_channels` must be {len(levels)} positive numbers, one per latent level.",
+            "`latent_channels` must be none, or one positive number per latent level "
+            f"({', '.join(map(str, levels))}).",
             channels,
         )
         # Means and raw variances are normalised together.
