@@ -37,6 +37,7 @@ def test_nats_are_by_frame_and_channels_in_use_are_counted():
     assert summarize(measured(), 4)["levels"]["1"]["nats"] == 1.5  # with the context frames counted
     assert figures["spread"] == {"mean": 2.5, "interval": [1.5, 3.5], "curve": [2.0, 3.0]}
     assert figures["fvd"] is figures["kvd"] is figures["fvd_infinity"] is None
+    assert summarize(measured(), 2, futures=1)["spread"] is None  # one future has none
 
 
 def test_intervals_are_the_bootstraps_over_videos(rng):

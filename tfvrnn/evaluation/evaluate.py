@@ -149,11 +149,14 @@ def _evaluate(plan: EvaluationPlan, anew) -> Result:
     with _parts(path, plan.protocol) as folder:
         measured, seconds = _measure(plan, folder)
         model = plan.model
-        counted = model.counted_frames(plan.protocol["settings"]["horizon"])
+        settings = plan.protocol["settings"]
+        counted = model.counted_frames(settings["horizon"])
         dimensions = math.prod(model.image_shape) if model.calibrated else None
         content = {
             "protocol": plan.protocol,
-            "figures": summarize(measured, counted, density_dimensions=dimensions),
+            "figures": summarize(
+                measured, counted, density_dimensions=dimensions, futures=settings["samples"]
+            ),
             "notes": plan.notes,
             "seconds": seconds,
             "training": training_of(plan.config),

@@ -17,6 +17,7 @@ def summarize(
     counted_frames: int,
     seed: int = 0,
     density_dimensions: int | None = None,
+    futures: int = 2,
 ) -> dict:
     """Compute the figures.
 
@@ -26,6 +27,7 @@ def summarize(
         seed: of the subsets of FVD-infinity.
         density_dimensions: pixels times channels of a frame, if the reconstruction term is a log
             density.
+        futures: number of futures asked for, per context. One has no spread to measure.
 
     Returns:
         The figures by name. Those that were not measured are None. All intervals are of 95 %, by
@@ -48,16 +50,19 @@ def summarize(
         for name in FRAME_MEASURES
     }
     figures |= _distances(measured, seed)
-    spread = measured["spread"]
-    figures["spread"] = {
-        "mean": float(spread.mean()),
-        "interval": metrics.interval_of_mean(spread),
-        "curve": _list(spread.mean(axis=0)),
-    }
+    figures["spread"] = _spread(measured["spread"]) if futures > 1 else None
     figures |= _of_loss(measured, counted_frames, density_dimensions)
     figures["given_latents"] = given_latents(measured, FRAME_MEASURES)
     figures["calibration"] = calibration(measured)
     return figures
+
+
+def _spread(spread_VT) -> dict:
+    return {
+        "mean": float(spread_VT.mean()),
+        "interval": metrics.interval_of_mean(spread_VT),
+        "curve": _list(spread_VT.mean(axis=0)),
+    }
 
 
 def _of_loss(measured, counted_frames, density_dimensions) -> dict:
