@@ -149,6 +149,12 @@ class Study:
     preset: str = "smmnist"
 
 
+def shipped(preset: str, horizon: int, options: list[str], copy_last: list[str]) -> Study:
+    """Make the study of a model in the package against copying, which has nothing to learn."""
+    runs = {"copy_last": copy_last, PRETRAINED: []}
+    return Study(options, runs, 1, horizon, seeds=1, videos=256, samples=1, preset=preset)
+
+
 STUDIES = {
     "smmnist": Study(SMMNIST, FAMILIES, steps=600, horizon=20, seeds=3),
     "sim_push": Study(SIM_PUSH, FAMILIES, steps=600, horizon=28, seeds=3),
@@ -198,25 +204,11 @@ STUDIES = {
         horizon=12,
         seeds=1,
     ),
-    "shipped_sim_push": Study(
-        [*COLOUR, "--data.dataset=sim_push_fixed"],
-        {"copy_last": FACTORS["copy_last"], PRETRAINED: []},
-        steps=1,  # copying has nothing to learn
-        horizon=28,
-        seeds=1,
-        videos=256,
-        samples=1,
-        preset="sim_push",
+    "shipped_sim_push": shipped(
+        "sim_push", 28, [*COLOUR, "--data.dataset=sim_push_fixed"], FACTORS["copy_last"]
     ),
-    "shipped_smmnist64": Study(
-        [*SMMNIST, "--model.context_frames=5", "--data.digits=2"],
-        {"copy_last": COPY_LAST, PRETRAINED: []},
-        steps=1,  # copying has nothing to learn
-        horizon=25,
-        seeds=1,
-        videos=256,
-        samples=1,
-        preset="smmnist64",
+    "shipped_smmnist64": shipped(
+        "smmnist64", 25, [*SMMNIST, "--model.context_frames=5", "--data.digits=2"], COPY_LAST
     ),
     "quickstart": Study(
         QUICKSTART,
