@@ -62,7 +62,7 @@ def assert_refused(result, folder, message):
     [
         (["--model.widht=8"], "the nearest is --model.width"),
         (["steps=3"], "unexpected argument steps=3; the nearest is --train.steps"),
-        (["--model.width=20"], "`width` must make channels that divide into 16 groups"),
+        (["--model.width=20"], "`max_channels` must make channels that divide into 16 groups"),
         (["--model.latent_resolutions=1,7"], "(1, 4, 8, 16, 32, 64). Received: (1, 7)"),
         (["--model.context_frames=0"], "`context_frames` must be at least 1"),
         (["--data.horizon=0"], "`horizon` must be at least 1"),
