@@ -33,7 +33,6 @@ NAMES = {
     "svg_lp": "SVG-LP",
     "vrnn_flat": "VRNN, no hierarchy",
     "vrnn": "VRNN",
-    "vrnn_coarse": "VRNN, latents at 1x1, 8x8",
     "pretrained": "VRNN, the shipped weights",
     "base": "base",
     "bce": "bce",
@@ -64,11 +63,10 @@ COLUMNS = {  # heading: (path in the figures, format)
     "KVD ↓": (("kvd", "mean"), ".2f"),
     "SSIM ↑": (("ssim", "best", "mean"), ".3f"),
     "PSNR, dB ↑": (("psnr", "best", "mean"), ".2f"),
-    "of the last frame": (("psnr", "mean", "curve", -1), ".2f"),
+    "PSNR, last frame": (("psnr", "mean", "curve", -1), ".2f"),
     "LPIPS ↓": (("lpips", "best", "mean"), ".4f"),
     "spread": (("spread", "mean"), ".4f"),
     "reconstruction": (("reconstruction",), ".4g"),
-    "KL": (("kl",), ".2f"),
 }
 
 
@@ -104,7 +102,7 @@ def main(arguments):
         seeds = range(wanted.seeds or STUDIES[study].seeds)
         records = [record_of(wanted, docs, study, seed) for seed in seeds]
         draw_curves(docs / "images" / f"{study}_curves.png", records)
-        text = f"{table(records)}\n{levels(records)}"
+        text = table(records)
         if page.exists():
             place, old = place_of(study, page), page.read_text("utf-8")
             page.write_text(f"{old[: place.start]}{text}{old[place.stop :]}", encoding="utf-8")
@@ -161,7 +159,8 @@ def summary(run_dir, result) -> dict:
 def table(records: list[dict]) -> str:
     """Markdown with one row per run: the mean over the seeds ± their standard deviation.
 
-    A figure that no run has is left out.
+    A figure that no run has is left out. The last columns are the KL of each latent level, in nats
+    per frame, and how many of its channels are active with each seed.
     """
     figures = [run["figures"] for record in records for run in record["runs"].values()]
     columns = {
@@ -169,28 +168,25 @@ def table(records: list[dict]) -> str:
         for head, (keys, form) in COLUMNS.items()
         if any(dig(found, keys) is not None for found in figures)
     }
-    heads = ["run", "parameters", "loss, first → last", "frames/s, training", *columns]
+    sizes = sorted({size for found in figures for size in found["levels"]}, key=int)
+    heads = ["run", "parameters", *columns, *(f"KL at {size}x{size} (active)" for size in sizes)]
     lines = [heads, ["---"] * len(heads)]
     for run, name in named(records):
         runs = [record["runs"][run] for record in records]
-        lines.append([name, f"{runs[0]['parameters']:,}", *learning(runs)])
+        lines.append([name, f"{runs[0]['parameters']:,}"])
         for keys, form in columns.values():
             lines[-1].append(over_seeds([dig(run["figures"], keys) for run in runs], form))
+        lines[-1] += [level([run["figures"]["levels"].get(size) for run in runs]) for size in sizes]
     return markdown(lines)
 
 
-def levels(records: list[dict]) -> str:
-    """Markdown with one row per latent level: its KL, and how many channels it uses."""
-    heads = ["run", "latents at", "KL, nats per frame", "active channels"]
-    lines = [heads, ["---"] * len(heads)]
-    for run, name in named(records):
-        for size in records[0]["runs"][run]["figures"]["levels"]:
-            found = [record["runs"][run]["figures"]["levels"][size] for record in records]
-            nats = over_seeds([level["nats"] for level in found], ".2f")
-            active = ", ".join(str(level["active"]) for level in found)
-            cells = [name, f"{size}x{size}", nats, f"{active} of {found[0]['channels']}"]
-            lines.append(cells)
-    return markdown(lines)
+def level(found: list[dict | None]) -> str:
+    """The KL of one latent level over the seeds, and its active channels with each seed."""
+    if None in found:
+        return "-"
+    active = ", ".join(str(level["active"]) for level in found)
+    nats = over_seeds([level["nats"] for level in found], ".2f")
+    return f"{nats} ({active} of {found[0]['channels']})"
 
 
 def named(records: list[dict]) -> list[tuple[str, str]]:
@@ -200,14 +196,6 @@ def named(records: list[dict]) -> list[tuple[str, str]]:
 
 def markdown(lines: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
-
-
-def learning(runs: list[dict]) -> list[str]:
-    if "losses" not in runs[0]:
-        return ["-", "-"]
-    first, last = (statistics.mean(run["losses"][k] for run in runs) for k in (0, -1))
-    speed = statistics.median(run["frames_per_second"] for run in runs)
-    return [f"{first:,.4g} → {last:,.4g}", f"{speed:.0f}"]
 
 
 def dig(figures, keys):

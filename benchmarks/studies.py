@@ -7,8 +7,6 @@ smmnist, sim_push: every family at 64x64, as SVG takes no other size. VRNN with 
     optimizer and learning rate of its authors but the VRNN, whose rate is the quickstart's.
     smmnist: one moving digit, 10 -> 10 frames, tested 10 -> 20. sim_push, which must be prepared:
     2 -> 10 frames, tested 2 -> 28.
-smmnist_long, sim_push_long: VRNN with and without hierarchy for more steps, with the quickstart's
-    Muon. smmnist_long has the quickstart's levels, 1x1 and 8x8.
 quickstart: the quickstart at 32x32, the others at its size, the weights in the package.
 learning_pusht, learning_sim_push: one factor of learning on colour changed at a time, on PushT and
     on sim_push in its fixed scene, which must be prepared. Two seeds of the base.
@@ -158,29 +156,6 @@ def shipped(preset: str, horizon: int, options: list[str], copy_last: list[str])
 STUDIES = {
     "smmnist": Study(SMMNIST, FAMILIES, steps=600, horizon=20, seeds=3),
     "sim_push": Study(SIM_PUSH, FAMILIES, steps=600, horizon=28, seeds=3),
-    "smmnist_long": Study(
-        SMMNIST,
-        {
-            "copy_last": COPY_LAST,
-            "vrnn_flat": [*VRNN, *MUON, FLAT],
-            "vrnn": [*VRNN, *MUON, "--model.latent_resolutions=1,8"],
-        },
-        steps=1500,
-        horizon=20,
-        seeds=1,
-    ),
-    "sim_push_long": Study(
-        SIM_PUSH,
-        {
-            "copy_last": COPY_LAST,
-            "vrnn_flat": [*VRNN, *MUON, FLAT],
-            "vrnn": [*VRNN, *MUON],
-            "vrnn_coarse": [*VRNN, *MUON, "--model.latent_resolutions=1,8"],
-        },
-        steps=1500,
-        horizon=28,
-        seeds=1,
-    ),
     "learning_pusht": Study(
         [*COLOUR, "--data.dataset=pusht"], FACTORS, steps=1500, horizon=28, seeds=1
     ),

@@ -50,6 +50,7 @@ def start(program, *arguments, path=()):
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.thorough
 def test_a_model_is_trained_without_tensorflow_and_loads_with_it(tmp_path):
     clips, out = tmp_path / "clips.npz", tmp_path / "run"
     done = start("clips.py", f"--out={clips}", "--videos=40", *SIZE)

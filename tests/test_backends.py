@@ -15,6 +15,8 @@ from conformance import ROWS, make
 
 from tfvrnn.models import build_model
 
+pytestmark = pytest.mark.thorough
+
 
 def moved(weights, rng):
     """Move weights off their initial values, where scales of 0 would hide differences.

@@ -48,6 +48,7 @@ def test_the_papers_size(name, monkeypatch):
     assert config.model.resolved_latent_resolutions == levels
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_one_step_with_the_width_shrunk(path, monkeypatch, eagerly):
     shrunk = {"model.width": 4, "model.groups": 2, "data.horizon": 2}

@@ -61,6 +61,7 @@ def found(tmp_path_factory):
     return folder, json.loads(record.read_text())
 
 
+@pytest.mark.thorough
 def test_the_rows_are_of_what_they_say(found):
     folder, record = found
     clips = folder / "clips" / "smmnist_test_16"

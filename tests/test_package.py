@@ -67,6 +67,7 @@ def test_the_wheel_names_the_command(wheel):
     assert "tfvrnn = tfvrnn.cli.main:main" in archive.read(name).decode()
 
 
+@pytest.mark.thorough
 def test_the_programs_run_without_a_checkout(wheel, tmp_path):
     """Run them in an empty folder, with the dependencies installed here."""
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
@@ -81,6 +82,7 @@ def test_the_programs_run_without_a_checkout(wheel, tmp_path):
     assert " -m tfvrnn sample --run_dir=a" in run("train", *TINY, "--train.run_dir=a")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
 def test_a_user_of_keras_trains_and_saves_without_a_checkout(wheel, tmp_path, backend):
     if importlib.util.find_spec(backend) is None:

@@ -58,6 +58,7 @@ def odd(tmp_path):
     return folder
 
 
+@pytest.mark.thorough
 def test_every_program_works_with_any_name(start, odd, tmp_path, eagerly):
     own, exported, clip, written, page = generated(seed=1, count=5)
     run, export, report = odd / own, odd / exported, f"{page}.html"
@@ -107,6 +108,7 @@ def shell_words(text: str) -> list[list[str]]:
     return [words[a:b] for a, b in zip(starts, [*starts[1:], None])]
 
 
+@pytest.mark.thorough
 def test_a_checkout_with_an_odd_name_where_everything_is_set_otherwise(tmp_path):
     checkout, home = tmp_path / "proj [v2]", tmp_path / "home"
     for name in ("bin", "tfvrnn", "configs"):

@@ -382,6 +382,7 @@ def test_a_broken_result_is_refused(run, cheap):
     assert evaluate_run(run, CHANGES).path == path  # measured again
 
 
+@pytest.mark.thorough
 @pytest.mark.real_network
 def test_with_the_real_network(stochastic_run, monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME")

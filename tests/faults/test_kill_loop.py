@@ -4,6 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.thorough
+
 
 def test_two_kills_change_nothing():
     # PredNet's step is traced in a tenth of the time.

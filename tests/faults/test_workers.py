@@ -11,6 +11,8 @@ from workers import finish, start_workers
 from tfvrnn.cli import runtime
 from tfvrnn.runs import checkpoint_paths, load_run
 
+pytestmark = pytest.mark.thorough
+
 TRAIN = Path(__file__).parents[2] / "bin" / "train.py"
 OPTIONS = [
     "--train.strategy=multi_worker", "--model.image_size=8", "--model.channels=1",

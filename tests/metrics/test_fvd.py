@@ -58,6 +58,7 @@ def shuffled(clips, window):
     return found
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("corrupt", "amounts"),
     [(noisy, (5, 20, 60)), (blurred, (0.5, 1, 2)), (shuffled, (2, 4, 12))],

@@ -376,6 +376,7 @@ def test_equal_seeds_make_equal_weights():
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_recomputing_the_decoder_gives_the_same_gradients(jit_compile):
     config = ModelConfig(**SMALL | dict(image_size=8, latent_resolutions=(1, 4)))

@@ -311,6 +311,7 @@ def exported_run(small_run, tmp_path_factory):
     }
 
 
+@pytest.mark.thorough
 def test_a_run_exports_its_moving_averages(small_run, exported_run):
     version = exported_run["float32"]
     config, model, step = load_run(small_run)

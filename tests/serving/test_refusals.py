@@ -349,6 +349,7 @@ def mutated(rng, valid):
     return bytes(data)
 
 
+@pytest.mark.thorough
 def test_ten_thousand_mutated_requests_do_no_harm(server, stub):
     rng = random.Random(0)
     valid = request(contexts(1)).SerializeToString()

@@ -11,6 +11,7 @@ from pathlib import Path
 import grpc
 import numpy as np
 import psutil
+import pytest
 import tensorflow as tf
 from serving_tools import (
     AVAILABLE,
@@ -219,6 +220,7 @@ def memory() -> int:
     return psutil.Process().memory_info().rss
 
 
+@pytest.mark.thorough
 def test_a_version_that_is_gone_gives_its_memory_back(tmp_path):
     """The export is a VRNN's, because a smaller model would leave too little memory to see."""
     with zipfile.ZipFile(EXPORT) as archive:

@@ -5,6 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.thorough
+
 PROGRAM = Path(__file__).parents[2] / "benchmarks" / "soak.py"
 
 

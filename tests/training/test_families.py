@@ -30,6 +30,7 @@ FAMILIES = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_family_goes_all_the_way(family, tmp_path, request):
     changes = {"model.family": family, "train.steps": 2, "train.run_dir": str(tmp_path / "run")}

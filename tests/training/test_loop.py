@@ -261,6 +261,7 @@ def test_a_deleted_part_of_the_newest_checkpoint_is_reported(plain_copy, capsys)
     assert "ckpt-6 is not whole" in told.err and "after step 3 (ckpt-3)" in told.out
 
 
+@pytest.mark.thorough
 def test_the_precision_may_change_between_stops(plain_copy):
     _, config = plain_copy
     changes = {"train.precision": "mixed_float16", "train.steps": 7, "train.validate_every": 50}
@@ -358,6 +359,7 @@ def wait_for(path, process, seconds=300):
         time.sleep(0.02)
 
 
+@pytest.mark.thorough
 def test_six_steps_equal_three_a_kill_and_three_more_to_the_last_bit(small, tmp_path):
     flags = tmp_path / "small.flags"
     config = small(

@@ -71,6 +71,7 @@ def test_portions_move_the_scale_as_the_whole_batch_does(small, request):
     assert float(whole.likelihood.error[0]) != FIRST_ERRORS["gaussian"]
 
 
+@pytest.mark.thorough
 def test_the_scale_of_a_model_that_stands_still_settles(small):
     config = small(train__learning_rate=1e-30, model__latent_resolutions=(1,), **CALIBRATED)
     model = build_model(config.model)
@@ -95,6 +96,7 @@ def test_the_scale_of_a_model_that_stands_still_settles(small):
 PREDNET = {"model__family": "prednet", "model__prednet_stacks": (2, 2, 2)}  # quick to compile
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("jit_compile,model", [(False, {}), (True, PREDNET)])
 def test_accumulating_portions_gives_the_same_step(small, jit_compile, model):
     options = {"train__clip_norm": 100.0, "train__jit_compile": jit_compile, **model}
@@ -110,6 +112,7 @@ def test_accumulating_portions_gives_the_same_step(small, jit_compile, model):
     np.testing.assert_allclose(whole[0]["gradient_norm"], parts[0]["gradient_norm"], rtol=1e-4)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 def test_half_precision_trains_close_to_float32(small, precision):
     exact = metrics_of(small(train__clip_norm=100.0))
@@ -132,6 +135,7 @@ def test_weights_are_float32_under_every_precision(small):
         assert all(w.dtype == "float32" for w in model.trainable_variables)
 
 
+@pytest.mark.thorough
 def test_accumulating_under_a_loss_scale_gives_the_same_gradients(small):
     options = {"train__precision": "mixed_float16", "train__clip_norm": 100.0}
     whole = metrics_of(small(**options))
@@ -140,6 +144,7 @@ def test_accumulating_under_a_loss_scale_gives_the_same_gradients(small):
         np.testing.assert_allclose(whole[0][name], parts[0][name], rtol=0.01, err_msg=name)
 
 
+@pytest.mark.thorough
 def test_xla_compiles_to_the_same_step(small):
     plain = metrics_of(small(train__clip_norm=100.0))[:2]
     compiled, _, _ = run(small(train__clip_norm=100.0, train__jit_compile=True), steps=2)

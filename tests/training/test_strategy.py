@@ -61,6 +61,7 @@ def assert_equal_training(one, several, kind, losses, weights):
         assert np.linalg.norm(found - expected) <= weights * moved
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["mirrored", "multi_worker"])
 def test_two_take_the_steps_of_one(trained, name):
     """The runs use clipping, accumulation, weight decay and moving averages."""
