@@ -24,14 +24,8 @@ def fed_back():
     Its decoder sees the last frame's maps and all coarser latents, and composes frames of the last
     frame's pixels.
     """
-    config = ModelConfig(
-        **SMALL,
-        latent_feedback="own",
-        latent_channels=(10, 6, 4),
-        decoder_skips=True,
-        dense_decoder=True,
-        advection=3,
-    )
+    options = {"latent_feedback": "own", "latent_channels": (10, 6, 4), "advection": 3}
+    config = ModelConfig(**SMALL, **options, decoder_skips=True, dense_decoder=True)
     model = build_model(config, seed=3)
     awaken(model)
     return model
