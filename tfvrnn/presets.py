@@ -91,18 +91,7 @@ def _download(repository: str) -> Path:
             f'{HUB}{repository} needs the package huggingface_hub: pip install "tfvrnn[hub]"'
         ) from None
     try:
-        return Path(
-            huggingface_hub.snapshot_download(
-                repository,
-                allow_patterns=[
-                    "config.json",
-                    "config.flags",
-                    "weights.npz",
-                    "clips.npz",
-                    "README.md",
-                ],
-            )
-        )
+        return Path(huggingface_hub.snapshot_download(repository, allow_patterns=list(FILES)))
     # Its errors derive from these: no such repository, no network, not a valid name.
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
