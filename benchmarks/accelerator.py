@@ -5,12 +5,12 @@
     python benchmarks/accelerator.py --plan=1 [--train.remat …]     # only the train step's memory
     python benchmarks/accelerator.py --train=CLIPS.npz --out=FOLDER --minutes=8 --flagfile=…
 
-It needs JAX, Keras and this package's own files, but no TensorFlow, for accelerators that
-TensorFlow has no build for. It prints one JSON line per mode: frames/s, share of the accelerator's
-measured bfloat16 peak, memory. With `--peer_python`, the PyTorch peer of benchmarks/peers/ does
-the same work in between, on the same device and in the same mode. The default is the paper's size.
-With `--plan`, the step is compiled and not run: this shows the memory that XLA plans to need, even
-if the device does not have it.
+It needs only JAX, Keras and this package's files. So it also runs on accelerators for which
+TensorFlow has no build. It prints one JSON line per mode: frames/s, share of the accelerator's
+measured bfloat16 peak, memory. With `--peer_python`, the PyTorch peer of benchmarks/peers/ does the
+same work in between, on the same device and in the same mode. The default is the paper's size. With
+`--plan`, the step is compiled and not run: this shows the memory that XLA plans to need, even if
+the device does not have it.
 
 With `--train`, a model is trained on a file of clips.py and written into FOLDER, with its weights
 in float16; `tfvrnn sample --run_dir=FOLDER` reads it. `--minutes` counts the compilation.

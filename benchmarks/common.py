@@ -24,7 +24,7 @@ def number(name: str, text: str | None, default: float) -> float:
     """Convert the value of --name to a positive number.
 
     Raises:
-        UserError: it is none.
+        UserError: it is not a positive number.
     """
     try:
         value = default if text is None else float(text)

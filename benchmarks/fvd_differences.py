@@ -171,7 +171,8 @@ class Bench:
             pairs |= {"same": (self.base("A"), a), "model_only": (self.base("A"), m)}
         found = {column: distances(*pair) for column, pair in pairs.items()}
         for figure in found.get("same", {}).values():
-            figure["deviation"] = None  # its halves of the two sides would not be the same clips
+            # The random halves of the two sides would hold different clips.
+            figure["deviation"] = None
         return found
 
     def features(self, name: str, row: Row):

@@ -63,8 +63,8 @@ def train(config: Config, clips: Path, minutes: float, out: Path) -> dict[str, A
         The last record of the log.
 
     Raises:
-        UserError: an option that is not used here, videos that do not fit, a folder with another
-            run, or no time for any step.
+        UserError: an option that is not used here, videos that do not fit, a folder that is not
+        empty, or no time for any step.
     """
     begin = time.monotonic()
     settings = config.train

@@ -2,12 +2,14 @@
 
     python benchmarks/reproduce.py --out=FOLDER [--studies=smmnist,sim_push] [--docs=docs]
 
-A study (compare.py has them) is run for one seed or several, into OUT/<study>/<seed>; interrupted,
-the same command continues. The figures and learning curves of a comparison are a record:
-DOCS/recorded/<study>_<seed>.json; a seed with a record is not run again. From the records there
-come tables of means over the seeds and their standard deviations, printed and put between their
-marks in DOCS/results.md, and pictures, DOCS/images/<study>_curves.png and <study>_samples.png.
-Without `--docs`, all this goes to OUT/docs and leaves the documents as they are.
+It runs each study of studies.py for one seed or several, into OUT/<study>/<seed>. After an
+interruption, the same command continues. The figures and learning curves of each comparison are
+recorded in DOCS/recorded/<study>_<seed>.json. A seed with a complete record is not run again.
+
+From the records, it makes tables of means and standard deviations over the seeds. It prints them,
+and writes them between their marks in DOCS/results.md. It also draws
+DOCS/images/<study>_curves.png and <study>_samples.png. Without `--docs`, everything goes to
+OUT/docs, and the documents stay as they are.
 """
 
 import json
@@ -72,7 +74,7 @@ COLUMNS = {  # heading: (path in the figures, format)
 
 @dataclass(frozen=True)
 class ReproduceConfig:
-    """Which studies are run again, and how."""
+    """Options of benchmarks/reproduce.py."""
 
     out: str = option("runs/reproduce", "Folder of the runs.")
     studies: str = option(",".join(STUDIES), "Studies, with commas between.")
@@ -98,7 +100,7 @@ def main(arguments):
     page = docs / "results.md"
     for study in wanted.studies.split(","):
         if page.exists():
-            place_of(study, page)  # complains before hours of work
+            place_of(study, page)  # fails before hours of work
         seeds = range(wanted.seeds or STUDIES[study].seeds)
         records = [record_of(wanted, docs, study, seed) for seed in seeds]
         draw_curves(docs / "images" / f"{study}_curves.png", records)
@@ -110,7 +112,7 @@ def main(arguments):
 
 
 def record_of(wanted, docs, study, seed) -> dict:
-    """The record of a comparison. Runs that are not in it are run first, and kept one by one."""
+    """Read the record of a comparison, after running what it lacks and writing that one by one."""
     path = docs / "recorded" / f"{study}_{seed}.json"
     asked = {"study": study, "steps": wanted.steps or STUDIES[study].steps}
     asked |= {"seed": seed, "videos": wanted.videos or STUDIES[study].videos}
@@ -119,7 +121,7 @@ def record_of(wanted, docs, study, seed) -> dict:
     if path.exists():
         record = json.loads(path.read_text("utf-8"))
     if record["asked"] != asked:
-        raise UserError(f"{path} is of {record['asked']}, not of {asked}; another --docs")
+        raise UserError(f"{path} is of {record['asked']}, not of {asked}; choose another --docs")
     missing = [name for name in STUDIES[study].runs if name not in record["runs"]]
     folder = Path(wanted.out) / study / str(seed)
     for name in missing:
@@ -139,7 +141,7 @@ def run_comparison(folder, options, data_dir):
 
 
 def result_of(folder, name):
-    """The newest result of a run."""
+    """Read the newest result of a run."""
     from tfvrnn.evaluation import read_result
 
     paths = (folder / name / "evaluation").glob("*.json")
@@ -157,7 +159,7 @@ def summary(run_dir, result) -> dict:
 
 
 def table(records: list[dict]) -> str:
-    """Markdown with one row per run: the mean over the seeds ± their standard deviation.
+    """Format Markdown with one row per run: the mean over the seeds ± their standard deviation.
 
     A figure that no run has is left out. The last columns are the KL of each latent level, in nats
     per frame, and how many of its channels are active with each seed.
@@ -181,7 +183,7 @@ def table(records: list[dict]) -> str:
 
 
 def level(found: list[dict | None]) -> str:
-    """The KL of one latent level over the seeds, and its active channels with each seed."""
+    """Format the KL of one latent level over the seeds, and its active channels with each seed."""
     if None in found:
         return "-"
     active = ", ".join(str(level["active"]) for level in found)
@@ -190,7 +192,7 @@ def level(found: list[dict | None]) -> str:
 
 
 def named(records: list[dict]) -> list[tuple[str, str]]:
-    """(run, name in the table) of the runs of a study."""
+    """List (run, name in the table) of the runs of a study."""
     return [(run, name) for run, name in NAMES.items() if run in records[0]["runs"]]
 
 
@@ -212,7 +214,7 @@ def over_seeds(values, form) -> str:
 
 
 def draw_curves(path, records):
-    """Losses over the steps, each over its first; SSIM and PSNR over the predicted frames."""
+    """Draw losses relative to the first one over the steps, and SSIM and PSNR over the frames."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 3.6), layout="constrained")
@@ -239,7 +241,7 @@ def draw_curves(path, records):
 
 
 def draw_samples(path, results):
-    """The truth, and of every run the first future of the first video, at ten times."""
+    """Draw the truth and every run's first future of the first video, at ten times."""
     import numpy as np
     from matplotlib.figure import Figure
 
@@ -262,7 +264,7 @@ def draw_samples(path, results):
 
 
 def place_of(study, page) -> slice:
-    """Where in the page the study's tables stand, between their marks."""
+    """Return the slice of the page between the study's marks."""
     begin, end = f"<!-- {study}: begin -->\n", f"<!-- {study}: end -->"
     text = page.read_text("utf-8")
     if begin not in text or end not in text:

@@ -8,9 +8,9 @@ smmnist, sim_push: every family at 64x64, as SVG takes no other size. VRNN with 
     smmnist: one moving digit, 10 -> 10 frames, tested 10 -> 20. sim_push, which must be prepared:
     2 -> 10 frames, tested 2 -> 28.
 quickstart: the quickstart at 32x32, the others at its size, the weights in the package.
-learning_pusht, learning_sim_push: one factor of learning on colour changed at a time, on PushT and
-    on sim_push in its fixed scene, which must be prepared. Two seeds of the base.
-learning_quickstart: the same in short for the quickstart.
+learning_pusht, learning_sim_push: change one training option at a time, in colour, on PushT and on
+    sim_push in its fixed scene. Both must be prepared. One seed.
+learning_quickstart: changes some of the same options of the quickstart.
 shipped_sim_push, shipped_smmnist64: the weights in the package against copying the last frame.
 """
 
@@ -131,10 +131,13 @@ FACTORS = {
 class Study:
     """The runs of a comparison.
 
-    options: of all runs; runs: {name: further options}; steps: of every model that learns;
-    horizon: in the test; seeds: how many of them results are of.
-    videos, samples: of the test, and futures per video.
-    preset: weights of the run `pretrained`.
+    options: options of all runs.
+    runs: {name: further options}.
+    steps: steps of every model that learns.
+    horizon: predicted frames in the test.
+    seeds: number of training seeds.
+    videos, samples: test videos, and futures per video.
+    preset: model of the package that the run `pretrained` copies.
     """
 
     options: list[str]

@@ -99,7 +99,7 @@ def locked(path: Path, activity: str) -> Iterator[None]:
             "training into runs/a".
 
     Raises:
-        UserError: another process holds it.
+        UserError: another process holds it, or the file cannot be locked.
     """
     with contextlib.ExitStack() as stack:
         try:

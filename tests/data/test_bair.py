@@ -43,7 +43,7 @@ def test_bair_from_its_original_records(tmp_path, packed):
     folder = tmp_path / "data [2] #%"
     prepared = bair.prepare(folder, source)
     assert prepared.videos == {"train": 20, "test": 2}
-    assert prepared.skipped[0] == Skipped("train", "20 videos, the dataset has 43264")
+    assert prepared.skipped[0] == Skipped("train", f"{43264 - 20} of 43264 videos")
     data = DataConfig("bair", str(folder), horizon=10, batch_size=1)
     test = all_of(make_dataset(data, ModelConfig(), "test"))
     assert test.shape == (2, 12, 64, 64, 3)

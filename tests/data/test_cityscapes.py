@@ -49,7 +49,7 @@ def test_snippets_of_the_official_layout(archive, tmp_path, packed):
     prepared = cityscapes.prepare(source, tmp_path / "data", 64)
     assert prepared.videos == {"train": 3, "validation": 1, "test": 1}
     reasons = dict(prepared.skipped)
-    assert reasons["ulm_000003_000000"] == "29 frames, a snippet has 30"
+    assert reasons["ulm_000003_000000"] == "29 frames instead of 30"
     assert "is 64x32" in reasons["bonn_000005_000000"] and len(reasons) == 2
     data = DataConfig("cityscapes", str(tmp_path / "data"), horizon=28, batch_size=1)
     test = all_of(make_dataset(data, ModelConfig(), "test"))

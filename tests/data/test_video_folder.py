@@ -145,7 +145,7 @@ def test_what_cannot_be_read_is_listed_and_the_rest_prepared(videos, tmp_path):
     prepared = prepare(videos, tmp_path, test_fraction=0.3)
     reasons = dict(prepared.skipped)
     assert set(reasons) == {"empty.mp4", "text.mp4", "cut.mp4", "short.gif", "changing"}
-    assert "3 frames, a clip has 5" in reasons["short.gif"]
+    assert "3 frames, fewer than the 5 of a clip" in reasons["short.gif"]
     assert "different sizes" in reasons["changing"]
     assert all(reasons.values()) and sum(prepared.videos.values()) >= 4
 
@@ -157,7 +157,7 @@ def test_nothing_to_prepare_is_refused(tmp_path):
     with pytest.raises(UserError, match="no videos in"):
         prepare(tmp_path / "empty", tmp_path)
     (tmp_path / "empty" / "one.mp4").write_bytes(b"x")
-    with pytest.raises(UserError, match="no video for train: 0 can be used, at least 2 needed"):
+    with pytest.raises(UserError, match="no video for train: 0 can be used, at least 2 are needed"):
         prepare(tmp_path / "empty", tmp_path)
     assert not list((tmp_path / "data").rglob("dataset_info.json"))
 
@@ -240,7 +240,7 @@ def test_a_name_that_is_not_text_is_written_in_escapes(tmp_path):
 
 def test_one_video_is_not_enough(tmp_path):
     media.write_video(tmp_path / "a.gif", frames(0, 12), 8)
-    with pytest.raises(UserError, match="no video for train: 1 can be used, at least 2 needed"):
+    with pytest.raises(UserError, match="no video for train: 1 can be used, at least 2 are needed"):
         prepare(tmp_path, tmp_path / "out")
 
 

@@ -171,10 +171,10 @@ def test_a_video_that_holds_no_window_or_too_few_clips_is_left_out(tmp_path):
 def test_nothing_for_windows_is_refused(tmp_path):
     recording(tmp_path / "videos" / "a", numbered(9))
     with pytest.raises(
-        UserError, match=r"at least 1 needed \(a: its pictures of 64x48 are lower than"
+        UserError, match=r"at least 1 is needed \(a: its pictures of 64x48 are lower than"
     ):
         prepare(tmp_path / "videos", windows=49)
-    with pytest.raises(UserError, match=r"at least 1 needed \(a: 9 frames are 3 clips: too few"):
+    with pytest.raises(UserError, match=r"at least 1 is needed \(a: 9 frames are 3 clips: too few"):
         prepare(tmp_path / "videos", test_fraction=0.7)
     recording(tmp_path / "videos" / "test" / "b", numbered(9, first=9))
     with pytest.raises(UserError, match="no folders named after splits"):

@@ -188,7 +188,7 @@ def test_centres_that_lie_elsewhere_do_not_pair(measure, real, generated):
     write_images(generated / "4", noise(1, frames=11))
     found = measure(real, generated, paired=True, frames=9, clips="centre")
     assert found.names == ["0", "1", "2", "3"]
-    reason = "its centre begins at 1, that of the real one at 2"
+    reason = "its centre begins at frame 1, the real one's at frame 2"
     assert found.treatment["generated"]["left_out"] == {"4": reason}
 
 

@@ -183,7 +183,7 @@ def test_a_protocol_repeats_the_choices(sides, settings, tmp_path):
     content = json.loads(first.path.read_text())
     content["protocol"]["weights"]["fvd_sha256"] = "another"
     first.path.write_text(json.dumps(content))
-    with pytest.raises(UserError, match=r"not the measurement .*weights\.fvd_sha256: .*, another"):
+    with pytest.raises(UserError, match=r"measurement differs .*weights\.fvd_sha256: .*, another"):
         measure_videos(*sides, None, tmp_path / "y", protocol_file=first.path)
     for text in ("{}", '{"protocol": {"settings": {"frames": "many"}}}', '{"protocol": []}'):
         first.path.write_text(text)

@@ -22,14 +22,14 @@ class Options:
 
     run_dir: str = option("", "Run folder of the model.")
     pretrained: str = pretrained_option()
-    preset: str = option("", "Folder of a preset, or hf://owner/name. None of the three: smmnist.")
-    samples: int = option(EXPORT_SAMPLES, "Futures drawn of a clip.")
+    preset: str = option("", "Folder of a preset, or hf://owner/name. Without a model: smmnist.")
+    samples: int = option(EXPORT_SAMPLES, "Futures to draw per clip.")
     host: str = option(
-        "127.0.0.1", "Address to listen at; the default takes requests only of this machine."
+        "127.0.0.1", "Address to listen on. The default accepts requests only from this machine."
     )
     port: int = option(8502, "Port of the page; 0: any free one.")
     max_request_mb: int = option(64, "Largest request in megabytes.")
-    request_timeout: float = option(60.0, "Seconds after which a request is given up.")
+    request_timeout: float = option(60.0, "Seconds until a request times out.")
 
     def __post_init__(self):
         check_fields(self)
@@ -43,10 +43,10 @@ class Options:
         require(self.request_timeout > 0, rule, self.request_timeout)
 
     def find(self) -> Path:
-        """The folder of the model; a preset of a hub is downloaded."""
+        """Find the folder of the model. A preset on a hub is downloaded first."""
         if self.run_dir:
             folder = RunFolder(self.run_dir)
-            folder.read_config()  # complains at once where there is no run
+            folder.read_config()  # fails at once if there is no run
             return folder.path
         return presets.find(self.preset or self.pretrained or presets.NAMES[0])
 
@@ -55,7 +55,7 @@ def main(arguments: list[str]) -> None:
     wanted = Options(**config_flags.parse_changes(arguments, Options))
     folder = wanted.find()
 
-    # TensorFlow takes seconds to import: only after every option was found in order.
+    # TensorFlow takes seconds to import, so all options are checked first.
     from tfvrnn import backend
     from tfvrnn.serving import examples, in_memory
     from tfvrnn.serving.server.demo import DemoServer, serve_demo

@@ -45,8 +45,8 @@ class Options:
     protocol: str = option("", "JSON of an earlier result, to compute its figures again.")
     grid_times: tuple[int, ...] | None = option(
         None,
-        "Frames in the report's grid, counted from 1, such as 1,2,3,5,8; none: the last context "
-        "frame and nine predicted frames.",
+        "Frames in the report's grid, counted from 1, such as 1,2,3,5,8; none: the last three "
+        "context frames and up to nine predicted ones.",
     )
     eval: EvalConfig = field(default_factory=EvalConfig)
 
@@ -91,7 +91,7 @@ def main(arguments: list[str]) -> None:
         folder = RunFolder(run_dir)
         folder.read_config()  # fails at once if there is no run
         if wanted.protocol or not any(folder.evaluation.glob("*.json")):
-            folder.check_writable()  # otherwise the result may exist already
+            folder.check_writable()  # with earlier results, this one may only have to be read
     report = Path(wanted.report or "report.html")
     if not wanted.report and not wanted.runs:
         report = RunFolder(wanted.run_dirs[0]).evaluation / report.name

@@ -17,7 +17,7 @@ OF_FILES = (  # errors of the file system
     errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EPIPE, errno.ENAMETOOLONG, errno.ELOOP,
 )  # fmt: skip
 INTERRUPTED = 130  # 128 + SIGINT
-STOPPED = 143  # 128 + SIGTERM: tells a scheduler that stopped the program to start it again
+STOPPED = 143  # 128 + SIGTERM: a scheduler that stopped the program sees that it can start it again
 
 
 def run(
@@ -79,7 +79,7 @@ def output(path: str | Path) -> Path:
 
 
 def print_anywhere() -> None:
-    """Keep printing errors from ending the program.
+    """Prevent a failed print from ending the program.
 
     A character that the terminal cannot encode is written as its number, and a name that is not
     text as its bytes. If the reader has gone, as with `| head`, the rest is dropped.

@@ -28,7 +28,7 @@ class Options:
     batching: bool = option(True, "Compute waiting requests together, as one batch.")
     queue: int = option(64, "Most rows that may wait. Further requests are refused as unavailable.")
     max_request_mb: int = option(64, "Largest request in megabytes.")
-    request_timeout: float = option(60.0, "Seconds until a request times out.")
+    request_timeout: float = option(60.0, "Seconds until a REST request times out.")
     poll_seconds: float = option(1.0, "Seconds between checks for a new version.")
 
     def __post_init__(self):

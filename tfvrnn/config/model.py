@@ -25,7 +25,9 @@ class ModelConfig:
     )
     context_frames: int = option(2, "Context frames, which are given to the model.")
     latent_resolutions: tuple[int, ...] | None = option(
-        None, "Resolutions of the latent levels, coarsest first; only 1: no hierarchy."
+        None,
+        "vrnn: resolutions of the latent levels, coarsest first. Default: the paper's. Only 1: no "
+        "hierarchy.",
     )
     latent_channels: tuple[int, ...] | None = option(
         None,
@@ -52,12 +54,12 @@ class ModelConfig:
     decoder_skips: bool = option(
         False,
         "vrnn: whether the decoder sees the encoder's maps of the last frame at all resolutions. "
-        "In the paper it sees the one at 1x1.",
+        "In the paper it sees only the map at 1x1.",
     )
     dense_decoder: bool = option(
         False,
         "vrnn: whether every resolution of the decoder sees the latents of all coarser levels. In "
-        "the paper it sees those of its own.",
+        "the paper it sees only those of its own level.",
     )
     advection: int = option(
         0,

@@ -47,7 +47,7 @@ class DataConfig:
             self.stride == 1 or self.dataset != "smmnist", "smmnist has no `stride`.", self.stride
         )
         require_at_least(self, 0, "seed", "color_jitter")
-        require(0 < self.crop <= 1, "`crop` must lie in 0 to 1, without 0.", self.crop)
+        require(0 < self.crop <= 1, "`crop` must be above 0 and at most 1.", self.crop)
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ class TrainConfig:
     seed: int = option(0, "Seed of initial weights and of all noise.")
     optimizer: str = option(
         "adam",
-        "adam: as in the paper. muon: learns more in few steps. It gives the updates of kernels "
-        "equal singular values, and uses Adam for biases and scales.",
+        "adam: as in the paper. muon: learns more in few steps. It gives every kernel's update "
+        "singular values near 1, and uses Adam for biases and scales.",
         ("adam", "muon"),
     )
     learning_rate: float = option(1e-4, "Learning rate, after the warm-up.")
@@ -80,7 +80,7 @@ class TrainConfig:
     )
     schedule: str = option(
         "constant",
-        "Learning rate after the warm-up. cosine: falls to 0. step: a tenth from half-way on.",
+        "Learning rate after the warm-up. cosine: falls to 0. step: falls to a tenth half-way.",
         ("constant", "cosine", "step"),
     )
     adam_epsilon: float = option(1e-8, "Epsilon of Adam.")
@@ -97,7 +97,9 @@ class TrainConfig:
     beta: float = option(1.0, "Weight of the KL term, after its warm-up.")
     beta_warmup_steps: int = option(0, "Steps over which beta rises from 0.")
     free_nats: float = option(
-        0.0, "Nats per predicted frame of each latent level's KL that cost nothing, in each video."
+        0.0,
+        "Free nats per predicted frame: in each video, this much of every latent level's KL costs "
+        "nothing.",
     )
     scheduled_sampling: float = option(
         0.0,
@@ -138,7 +140,9 @@ class TrainConfig:
     log_every: int = option(50, "Steps between records of the training terms.")
     validate_every: int = option(1000, "Steps between validations.")
     validation_videos: int = option(64, "Videos per validation.")
-    pictures: int = option(4, "Most videos that TensorBoard shows of a validation's first batch.")
+    pictures: int = option(
+        4, "Largest number of videos that TensorBoard shows from a validation's first batch."
+    )
     checkpoint_every: int = option(1000, "Steps between checkpoints.")
     checkpoints_to_keep: int = option(3, "Number of newest checkpoints to keep.")
 
@@ -169,7 +173,7 @@ class EvalConfig:
         "", "Name of the result. Default: <dataset>_<context>to<horizon>_<videos>x<samples>."
     )
     split: str = option("test", "Split of the dataset.", ("test", "validation"))
-    videos: int = option(256, "Number of videos, from the first of the split.")
+    videos: int = option(256, "Number of videos, taken from the start of the split.")
     samples: int = option(100, "Futures drawn per context.")
     horizon: int | None = option(None, "Frames to predict. Default: as in training.")
     seed: int = option(0, "Seed of the first future; the next ones count up.")

@@ -57,7 +57,7 @@ def prepare(data_dir: str | Path, source: str | Path | None = None) -> Prepared:
         raise UserError(f"bair cannot be prepared from {source or NAME}: {reason}") from None
     videos = {name: info.num_examples for name, info in builder.info.splits.items()}
     partial = [
-        Skipped(split, f"{videos.get(split, 0)} videos, the dataset has {count}")
+        Skipped(split, f"{count - videos.get(split, 0)} of {count} videos")
         for split, count in VIDEOS.items()
         if videos.get(split) != count
     ]
@@ -67,7 +67,7 @@ def prepare(data_dir: str | Path, source: str | Path | None = None) -> Prepared:
 def _read_from(builder, source: Path) -> None:
     """Make the builder read a local tar or folder."""
     if not source.exists():
-        raise UserError(f"no {source}")
+        raise UserError(f"no file or folder {source}")
     generators = builder._split_generators
 
     def from_source(downloads):

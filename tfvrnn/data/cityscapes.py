@@ -54,7 +54,7 @@ def prepare(
 ) -> Prepared:
     """Prepare the snippets once: resize the central 1024x1024 of 2048x1024 bilinearly to `size`.
 
-    As Pillow does it, the bilinear filter uses all pixels that one of the small picture covers.
+    Pillow's bilinear filter uses all pixels that a pixel of the small picture covers.
 
     Args:
         source: the zip archive, or the folder it was unpacked into
@@ -63,7 +63,8 @@ def prepare(
         channels: 1 or 3.
 
     Returns:
-        `Prepared`; it names the snippets left out, those without exactly 30 frames.
+        `Prepared`. It names the snippets left out: those without exactly 30 frames, with
+        unreadable pictures, or with pictures of another size than 2048x1024.
 
     Raises:
         UserError: no such archive, or nothing of that layout in it; see also
@@ -98,10 +99,10 @@ def prepare(
 
 
 def find_snippets(names: list[str]) -> list[list[str]]:
-    """Group the names of frames into snippets, in order; incomplete snippets stay as they are.
+    """Group the names of frames into snippets, in order.
 
-    Consecutive frames of one city and sequence are cut after every 30, if they are whole snippets.
-    Otherwise the beginnings of the snippets are unknown.
+    Consecutive frames of one city and sequence are cut after every 30, if their number is a
+    multiple of 30. Otherwise it is unknown where snippets begin, so they stay one group.
     """
     parsed = [(match.groupdict(), n) for n in sorted(names) if (match := NAME.fullmatch(n))]
     runs, before = [], None
@@ -138,7 +139,7 @@ def _names(archive: Path) -> list[str]:
 def _record(pictures, names, size, channels) -> dict | Skipped:
     name = PurePosixPath(names[0]).name.removesuffix("_leftImg8bit.png")
     if len(names) != FRAMES:
-        return Skipped(name, f"{len(names)} frames, a snippet has {FRAMES}")
+        return Skipped(name, f"{len(names)} frames instead of {FRAMES}")
     frames = []
     for path in names:
         try:

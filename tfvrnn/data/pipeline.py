@@ -65,7 +65,8 @@ def make_dataset(
     batches = videos.batch(size, drop_remainder=training)
     if data.service and training:
         batches = _served(batches, data.service)
-    # Parallelism is fixed, so the tuner has nothing to do, and a run that ends may wait for it.
+    # Parallelism is fixed, so autotuning has nothing to do. Its thread could delay the end of a
+    # run.
     options = tf.data.Options()
     options.autotune.enabled = False
     return batches.prefetch(PREFETCHED).with_options(options)
@@ -96,8 +97,8 @@ def _part(items: tf.data.Dataset, batch: int, k: int, n: int) -> tf.data.Dataset
 def _served(batches: tf.data.Dataset, address: str) -> tf.data.Dataset:
     """Let the worker of a tf.data service make the batches, in the same order.
 
-    The job belongs to this process only. A named job would be shared by all that ask for it, and a
-    restarted run would continue in the middle of what the previous one left of it.
+    The job belongs to this process only. All processes that ask for a named job share it. A
+    restarted run would then continue where the previous one left the job, not at its own start.
     """
     service = tf.data.experimental.service
     return batches.apply(service.distribute(service.ShardingPolicy.DYNAMIC, address))

@@ -46,7 +46,7 @@ def make_source(data: DataConfig, model: ModelConfig, split: str, start: int = 0
 def video_key(seed: int, split: str, number: int | tf.Tensor) -> tf.Tensor:
     """Make the key, int64 `[2]`, of video `number` of a split."""
     key = tf.constant([seed, SPLIT_NUMBERS[split]], tf.int64)
-    number = tf.cast(number, tf.int64)  # an int32 would leave 32 bits of each half
+    number = tf.cast(number, tf.int64)  # an int32 would shorten the key: 32 bits per half, not 64
     return tf.random.experimental.stateless_fold_in(key, number, alg="philox")
 
 

@@ -152,7 +152,7 @@ def _file_names(name: str, shards) -> list[str]:
 
 
 def _report(path: Path) -> Path:
-    """Path of the report on a shard; it exists only if the shard is whole."""
+    """Return the path of a shard's report, which exists only if the shard is whole."""
     return path.with_name(f".{path.name}.json")
 
 

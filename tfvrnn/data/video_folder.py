@@ -124,7 +124,7 @@ def _clips(path: Path, name: str, options) -> Iterator[dict | Skipped]:
         yield Skipped(_text(name), _text(_reason(error, path)) + after)
     else:
         if not clips:
-            yield Skipped(_text(name), f"{len(taken)} frames, a clip has {length}")
+            yield Skipped(_text(name), f"{len(taken)} frames, fewer than the {length} of a clip")
 
 
 def _reason(error: media.VideoError, path: Path) -> str:
@@ -264,7 +264,7 @@ def _by_time(root: Path, test_fraction: float, options) -> tuple[list[Shard], di
             left_out |= {name: f"{fault}, after {frames} frames that were taken"} if fault else {}
         seen.add(content)
     if not shards:
-        raise UserError(f"no video for train: 0 can be used, at least 1 needed{_why(left_out)}")
+        raise UserError(f"no video for train: 0 can be used, at least 1 is needed{_why(left_out)}")
     return shards, left_out
 
 
@@ -313,7 +313,7 @@ def _split(root: Path, test_fraction: float, options) -> tuple[dict, dict]:
     missing = [split for split in ("train", "test") if not splits[split]]
     if missing:
         raise UserError(
-            f"no video for {missing[0]}: {len(first)} can be used, at least 2 needed"
+            f"no video for {missing[0]}: {len(first)} can be used, at least 2 are needed"
             f"{_why(left_out)}"
         )
     return {split: own for split, own in splits.items() if own}, left_out
@@ -336,7 +336,7 @@ def _fault(path: Path, options) -> str | None:
         return f"cannot be read: {error.strerror}"
     except media.VideoError as error:
         return _reason(error, path)
-    return None if taken == wanted else f"{taken} frames, a clip has {wanted}"
+    return None if taken == wanted else f"{taken} frames, fewer than the {wanted} of a clip"
 
 
 def _folders(root: Path):

@@ -31,7 +31,7 @@ def scaled(shape: tuple[int, ...], height: int) -> tuple[int, int]:
 
 
 def picture_fault(shape: tuple[int, ...], height: int, side: int) -> str | None:
-    """Return why a picture has no window unless it is enlarged, or None."""
+    """Return why pictures of this shape are too small for windows, or None."""
     if shape[0] < height:
         return f"its pictures of {shape[1]}x{shape[0]} are lower than --windows={height}"
     width = scaled(shape, height)[1]

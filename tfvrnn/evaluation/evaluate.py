@@ -241,7 +241,7 @@ def _check_same(path, protocol, notes):
     theirs = read_json(path)["protocol"]
     found = differences(protocol, theirs, ("model", "data", "settings"))
     if found:
-        raise UserError(f"not the evaluation of {path} (here, there): {'; '.join(found)}")
+        raise UserError(f"this evaluation differs from {path} (here, there): {'; '.join(found)}")
     if protocol["code_version"] != theirs["code_version"]:
         notes.append(f"{path} was computed by version {theirs['code_version']}")
 

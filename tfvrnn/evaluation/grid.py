@@ -25,8 +25,8 @@ def choose_times(
     """Choose the times of the columns, where 1 is the first frame of the context.
 
     The default is the last three frames of the context, then all predicted frames if they are at
-    most nine. Of more, it is nine, spaced as in the paper: t = 1, 2 | 3, 4, 6, 8, 10, 12, 15, 18,
-    20 of 2 + 18 frames.
+    most nine. If there are more, nine are shown, spaced as in the paper: t = 1, 2 | 3, 4, 6, 8, 10,
+    12, 15, 18, 20 of 2 + 18 frames.
 
     Args:
         context, horizon: numbers of given and predicted frames.
@@ -61,7 +61,8 @@ def draw_grid(
     context: int,
     times: Sequence[int],
 ) -> Image.Image:
-    """Draw a block of rows per video, the truth, then every system, and a column per time.
+    """Draw one block of rows per video, the truth first and then every system, and one column per
+    time.
 
     The truth's row shows the context, and the systems' rows only what they predict.
 

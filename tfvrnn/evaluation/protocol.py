@@ -36,8 +36,8 @@ def make_protocol(
         network: of the FVD; None: not measured.
 
     Returns:
-        {'model': what is measured, 'data': on which videos, 'settings': how, 'code_version': with
-        which version}, in values for JSON.
+        {'model': what is measured, 'data': on which videos, 'settings': how, 'code_version' and
+        'code_sha256': with which version}, in values for JSON.
     """
     settings, horizon = config.eval, config.eval.horizon or config.data.horizon
     weights = {str(k): weight.numpy() for k, weight in enumerate(model.weights)}

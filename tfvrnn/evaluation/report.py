@@ -43,7 +43,7 @@ CURVES = (
 
 
 def table(results: Sequence[Result]) -> str:
-    """Return the figures of results for a terminal, one line each, below their meaning."""
+    """Format results for a terminal: first what the figures mean, then one line per run."""
     columns = _columns(results)
     rows = [["run", *(column for column, _, _ in columns)]]
     rows += [[name, *_figures(figures, columns)] for name, figures in _named_figures(results)]

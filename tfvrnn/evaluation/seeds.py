@@ -12,7 +12,7 @@ ASIDE = {"train": ("run_dir",), "data": ("data_dir", "workers", "service"), "mod
 
 
 def training_of(config: Config) -> dict:
-    """Name a run's training: {seed, configuration: digits that all its seeds share}."""
+    """Return {seed, configuration} of a run. `configuration` is a hash that all its seeds share."""
     values = {
         part: {
             name: value

@@ -86,10 +86,10 @@ def _mapped(file, offset: int) -> np.ndarray:
         (2, 0): np.lib.format.read_array_header_2_0,
     }
     if version not in read:
-        raise ValueError(f"version {version} of the format")
+        raise ValueError(f"version {version} of the .npy format is not supported")
     shape, fortran, dtype = read[version](file)
     if dtype.hasobject:
-        raise ValueError("it holds objects")
+        raise ValueError("its array holds Python objects")
     order = "F" if fortran else "C"
     return np.memmap(file, dtype, "r", file.tell(), shape, order)
 

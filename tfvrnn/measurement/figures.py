@@ -21,6 +21,11 @@ def distances(real: np.ndarray, generated: np.ndarray, subsets: int, seed: int) 
     and minus 1.96 deviations. It says what other clips of the same two sources would give. It does
     not remove the bias of few clips.
 
+    Args:
+        real, generated: float `[N, D]` and `[M, D]`.
+        subsets: number of random halves.
+        seed: of the draws.
+
     Returns:
         fvd, kvd: {value, deviation, interval, subsets, real, generated}. The last two are numbers
         of clips. Deviation and interval are None for fewer than 4 clips of a side. fvd_infinity:

@@ -32,7 +32,8 @@ def make_protocol(
 
     Returns:
         {'settings': every choice, 'reading': how clips were read, 'sides': which they were,
-        'weights': sha256 of the networks, 'versions'}, in values for JSON.
+        'pairs': their numbers or None, 'weights': sha256 of the networks, 'measured': which
+        measures, 'versions', 'code_sha256'}, in values for JSON.
     """
     known = {one.side.label: identity(one) for one in selection.sides}
     for side in sides:
@@ -91,7 +92,7 @@ def check_weights(path: str | Path, protocol: dict) -> None:
     theirs = section(read_json(path), "protocol")
     found = differences(protocol, theirs, ("weights", "measured"))
     if found:
-        raise UserError(f"not the measurement of {path} (here, there): {'; '.join(found)}")
+        raise UserError(f"this measurement differs from {path} (here, there): {'; '.join(found)}")
 
 
 def statistics_protocol(

@@ -23,7 +23,7 @@ NAMES = ("figure", "value", "95 % interval", "deviation", "of")
 
 
 def table(result: Measurement) -> str:
-    """Return the figures for a terminal, one per line, below their meaning and the notes."""
+    """Format a measurement for a terminal: what the figures mean, the notes, then the figures."""
     return "\n".join([meaning(result), *result.notes, *page.text_table([NAMES, *_rows(result)])])
 
 

@@ -276,7 +276,9 @@ def _matched(selection: Selection, settings: MeasureConfig) -> list[PairClips]:
             if behind == begin:
                 samples.append(clip)
             else:
-                late[clip.video] = f"its centre begins at {behind}, that of the real one at {begin}"
+                late[clip.video] = (
+                    f"its centre begins at frame {behind}, the real one's at frame {begin}"
+                )
         if samples:
             pairs.append(PairClips(pair.name, truth, samples))
     generated.leave_out(late)

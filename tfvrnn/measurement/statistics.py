@@ -33,7 +33,7 @@ def is_statistics(path: Path) -> bool:
 
 
 def write_statistics(path: Path, statistics: Statistics) -> None:
-    """Write whole or not at all."""
+    """Write a file of statistics, whole or not at all."""
     text = np.array(json.dumps(statistics.protocol))
     files.write_arrays(path, {MARK: text, "features": statistics.features})
 

@@ -98,7 +98,7 @@ def side_by_side(context: np.ndarray, futures: np.ndarray, scale: int) -> np.nda
 
 
 def fit(frames: np.ndarray, shape: Sequence[int], whole: bool = False) -> np.ndarray:
-    """Fit frames to a model: take the centre square, average it down to size, grey if needed.
+    """Fit frames to a model: take the centre square, resize it, and make it grey if needed.
 
     Args:
         frames: uint8 `[T, H, W, 3]`.
@@ -117,7 +117,7 @@ def fit(frames: np.ndarray, shape: Sequence[int], whole: bool = False) -> np.nda
 
 
 def resized(frame: np.ndarray, shape: Sequence[int]) -> np.ndarray:
-    """Average a frame down to size, and make it grey if needed.
+    """Average a frame down to size, or enlarge it bicubically, and make it grey if needed.
 
     Args:
         frame: uint8 `[H, W, 3]`.

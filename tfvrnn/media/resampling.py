@@ -16,9 +16,9 @@ JITTER = 0.25  # share of a frame's time by which a timestamp may be off
 def frames_at(path: str | Path, rate: float) -> Iterator[np.ndarray]:
     """Yield the frames of a video file at a rate.
 
-    If the file has a constant rate, to within half a percent `n` times the wanted one, every n-th
-    frame is taken: 29.97 and 59.94 count as multiples of 30. Otherwise the frames shown k / rate
-    seconds after the first are taken, until the last one ends. A frame that begins up to a quarter
+    If the file's rate is constant and within half a percent of n times `rate`, take every n-th
+    frame. So 29.97 and 59.94 count as multiples of 30. Otherwise, take the frames shown k / rate
+    seconds after the first, until the last one ends. A frame that begins up to a quarter
     of a frame later still counts, because timestamps are rounded.
 
     Args:

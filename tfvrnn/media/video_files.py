@@ -23,12 +23,15 @@ VIDEOS = (
     *(".tod", ".ts", ".vob", ".webm", ".wmv", ".wtv", ".y4m"),
 )
 STRETCHED = (Fraction(1, 8), Fraction(8))  # pixel aspect ratios beyond these are errors
-DEFAULT = 5_000_000  # pixels that a stream marked as default counts in addition
+DEFAULT = 5_000_000  # pixels added to the size of a stream marked as default
 
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[tuple[InputContainer, av.VideoStream]]:
-    """Open a file, and find the stream that FFmpeg would take: the largest that is no cover."""
+    """Open a file, and find the stream that FFmpeg would take: the largest that is not a cover.
+
+    A stream marked as default counts `DEFAULT` pixels more.
+    """
     # PyAV gets an open file, because FFmpeg interprets some names: "a:b", "%03d", "*".
     with path.open("rb") as file, av.open(file, "r", metadata_errors="replace") as container:
         streams = [s for s in container.streams.video if s.codec_context]

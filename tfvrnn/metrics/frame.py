@@ -24,7 +24,8 @@ def psnr(frames: tf.Tensor | np.ndarray, truth: tf.Tensor | np.ndarray) -> tf.Te
         float32 `[...]`, infinite if a frame equals the truth.
 
     Raises:
-        ValueError: shapes that differ, pixels that are not float.
+        ValueError: shapes that differ, pixels that are not float or, outside of a graph, not in
+            [0, 1].
     """
     frames, truth = _checked(frames, truth)
     return tf.image.psnr(frames, truth, max_val=1.0)

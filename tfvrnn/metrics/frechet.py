@@ -21,8 +21,9 @@ def classifier_metrics() -> types.ModuleType:
     """Import TF-GAN's module of classifier metrics.
 
     TF-GAN 2.1 does not import under TensorFlow 2.16 and later, because it uses tf.estimator
-    (tensorflow/gan#55). Its metrics do not need that. They are then imported with empty packages in
-    place of their parents, which are removed afterwards. A TF-GAN that imports is used directly.
+    (tensorflow/gan#55). Its metrics do not need that. In that case this function imports them under
+    empty stand-ins for their parent packages, and removes the stand-ins afterwards. A TF-GAN that
+    imports is used directly.
     """
     before = {name for name in sys.modules if _is_tfgan(name)}
     try:
@@ -104,8 +105,8 @@ def frechet_infinity(
     """Extrapolate the Fréchet distance to infinitely many features.
 
     A line in 1/N is fitted to the distances of random subsets of both sets. Its value at 1/N = 0 is
-    the result. The two subsets have equal sizes between half of all features and all. The bias is
-    linear in 1/N only if N is well above the number of dimensions.
+    the result. Both subsets have the same size, from half of the smaller set to all of it. The bias
+    is linear in 1/N only if N is well above the number of dimensions.
 
     Source: Chong and Forsyth, "Effectively unbiased FID and Inception Score", 2020. There, only the
     generated set grows.
@@ -181,6 +182,7 @@ class FeatureStatistics:
 
 
 def check_pair(real: ArrayLike, generated: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Convert two sets of features to finite float64 `[N, D]`, or raise ValueError."""
     real = _checked(real, "real")
     return real, _checked(generated, "generated", dimensions=real.shape[-1])
 

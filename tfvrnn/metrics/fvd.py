@@ -17,7 +17,11 @@ _NETWORKS: dict[tuple, FeatureNetwork] = {}
 
 
 def feature_network(source: str = "i3d", cache_dir: str | Path | None = None) -> FeatureNetwork:
-    """Return the `FeatureNetwork` of a source, made once per source."""
+    """Return the `FeatureNetwork` of a source, made once per source.
+
+    Raises:
+        WeightsUnavailable: its weights cannot be obtained.
+    """
     key = (source, str(weights.cache_folder(cache_dir)))
     if key not in _NETWORKS:
         _NETWORKS[key] = FeatureNetwork(source, cache_dir)
@@ -41,7 +45,7 @@ def frechet_video_distance(
         network: None: I3D.
 
     Raises:
-        ValueError: other shapes or dtypes, sets of different lengths, fewer than two videos.
+        ValueError: other shapes or dtypes, clips of different lengths, fewer than two videos.
         WeightsUnavailable: the network's weights cannot be obtained.
     """
     return frechet.frechet_distance(*_features(real, generated, network))
@@ -81,7 +85,19 @@ def _features(real, generated, network):
 def cached_features(
     network: FeatureNetwork, videos: ArrayLike, cache_dir: str | Path | None = None
 ) -> np.ndarray:
-    """Compute the features of real videos, or read them if these videos' features are cached."""
+    """Return the features of videos, from the cache if they are there.
+
+    Args:
+        network: computes what the cache lacks.
+        videos: uint8 `[N, T, H, W, 1 or 3]`.
+        cache_dir: None: the user's cache.
+
+    Returns:
+        float32 `[N, D]`.
+
+    Raises:
+        ValueError: see `FeatureNetwork`.
+    """
     videos = np.ascontiguousarray(videos)
     key = hashlib.sha256(f"{network.digest} {videos.shape}".encode())
     key.update(videos.data)
@@ -95,7 +111,10 @@ def cached_features(
 
 
 def _keep(features: np.ndarray, path: Path) -> None:
-    """Write whole or not at all. A cache that cannot be written is not an error."""
+    """Write features to the cache, whole or not at all.
+
+    A cache that cannot be written is not an error.
+    """
     content = io.BytesIO()
     np.save(content, features)
     with contextlib.suppress(OSError):

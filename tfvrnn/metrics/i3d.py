@@ -43,8 +43,8 @@ LAYERS = {
 def preprocess(videos: tf.Tensor | np.ndarray) -> tf.Tensor:
     """Prepare videos for the network as the FVD's reference does.
 
-    TensorFlow 1's bilinear resize, then 2 x / 255 - 1. That resize places corners differently from
-    TensorFlow 2's, which changes the FVD.
+    Frames get TensorFlow 1's bilinear resize, then 2 x / 255 - 1. That resize places corners
+    differently from TensorFlow 2's, which changes the FVD.
 
     Source: Unterthiner et al., "Towards Accurate Generative Models of Video", 2018, and its
     code, `frechet_video_distance.preprocess`; deviations: grey videos are repeated to 3 channels.

@@ -63,7 +63,8 @@ class LPIPS(tf.Module):
         float32 `[...]`, 0 for equal frames.
 
     Raises:
-        ValueError: shapes that differ, pixels that are not float.
+        ValueError: shapes that differ, pixels that are not float or, outside of a graph, not in
+            [0, 1].
         TooSmall: a ValueError for images too small for the trunk (31 pixels for 'alex', 16 'vgg').
     """
 

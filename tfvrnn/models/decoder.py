@@ -123,7 +123,7 @@ class FrameDecoder(keras.layers.Layer):
         return self.skips and resolution > 1
 
     def _sees(self, resolution, level):
-        """Whether a resolution's ConvLSTM sees the latents of a level."""
+        """Return whether a resolution's ConvLSTM sees the latents of a level."""
         return level == resolution or (self.dense and level < resolution)
 
     def _inputs(self, resolution, x, maps, latents):

@@ -230,8 +230,8 @@ class VideoPredictor(Fitting):
         """Draw one seeded future per context. Row i has the seed `seed + i`.
 
         Args:
-            x: contexts `[N, n_ctx, H, W, C]`, or an iterable of batches of them, such as a
-                `tf.data.Dataset` or a PyTorch `DataLoader`.
+            x: contexts `[N, n_ctx, H, W, C]`, uint8 or float in [0, 1], or an iterable of batches
+                of them, such as a `tf.data.Dataset` or a PyTorch `DataLoader`.
             batch_size: rows at once. None: 32. The futures do not depend on it.
             horizon: frames to predict. None: the model's own.
             seed: of row 0.
@@ -240,6 +240,10 @@ class VideoPredictor(Fitting):
 
         Returns:
             NumPy float32 `[N, horizon, H, W, C]`.
+
+        Raises:
+            ValueError: no contexts, contexts that do not fit the model, or a horizon or batch size
+                below 1.
         """
         horizon = self.horizon if horizon is None else horizon
         batch_size = 32 if batch_size is None else batch_size

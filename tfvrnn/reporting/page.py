@@ -74,6 +74,7 @@ def picture(pixels: np.ndarray) -> str:
 
 
 def png(image: Image.Image) -> bytes:
+    """Encode an image as PNG."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()

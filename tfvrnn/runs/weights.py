@@ -85,6 +85,10 @@ def keep_weights(run_dir: str | Path, folder: str | Path, card: str = "") -> Pat
 
     Returns:
         Path of the weights.
+
+    Raises:
+        UserError: see `load_run`.
+        OSError: the folder cannot be written.
     """
     config, model, step = load_run(run_dir)
     kept = RunFolder(folder)

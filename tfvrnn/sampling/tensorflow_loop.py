@@ -96,7 +96,7 @@ def _normals(shapes, key, rows) -> list:
 
 
 def _key(seed, time, level: int):
-    """Make a key of 128 bits. Folding in an int32 would leave 32 bits of each half."""
+    """Make a key of 128 bits. Folding in an int32 would shorten it to 32 bits per half."""
     return _fold(tf.stack([tf.cast(seed, tf.int64), tf.cast(time, tf.int64)]), level)
 
 

@@ -39,7 +39,8 @@ def of_card(card: dict[str, Any]) -> np.ndarray:
 
 @functools.lru_cache(maxsize=1)
 def _clips(config: Config) -> np.ndarray:
-    """As long as the longest future, or as in training where no video is that long."""
+    """Read clips with the longest horizon, or with the training horizon if no video is that
+    long."""
     data = dataclasses.replace(config.data, digit_source="packaged")  # the other is downloaded
     try:
         longest = dataclasses.replace(data, horizon=LONGEST)

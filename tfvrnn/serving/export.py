@@ -258,7 +258,8 @@ def _context(frames, shape):
 
     Once saved and loaded, a function takes frames of any shape.
     """
-    same = tf.debugging.assert_equal(tf.shape(frames)[1:], shape, "the shape of `frames`")
+    rule = f"the shape of `frames` must be [B, {', '.join(map(str, shape))}]"
+    same = tf.debugging.assert_equal(tf.shape(frames)[1:], shape, rule)
     with tf.control_dependencies([same]):  # the check runs before the model
         return to_float(frames)
 

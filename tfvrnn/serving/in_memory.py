@@ -70,7 +70,7 @@ class InMemory(AnyServable):
 
 
 def _described(name: str, dtype: tf.DType, *sides: int | None) -> meta_graph_pb2.TensorInfo:
-    """An input or output with the batch in dimension 0."""
+    """Describe an input or output with the batch in dimension 0."""
     shape = tf.TensorShape([None, *sides]).as_proto()
     return meta_graph_pb2.TensorInfo(
         name=f"{name}:0", dtype=dtype.as_datatype_enum, tensor_shape=shape

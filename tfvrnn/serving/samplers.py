@@ -97,7 +97,7 @@ def of_server(server: str, name: str, timeout: float) -> Sampler:
     Args:
         server: HOST:PORT of gRPC.
         name: name of the served model.
-        timeout: seconds to wait for a server that is still starting.
+        timeout: seconds to wait for a server that is still starting, and for each answer.
 
     Raises:
         UserError: no answer, a refusal, or it serves no sampler.

@@ -16,7 +16,7 @@ from tfvrnn.training.optimizer import MovingAverages, ramp
 
 
 def is_compiled(config: Config) -> bool:
-    """Whether XLA compiles the train step: `train.jit_compile`; auto means on accelerators.
+    """Return whether XLA compiles the train step: `train.jit_compile`; auto means on accelerators.
 
     On a CPU the step is slower with XLA, and its compilation takes minutes.
     """

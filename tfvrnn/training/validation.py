@@ -24,10 +24,10 @@ class Findings(NamedTuple):
     """The findings of a validation.
 
     Attributes:
-        scalars: means over the videos, in nats per video: negative_elbo, reconstruction, kl,
-            kl_<resolution>; copy_last, the reconstruction term of repeating the last context
-            frame, for as many frames as the terms count; active_channels_<resolution>, the
-            number of latent channels in use.
+        scalars: negative_elbo, reconstruction, kl and kl_<resolution>, means over the videos, as
+            from `loss_terms`. The values of `per_unit`. copy_last, the reconstruction term of
+            repeating the last context frame, for as many frames as the terms count.
+            active_channels_<resolution>, the number of latent channels in use in the first batch.
         videos: {name: uint8 `[pictures, T, H, W, C]`}, context first.
     """
 

@@ -98,11 +98,13 @@ async def answer(
 
 
 def find(manager: ServedModel, spec: model_pb2.ModelSpec) -> AnyServable:
+    """Return the version that a request names, or raise Refusal if there is none."""
     version = spec.version.value if spec.HasField("version") else None
     return manager.find(spec.name, version, spec.version_label)
 
 
 def fill_spec(spec: model_pb2.ModelSpec, name: str, version: int) -> None:
+    """Write name and version into a ModelSpec."""
     spec.name = name
     spec.version.value = version
 
@@ -147,6 +149,7 @@ def check_filter(servable: AnyServable, signature: str, wanted: list[str]) -> li
 def model_metadata(
     manager: ServedModel, request: get_model_metadata_pb2.GetModelMetadataRequest
 ) -> get_model_metadata_pb2.GetModelMetadataResponse:
+    """Answer a GetModelMetadataRequest."""
     servable = find(manager, request.model_spec)
     fields = list(request.metadata_field)
     if not fields or set(fields) != {SIGNATURES}:
@@ -163,6 +166,7 @@ def model_metadata(
 def model_status(
     manager: ServedModel, spec: model_pb2.ModelSpec
 ) -> get_model_status_pb2.GetModelStatusResponse:
+    """Answer a GetModelStatusRequest."""
     if spec.name != manager.name:
         raise Refusal(Code.NOT_FOUND, f"Could not find any versions of model {spec.name}")
     if spec.version_label:

@@ -70,7 +70,7 @@ class Page:
         return web.Response(body=content, content_type=kind, charset="utf-8", headers=HEADERS)
 
     async def model(self, request: web.Request) -> web.Response:
-        """The page's settings: of the model, and of its signature."""
+        """Send the page's settings as JSON."""
         servable, sampler = self._served()
         clips = await asyncio.to_thread(examples.of, servable)
         frames, *sides = sampler.context_shape
@@ -99,7 +99,10 @@ class Page:
         return web.Response(body=clips[number].tobytes(), content_type=BYTES, headers=HEADERS)
 
     async def gif(self, request: web.Request) -> web.Response:
-        """An animated GIF of `?futures=N`; the body: the context's bytes, then each future's."""
+        """Send an animated GIF of `?futures=N` futures.
+
+        The body holds the context's bytes, then each future's.
+        """
         _, sampler = self._served()
         body, count = await request.read(), request.query.get("futures", "")
         content = await asyncio.to_thread(to_gif, body, count, sampler)
@@ -111,7 +114,7 @@ class Page:
 
 
 def sampler_of(servable: AnyServable) -> Sampler:
-    """The signature that draws the page's futures.
+    """Return the signature that draws the page's futures.
 
     Raises:
         Refusal: there is none, or it is another program's.
@@ -132,7 +135,9 @@ def _sides(info: Any) -> list[int]:
 
 
 def to_gif(body: bytes, count: str, sampler: Sampler) -> bytes:
-    """Futures side by side, each after the context: green borders are given, red ones predicted.
+    """Draw a GIF of futures side by side, each after the context.
+
+    Given frames have green borders, predicted ones red.
 
     Raises:
         Refusal: the bytes are not those of a context and `count` futures of equal length.

@@ -28,7 +28,7 @@ PLACES = ("", "/versions/{version:[0-9]{1,19}}", "/labels/{label:[^/:]+}")
 
 
 def log() -> logging.Logger:
-    """Return aiohttp's logger: it reports faults of the server, but not bytes that are no HTTP."""
+    """Return a logger for aiohttp. It reports errors of the server, but not malformed HTTP."""
     logger = logging.getLogger(__name__)
     logger.addFilter(_is_ours)
     return logger
@@ -120,6 +120,7 @@ async def answer_in_json(request: web.Request, handler: Handler) -> web.StreamRe
 
 
 def refuse(status: int, reason: str) -> web.Response:
+    """Make the answer {"error": reason} with an HTTP status."""
     return web.json_response({"error": reason}, status=status)
 
 

@@ -151,6 +151,7 @@ def listen(
 
 
 def address(host: str, port: int) -> str:
+    """Format HOST:PORT, with brackets around an IPv6 address."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
