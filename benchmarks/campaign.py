@@ -73,7 +73,7 @@ DIGITS = [
     "--data.digits=2",
     "--data.horizon=10",
 ]
-# The options of the shipped smmnist64. Advection makes digits worse.
+# The options of the bundled smmnist64. Advection makes digits worse.
 DIGITS_VRNN = [
     *VRNN,
     *DIGITS,

@@ -35,7 +35,7 @@ NAMES = {
     "svg_lp": "SVG-LP",
     "vrnn_flat": "VRNN, no hierarchy",
     "vrnn": "VRNN",
-    "pretrained": "VRNN, the shipped weights",
+    "pretrained": "VRNN, the bundled weights",
     "base": "base",
     "bce": "bce",
     "l1": "l1",
