@@ -214,7 +214,11 @@ def over_seeds(values, form) -> str:
 
 
 def draw_curves(path, records):
-    """Draw losses relative to the first one over the steps, and SSIM and PSNR over the frames."""
+    """Draw the fall of the losses over the steps, and SSIM and PSNR over the predicted frames.
+
+    Losses differ in unit and sign, so each is drawn on the way from its first value, 1, to its
+    last, 0.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 3.6), layout="constrained")
@@ -226,17 +230,17 @@ def draw_curves(path, records):
                 continue
             style = {"color": f"C{number}", "label": None if seed else label, "alpha": 0.8}
             if "losses" in run:
-                learn.plot(run["steps"], [x / run["losses"][0] for x in run["losses"]], **style)
+                first, *_, last = run["losses"]
+                fall = [(loss - last) / (first - last) for loss in run["losses"]]
+                learn.plot(run["steps"], fall, **style)
             for axes, key in zip(measures, ("ssim", "psnr")):
                 curve = run["figures"][key]["best"]["curve"]
                 axes.plot(range(1, len(curve) + 1), curve, **style)
-    # A calibrated loss falls below 0.
-    learn.set_yscale("symlog", linthresh=1e-3)
-    learn.set(xlabel="step", ylabel="loss / loss of the first step")
+    learn.set(xlabel="step", ylabel="loss, from first to last", ylim=(-0.1, 1))
     for axes, key in zip(measures, ("SSIM", "PSNR, dB")):
         axes.set(xlabel="predicted frame", ylabel=f"{key}, best future")
     handles, labels = measures[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
+    figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False)
     figure.savefig(path, dpi=100)
 
 
