@@ -11,7 +11,8 @@ quickstart: the quickstart at 32x32, the others at its size, the weights in the 
 learning_pusht, learning_sim_push: change one training option at a time, in colour, on PushT and on
     sim_push in its fixed scene. Both must be prepared. One seed.
 learning_quickstart: changes some of the same options of the quickstart.
-shipped_sim_push, shipped_smmnist64: the weights in the package against copying the last frame.
+shipped_sim_push, shipped_smmnist64, shipped_smmnist: the weights in the package against copying the
+    last frame.
 """
 
 from dataclasses import dataclass
@@ -188,6 +189,7 @@ STUDIES = {
     "shipped_smmnist64": shipped(
         "smmnist64", 25, [*SMMNIST, "--model.context_frames=5", "--data.digits=2"], COPY_LAST
     ),
+    "shipped_smmnist": shipped("smmnist", 14, QUICKSTART, COPY_LAST),
     "quickstart": Study(
         QUICKSTART,
         {
