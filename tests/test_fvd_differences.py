@@ -90,6 +90,7 @@ def test_the_rows_are_of_what_they_say(found):
     np.testing.assert_allclose(quarter["value"], expected, rtol=1e-4)
 
 
+@pytest.mark.thorough
 def test_a_change_of_one_side_is_measured_on_the_same_clips(found):
     _, record = found
     rows = {name: columns for name, columns in record["rows"].items() if "same" in columns}
@@ -109,6 +110,7 @@ def test_without_antialias_pixels_between_are_not_seen(method):
     assert fvd_differences.CHANGES[method](clip).max() == 0
 
 
+@pytest.mark.thorough
 def test_a_record_is_not_measured_again_and_stands_in_the_page(found, monkeypatch, capsys):
     folder, record = found
     text = (folder / "docs" / "why_fvds_differ.md").read_text().splitlines()

@@ -31,7 +31,7 @@ def make(optimizer=None, policy="float32", **options):
     return model
 
 
-@pytest.mark.parametrize("probability", [0.0, 0.5])
+@pytest.mark.parametrize("probability", [0.0, pytest.param(0.5, marks=pytest.mark.thorough)])
 def test_a_step_of_fit_is_a_step_of_the_train_step(probability, frames, monkeypatch):
     """Equal noise gives equal losses, weights and scale. SGD is used, as Adam enlarges rounding."""
     options = dict(beta=0.5, free_nats=1e-5, scheduled_sampling=probability)

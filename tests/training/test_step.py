@@ -62,6 +62,7 @@ def test_golden_steps_of_a_calibrated_likelihood(small):
     np.testing.assert_allclose(model.likelihood.error, GOLDEN_SCALES, rtol=2e-4)
 
 
+@pytest.mark.thorough
 def test_portions_move_the_scale_as_the_whole_batch_does(small, request):
     options = {**CALIBRATED, "model__latent_resolutions": (1,)}
     _, parts, _ = run(small(train__accumulate=2, **options), steps=2)

@@ -90,6 +90,7 @@ def test_two_train_as_one(trained, name, kind, losses, weights):
     assert_equal_training(one, several, kind, losses, weights)
 
 
+@pytest.mark.thorough
 def test_all_workers_know_what_one_was_told(trained):
     assert trained("multi_worker", "sgd")["told"]
     assert not trained("one_device", "sgd")["told"]
