@@ -64,7 +64,7 @@ def train(config: Config, clips: Path, minutes: float, out: Path) -> dict[str, A
 
     Raises:
         UserError: an option that is not used here, videos that do not fit, a folder that is not
-        empty, or no time for any step.
+            empty, or no time for any step.
     """
     begin = time.monotonic()
     settings = config.train

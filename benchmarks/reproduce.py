@@ -60,6 +60,11 @@ NAMES = {
     "scheduled": "dense decoder, scheduled sampling",
     "scheduled_advection_5": "dense decoder, scheduled sampling, advection",
 }
+# The studies in docs/results.md.
+SHOWN = (
+    "learning_pusht", "shipped_sim_push", "shipped_smmnist64", "shipped_smmnist", "quickstart",
+    "smmnist", "sim_push",
+)  # fmt: skip
 COLUMNS = {  # heading: (path in the figures, format)
     "FVD ↓": (("fvd", "mean"), ".1f"),
     "KVD ↓": (("kvd", "mean"), ".2f"),
@@ -72,12 +77,15 @@ COLUMNS = {  # heading: (path in the figures, format)
 }
 
 
+LINES = ("-", "--", ":")  # after ten colours each
+
+
 @dataclass(frozen=True)
 class ReproduceConfig:
     """Options of benchmarks/reproduce.py."""
 
     out: str = option("runs/reproduce", "Folder of the runs.")
-    studies: str = option(",".join(STUDIES), "Studies, with commas between.")
+    studies: str = option(",".join(SHOWN), "Studies, with commas between.")
     data_dir: str = option("data", "Where prepared datasets lie.")
     steps: int = option(0, "Steps of every model that learns; 0: the study's own.")
     seeds: int = option(0, "Seeds 0, 1, ...; 0: as many as the study has.")
@@ -97,10 +105,11 @@ def main(arguments):
     docs = Path(wanted.docs or f"{wanted.out}/docs")
     for folder in ("recorded", "images"):
         (docs / folder).mkdir(parents=True, exist_ok=True)
-    page = docs / "results.md"
-    for study in wanted.studies.split(","):
-        if page.exists():
+    page, studies = docs / "results.md", wanted.studies.split(",")
+    if page.exists():
+        for study in studies:
             place_of(study, page)  # fails before hours of work
+    for study in studies:
         seeds = range(wanted.seeds or STUDIES[study].seeds)
         records = [record_of(wanted, docs, study, seed) for seed in seeds]
         draw_curves(docs / "images" / f"{study}_curves.png", records)
@@ -228,11 +237,10 @@ def draw_curves(path, records):
             run = record["runs"].get(name)
             if run is None:  # not in this study; the colours are the same in all
                 continue
-            style = {"color": f"C{number}", "label": None if seed else label, "alpha": 0.8}
+            style = {"color": f"C{number % 10}", "linestyle": LINES[number // 10], "alpha": 0.8}
+            style["label"] = None if seed else label
             if "losses" in run:
-                first, *_, last = run["losses"]
-                fall = [(loss - last) / (first - last) for loss in run["losses"]]
-                learn.plot(run["steps"], fall, **style)
+                learn.plot(run["steps"], falling(run["losses"]), **style)
             for axes, key in zip(measures, ("ssim", "psnr")):
                 curve = run["figures"][key]["best"]["curve"]
                 axes.plot(range(1, len(curve) + 1), curve, **style)
@@ -242,6 +250,12 @@ def draw_curves(path, records):
     handles, labels = measures[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False)
     figure.savefig(path, dpi=100)
+
+
+def falling(losses: list[float]) -> list[float]:
+    """Scale losses so that the first is 1 and the last 0."""
+    first, last = losses[0], losses[-1]
+    return [(loss - last) / (first - last or 1.0) for loss in losses]
 
 
 def draw_samples(path, results):

@@ -84,3 +84,13 @@ def test_a_page_without_a_place_for_the_table_is_refused(docs):
 def test_every_study_has_names_for_its_runs():
     for study in STUDIES.values():
         assert set(study.runs) <= set(reproduce.NAMES)
+
+
+def test_losses_fall_from_one_to_zero():
+    assert reproduce.falling([4.0, 3.0, -4.0]) == [1.0, 0.875, 0.0]
+    assert reproduce.falling([2.0]) == [0.0]
+
+
+def test_the_page_has_a_place_for_every_study_that_it_shows():
+    for study in reproduce.SHOWN:
+        assert reproduce.place_of(study, ROOT / "docs" / "results.md")

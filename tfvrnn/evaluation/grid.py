@@ -61,8 +61,7 @@ def draw_grid(
     context: int,
     times: Sequence[int],
 ) -> Image.Image:
-    """Draw one block of rows per video, the truth first and then every system, and one column per
-    time.
+    """Draw a block of rows per video, the truth and then every system, with a column per time.
 
     The truth's row shows the context, and the systems' rows only what they predict.
 

@@ -15,8 +15,7 @@ from tfvrnn.tensor_ops import Shape, Tensor
 
 
 def head_groups(channels: int, groups: int, least: int = 1) -> int:
-    """Return the largest number of equal groups: at most `groups`, of at least `least` channels
-    each."""
+    """Return the largest number, up to `groups`, of equal groups with `least` channels or more."""
     most = min(groups, max(1, channels // least))
     return max(n for n in range(1, most + 1) if channels % n == 0)
 

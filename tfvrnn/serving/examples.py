@@ -39,8 +39,7 @@ def of_card(card: dict[str, Any]) -> np.ndarray:
 
 @functools.lru_cache(maxsize=1)
 def _clips(config: Config) -> np.ndarray:
-    """Read clips with the longest horizon, or with the training horizon if no video is that
-    long."""
+    """Read clips with the longest horizon. If no video is that long, take that of training."""
     data = dataclasses.replace(config.data, digit_source="packaged")  # the other is downloaded
     try:
         longest = dataclasses.replace(data, horizon=LONGEST)
