@@ -80,6 +80,8 @@ def records(events: Path, tag: str) -> tuple[list[int], list[float]]:
     Args:
         events: folder of the event files, `tensorboard/train` or `tensorboard/validation`.
     """
+    if not events.is_dir():
+        return [], []
     import tensorflow as tf
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

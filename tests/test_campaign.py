@@ -109,6 +109,10 @@ def test_a_failed_training_is_reported_with_its_log(code, tmp_path):
     assert "no dataset" in (tmp_path / "first.log").read_text()
 
 
+def test_a_run_that_has_not_begun_has_no_validation(tmp_path):
+    assert campaign.validation_of(tmp_path / "pusht") == "-"
+
+
 def test_every_run_has_a_configuration():
     from tfvrnn import config_flags
     from tfvrnn.config import Config
