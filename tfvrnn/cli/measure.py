@@ -96,5 +96,5 @@ def measure(wanted: Options) -> None:
     report = Path(result.path).with_suffix(".html")
     write_report(result, report)
     print(table(result))
-    print(result.path)
-    print(report)
+    for written in filter(None, (result.path, report, wanted.save_statistics)):
+        print(written)

@@ -82,3 +82,4 @@ def draw(wanted: Options, out: Path) -> None:
     out.write_bytes(media.to_gif(media.enlarge(media.grid(rows), wanted.scale)))
     columns = ", ".join(["truth", "mean", *[f"sample {k + 1}" for k in range(wanted.samples)]])
     print(f"{out}: {wanted.contexts} test videos after step {step}; columns: {columns}")
+    print(f"{model.context_frames} frames are given, {horizon} predicted")

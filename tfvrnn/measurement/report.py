@@ -54,7 +54,8 @@ def meaning(result: Measurement) -> str:
     clips += f"start={settings['start']}, stride={reading['stride']}."
     distances = (
         f" FVD, KVD: network {_network(settings)}; deviation over {settings['subsets']} random "
-        "halves (delete-half jackknife), interval ± 1.96 deviations."
+        "halves (delete-half jackknife), interval ± 1.96 deviations. With few clips FVD is "
+        "too large, and FVD-infinity needs well over 400."
     )
     if protocol["pairs"] and protocol["pairs"]["samples"] > 1:
         distances += " FVD uses the first sample of each video."
