@@ -35,7 +35,7 @@ def test_a_run_is_exported_and_its_export_continues_a_clip(start, copying_run, c
         context = media.fit(media.read_video(clip)[-2:], (8, 8, 1))
         assert np.abs(found[:2, 2:10, 2:10, :1].astype(int) - context).max() <= 16
     result = start("predict.py", "--export=base", f"--video={clip}", "--horizon=9")
-    assert_refused(result, "the export predicts 2 frames; --horizon is 9")
+    assert_refused(result, "`horizon` must be 2, that of the export. Received: 9")
     code, *_ = start(
         "predict.py", f"--run_dir={copying_run}", f"--video={clip}", "--horizon=5",
         "--out=long.mp4", "--start=1",

@@ -181,7 +181,7 @@ def test_continuing_from_elsewhere_or_to_fewer_steps_is_refused(train, tmp_path)
     code, text = train("--train.run_dir=run", "--train.init_from=b")
     assert code == 2 and "run began from a, not from b" in text
     code, text = train("--train.run_dir=run", "--train.steps=6")
-    assert code == 2 and "run has done 7 steps already; --train.steps is 6" in text
+    assert code == 2 and "`train.steps` must be at least 7, which run has done. Received: 6" in text
 
 
 def test_changes_are_checked_against_the_runs_own_options(tmp_path):

@@ -80,7 +80,7 @@ def test_grey_is_repeated_and_colour_turned_to_grey():
 @pytest.mark.parametrize(
     ("choices", "message"),
     [
-        ({"clips": "all"}, "`frames` must be given, unless `clips` is first"),
+        ({"clips": "all"}, "`frames` must be above 0 unless `clips` is first"),
         ({"clips": "all", "frames": 9, "paired": True}, "`clips` must be first or centre"),
         ({"stride": 0}, "`stride` must be at least 1"),
         ({"subsets": 1}, "`subsets` must be at least 2"),

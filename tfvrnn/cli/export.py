@@ -1,5 +1,6 @@
 """Export a run's sampler as a SavedModel for TensorFlow Serving.
 
+tfvrnn export --pretrained=smmnist --out=EXPORT_BASE
 tfvrnn export --run_dir=RUN --out=EXPORT_BASE [--horizon=28 --samples=4]
 """
 

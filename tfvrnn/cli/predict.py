@@ -1,5 +1,6 @@
 """Continue your own video, and show its possible futures side by side.
 
+    tfvrnn predict --pretrained=smmnist --video=in.gif
     tfvrnn predict --run_dir=RUN --video=in.mp4 [--out=futures.mp4 --samples=4]
     tfvrnn predict --export=EXPORT_BASE --video=in.gif
     tfvrnn predict --server=localhost:8500 --video=folder_of_images

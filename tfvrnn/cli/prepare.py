@@ -80,7 +80,11 @@ class Options:
             self.test_fraction,
         )  # fmt: skip
         needs = self.dataset in ("cityscapes", "video_folder")
-        require(bool(self.source) or not needs, "`source` must name a folder.", repr(self.source))
+        require(
+            bool(self.source) or not needs,
+            "`source` must name a folder, or an archive for cityscapes.",
+            repr(self.source),
+        )
         require(
             self.dataset != "bair" or (self.size, self.channels) == (64, 3),
             "bair is 64x64 in colour.",

@@ -1,5 +1,6 @@
 """Draw futures of test videos as an animated GIF: one row per context, truth | mean | samples.
 
+    tfvrnn sample --pretrained=smmnist
     tfvrnn sample --run_dir=RUN [--out=samples.gif --contexts=8 --horizon=20]
 
 Without --out, the GIF of a run goes into its folder samples/.

@@ -67,11 +67,11 @@ class MeasureConfig:
         require_at_least(self, 1, "stride")
         require_at_least(self, 2, "subsets")
         require(self.fvd_network != "", "`fvd_network` must be i3d, a folder or none.", "''")
-        rule = "`frames` must be given, unless `clips` is first: 0 takes whole videos."
+        rule = "`frames` must be above 0 unless `clips` is first: 0 takes whole videos."
         require(self.frames > 0 or self.clips == "first", rule, f"clips={self.clips}")
         rule = "with `paired`, `clips` must be first or centre: the frames of a pair must agree."
         require(not self.paired or self.clips in ("first", "centre"), rule, self.clips)
-        rule = "without `paired`, only FVD is measured: `fvd_network` must not be none."
+        rule = "without `paired`, only FVD and KVD are measured: `fvd_network` must not be none."
         require(self.paired or self.fvd_network != "none", rule, self.fvd_network)
         require(self.videos != 1, "`videos` must be 0, or at least 2.", 1)
 

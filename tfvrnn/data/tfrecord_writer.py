@@ -27,8 +27,9 @@ _REPORT = re.compile(r"\..*\.json")
 class Shard(NamedTuple):
     """Instructions for one file, which is a function of `work` only.
 
-    split: 'train', 'validation' or 'test'.
-    work: values that JSON can represent.
+    Attributes:
+        split: 'train', 'validation' or 'test'.
+        work: values that JSON can represent.
     """
 
     split: str

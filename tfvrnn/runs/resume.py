@@ -121,4 +121,5 @@ def _check_continues(folder: RunFolder, stored: Config, changes: dict) -> None:
     done = [step_of(path) for path in checkpoint_paths(folder.checkpoints)[:1]]
     steps = changes.get("train.steps", stored.train.steps)
     if done and steps < done[0]:
-        raise UserError(f"{folder.path} has done {done[0]} steps already; --train.steps is {steps}")
+        rule = f"`train.steps` must be at least {done[0]}, which {folder.path} has done."
+        raise UserError(f"{rule} Received: {steps}")

@@ -32,10 +32,11 @@ NO_ANSWER = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 class Sampler:
     """Draws futures.
 
-    context_shape: (n_ctx, H, W, C).
-    horizon: frames per future.
-    sample: (contexts uint8 `[B, n_ctx, H, W, C]`, seeds int32 `[B]`) -> futures uint8
-        `[B, horizon, H, W, C]`.
+    Attributes:
+        context_shape: (n_ctx, H, W, C).
+        horizon: frames per future.
+        sample: (contexts uint8 `[B, n_ctx, H, W, C]`, seeds int32 `[B]`) -> futures uint8
+            `[B, horizon, H, W, C]`.
     """
 
     context_shape: tuple[int, int, int, int]
@@ -45,7 +46,8 @@ class Sampler:
     def check_horizon(self, horizon: int | None) -> None:
         """Raise UserError unless `horizon` is None or the number of frames predicted."""
         if horizon not in (None, self.horizon):
-            raise UserError(f"the export predicts {self.horizon} frames; --horizon is {horizon}")
+            rule = f"`horizon` must be {self.horizon}, that of the export."
+            raise UserError(f"{rule} Received: {horizon}")
 
 
 def of_run(run_dir: str | Path, horizon: int | None, temperature: float = 1.0) -> Sampler:

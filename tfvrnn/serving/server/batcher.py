@@ -53,9 +53,9 @@ class Batcher:
         """
         waiting = sum(task.rows for task in self.waiting)
         if waiting and waiting + rows > self.most_waiting:
-            raise Refusal(
-                Code.UNAVAILABLE, f"the queue is full: {self.most_waiting} rows are waiting"
-            )
+            found = f"{rows} rows, behind {waiting} that wait"
+            rule = f"the queue is full: it holds {self.most_waiting} rows."
+            raise Refusal(Code.UNAVAILABLE, f"{rule} Received: {found}")
         answer = asyncio.get_running_loop().create_future()
         task = Task(servable, signature, inputs, rows, answer)
         self.waiting.append(task)
