@@ -41,6 +41,14 @@ def test_the_scripts_of_a_checkout_are_found():
         assert f'main.run("{name}")' in Path(script).read_text()
 
 
+@pytest.mark.parametrize("typed", ["tfvrnn", ".venv/bin/tfvrnn"])
+def test_the_command_names_itself(monkeypatch, tmp_path, typed):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(commands.shutil, "which", lambda name: "/bin/tfvrnn")
+    monkeypatch.setattr(sys, "argv", ["/bin/tfvrnn" if typed == "tfvrnn" else typed, "train"])
+    assert commands.program("sample", run_dir="a b") == f"{typed} sample '--run_dir=a b'"
+
+
 def test_an_installed_package_runs_its_programs_as_a_module(monkeypatch, tmp_path):
     monkeypatch.setattr(commands, "ROOT", tmp_path)
     assert commands.program("sample", run_dir="x").endswith(" -m tfvrnn sample --run_dir=x")

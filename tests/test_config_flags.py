@@ -123,6 +123,7 @@ def test_the_later_setting_wins_over_a_flagfile(tmp_path):
         (["--notrain.deterministic=1"], "--notrain.deterministic=1 does not take"),
         (["--data.digit_source=web"], "should be one of <packaged|tfds>"),
         (["--flagfile=/no/such.flags"], "cannot read flagfile /no/such.flags: No such file"),
+        (["--flagfile=quick.flags"], "No such file or directory; the package has eval/quick.flags"),
         (["--flagfile"], "--flagfile needs a path"),
         (["--data.flip", "False"], "unexpected argument False; write --data.flip=False"),
         (["--train.jit_compile", "auto"], "argument auto; write --train.jit_compile=auto"),

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,13 @@ SCRIPTS = {"prepare": "prepare_data.py", "fetch": "fetch_weights.py"}
 def program(name: str, **options: Any) -> str:
     """Return the command that runs a program.
 
-    In a checkout it is `python bin/sample.py --run_dir=runs/a`. An installed package has no bin/
-    beside it, so there it is `python -m tfvrnn sample`. A `__` in an option's name stands for a
-    dot.
+    It is `tfvrnn sample --run_dir=runs/a` if the command `tfvrnn` runs now, else `python
+    bin/sample.py` in a checkout. An installed package has no bin/ beside it, so there it is `python
+    -m tfvrnn sample`. A `__` in an option's name stands for a dot.
     """
+    if Path(sys.argv[0]).name == "tfvrnn":
+        known = shutil.which("tfvrnn") == sys.argv[0]
+        return shlex.join(["tfvrnn" if known else from_here(sys.argv[0]), name, *_flags(options)])
     script = ROOT / "bin" / SCRIPTS.get(name, f"{name}.py")
     if script.is_file():
         return _command(from_here(script), options)
@@ -42,5 +46,8 @@ def from_here(path: str | Path) -> str:
 
 
 def _command(start: str, options: dict[str, Any], *words: str) -> str:
-    flags = [f"--{name.replace('__', '.')}={value}" for name, value in options.items()]
-    return shlex.join([from_here(sys.executable), start, *words, *flags])
+    return shlex.join([from_here(sys.executable), start, *words, *_flags(options)])
+
+
+def _flags(options: dict[str, Any]) -> list[str]:
+    return [f"--{name.replace('__', '.')}={value}" for name, value in options.items()]

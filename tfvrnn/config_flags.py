@@ -266,7 +266,11 @@ def _flagfile_lines(path: Path) -> list[str]:
     try:
         text = path.read_text(encoding="utf-8-sig")  # some editors write a byte order mark
     except OSError as error:
-        raise FlagError(f"cannot read flagfile {path}: {error.strerror}") from None
+        names = [found.relative_to(SHIPPED).as_posix() for found in SHIPPED.rglob("*.flags")]
+        near = [name for name in names if name.endswith(f"/{path.name}")]
+        near = near or difflib.get_close_matches(str(path), names, 1, cutoff=0.4)
+        hint = f"; the package has {near[0]}" if near else ""
+        raise FlagError(f"cannot read flagfile {path}: {error.strerror}{hint}") from None
     except UnicodeDecodeError:
         raise FlagError(f"flagfile {path} is not text") from None
     lines = []

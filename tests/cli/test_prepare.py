@@ -20,7 +20,8 @@ def test_a_folder_is_prepared_and_the_next_command_named(start, videos, tmp_path
     arguments = ["--source=videos", "--size=8", "--clip_frames=3"]
     code, out, _ = start("prepare_data.py", *arguments)
     assert code == 0 and "train 4, test 2" in out
-    assert "--data.dataset=video_folder --data.data_dir=data" in out
+    assert "--flagfile=video_folder.flags --data.dataset=video_folder --data.data_dir=data" in out
+    assert out.endswith(" --model.channels=3 --data.horizon=1\n")  # 2 given, 3 in a clip
     (tmp_path / "videos" / "broken.mp4").write_text("x")
     code, out, err = start("prepare_data.py", *arguments, "--data_dir=other")
     assert code == 1 and "left out: broken.mp4: " in err and "train" in out
@@ -45,6 +46,7 @@ def test_a_lack_of_long_enough_videos_is_reported_last(start, videos, tmp_path):
     [
         ([], "`source` must name"),
         (["--source=none"], "no folder none"),
+        (["--source=videos/0.gif"], "videos/0.gif is a file: name its folder"),
         (["--source=videos", "--dataset=kth"], "bair|cityscapes|video_folder|sim_push|pusht"),
         (["--source=videos", "--channels=2"], "must be 1 or 3"),
         (["--source=videos", "--clip_frames=0"], "at least 1"),

@@ -299,7 +299,7 @@ def test_what_cannot_be_measured_is_said_and_never_a_number(run, monkeypatch, ca
     assert "LPIPS is not measured: no network" in lines
     assert "FVD is not measured: no network" in lines
     short = evaluate_run(run, CHANGES | {"fvd_context": False, "horizon": 1})
-    assert "--eval.horizon" in short.notes[0]
+    assert "--eval.horizon" in short.notes[0] and "--eval.fvd_context" not in short.notes[0]
 
 
 def test_lpips_is_measured_unless_it_is_set_to_none(run, monkeypatch, cheap):

@@ -281,6 +281,10 @@ def test_a_port_in_use_and_an_export_without_a_version(base, tmp_path):
                 pass
     with pytest.raises(UserError, match="no version in"), running(tmp_path):
         pass
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "saved_model.pb").touch()
+    with pytest.raises(UserError, match=f"it is a version of {tmp_path}$"), running(tmp_path / "1"):
+        pass
 
 
 def test_equal_ports_are_refused():

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from tfvrnn import commands, config_flags
 from tfvrnn.cli import runtime
-from tfvrnn.config import SIM_PUSH_SCENES, check_fields, option, require, require_at_least
+from tfvrnn.config import SIM_PUSH_SCENES, Config, check_fields, option, require, require_at_least
 
 SOME_SKIPPED = 1
 
@@ -115,6 +115,30 @@ class Options:
         """Value of --data.dataset that reads the prepared dataset."""
         return SIM_PUSH_SCENES[self.scene] if self.dataset == "sim_push" else self.dataset
 
+    @property
+    def flagfile(self) -> str:
+        """Flagfile of the package for the dataset."""
+        names = {"cityscapes": "cityscapes128" if self.size >= 128 else "cityscapes64"}
+        return names.get(self.dataset, self.dataset) + ".flags"
+
+
+def training_command(wanted: Options) -> str:
+    """Return the command that trains on the dataset, with a horizon that fits its clips."""
+    model = f"--flagfile={config_flags.SHIPPED / wanted.flagfile}"
+    config = config_flags.replace(Config(), config_flags.parse_changes([model], Config))
+    given, options = config.model.context_frames, {}
+    if wanted.dataset == "video_folder" and wanted.clip_frames < given + config.data.horizon:
+        options["data__horizon"] = max(1, wanted.clip_frames - given)
+    return commands.program(
+        "train",
+        flagfile=wanted.flagfile,
+        data__dataset=wanted.trained_as,
+        data__data_dir=wanted.data_dir,
+        model__image_size=wanted.size,
+        model__channels=wanted.channels,
+        **options,
+    )
+
 
 def main(arguments: list[str]) -> None:
     wanted = config_flags.build(Options, config_flags.parse_changes(arguments, Options))
@@ -128,8 +152,7 @@ def main(arguments: list[str]) -> None:
         sys.exit(runtime.INTERRUPTED)
     counts = ", ".join(f"{split} {count}" for split, count in prepared.videos.items())
     print(f"{prepared.folder}: {counts}")
-    data = f"--data.dataset={wanted.trained_as} --data.data_dir={commands.quoted(wanted.data_dir)}"
-    print(f"train with {data} --model.image_size={wanted.size} --model.channels={wanted.channels}")
+    print(f"next:\n  {training_command(wanted)}")
     for name, reason in prepared.skipped:
         print(f"left out: {name}: {reason}", file=sys.stderr)
     if prepared.skipped:

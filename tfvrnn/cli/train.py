@@ -23,7 +23,8 @@ def main(arguments: list[str]) -> None:
         )
     config, resumes = runs.resolve(config_flags.parse_changes(arguments, Options))
     run_dir = config.train.run_dir
-    print(f"{'resuming' if resumes else 'new run'}: {run_dir}")
+    if not resumes:  # resuming prints the step
+        print(f"new run: {run_dir}")
 
     # TensorFlow takes seconds to import, so all options are checked first.
     from tfvrnn.training import TrainingDiverged, train

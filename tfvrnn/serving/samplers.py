@@ -19,7 +19,7 @@ from tfvrnn.config import UserError, expanded
 from tfvrnn.runs import load_run
 from tfvrnn.sampling import sample_videos
 from tfvrnn.serving.client import Client, by_proxy
-from tfvrnn.serving.export import versions
+from tfvrnn.serving.export import existing_versions
 from tfvrnn.serving.servable import DEFAULT_SIGNATURE, read_signature_defs
 
 ROWS_IN_FLIGHT = 8
@@ -74,10 +74,7 @@ def of_export(base: str | Path) -> Sampler:
         UserError: no version there, or it holds no sampler.
     """
     base = expanded(base)
-    numbers = versions(base)
-    if not numbers:
-        raise UserError(f"no version in {base}: no folder there has a number as its name")
-    folder = base / str(numbers[-1])
+    folder = base / str(existing_versions(base)[-1])
     try:
         shapes = _shapes(read_signature_defs(folder))
         with files.for_tensorflow(folder) as name:

@@ -2,8 +2,6 @@
 
 import contextlib
 import math
-import os
-import signal
 import statistics
 import sys
 import time
@@ -21,6 +19,7 @@ from tfvrnn.models import VideoPredictor, build_model
 from tfvrnn.runs import RunFolder, checkpoint_paths, resume
 from tfvrnn.runs.checkpoints import Checkpoints
 from tfvrnn.training.optimizer import MovingAverages, make_optimizer
+from tfvrnn.training.signals import stop_signals
 from tfvrnn.training.step import is_compiled, make_train_step, per_unit
 from tfvrnn.training.strategy import Workers, distributed_dataset, make_strategy
 from tfvrnn.training.summaries import Summaries
@@ -75,6 +74,7 @@ def train(config: Config) -> Outcome:
     strategy = make_strategy(config.train.strategy)
     folder = RunFolder(config.train.run_dir)
     workers = Workers(strategy)
+    distributed_dataset(strategy, config, 0)  # raises its errors before anything is written
     with writing(folder):
         lock = folder.locked() if workers.is_chief else contextlib.nullcontext()
     with stop_signals() as stop, lock:
@@ -89,7 +89,6 @@ def _train(
     stop: list[int],
 ) -> Outcome:
     settings, batch_size, chief = config.train, config.data.batch_size, workers.is_chief
-    distributed_dataset(strategy, config, 0)  # raises its errors before anything is written
     with strategy.scope():
         model = build_model(config.model, settings.precision, settings.seed, settings.remat)
         optimizer = make_optimizer(settings, batch_size, model.initial_loss_scale)
@@ -179,7 +178,7 @@ def announce(config: Config, model: VideoPredictor) -> None:
     """Print how large the model is and how it is computed."""
     auto = " (auto)" if config.train.jit_compile is None else ""
     xla = "on" if is_compiled(config) else "off"
-    print(f"{model.count_params():,} parameters; XLA{auto}: {xla}")
+    print(f"{model.count_params():,} parameters; XLA{auto}: {xla}; the first step takes longest")
 
 
 def check_finite(metrics: dict[str, float], step: int, folder: RunFolder) -> None:
@@ -285,26 +284,3 @@ def writing(folder: RunFolder) -> Iterator[None]:
     except (OSError, tf.errors.OpError) as error:
         reason = " ".join(str(getattr(error, "message", error)).split())[:200]
         raise UserError(f"cannot write into run folder {folder.path}: {reason}") from None
-
-
-@contextlib.contextmanager
-def stop_signals() -> Iterator[list[int]]:
-    """Collect SIGTERM and Ctrl-C in the yielded list, instead of ending the program.
-
-    A second Ctrl-C raises KeyboardInterrupt.
-    """
-    received: list[int] = []
-
-    def note(number, frame):
-        if received and number == signal.SIGINT:
-            raise KeyboardInterrupt  # a second Ctrl-C stops at once
-        received.append(number)
-        # Not through Python's files: the signal may have interrupted them in the middle of a line.
-        os.write(2, b"\nstopping: saving after the current step\n")
-
-    previous = {s: signal.signal(s, note) for s in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield received
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

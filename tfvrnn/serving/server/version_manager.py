@@ -6,9 +6,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tfvrnn.config import UserError
 from tfvrnn.serving.errors import Code, Refusal
-from tfvrnn.serving.export import versions
+from tfvrnn.serving.export import existing_versions, versions
 from tfvrnn.serving.servable import AnyServable, Servable
 
 LOADING, AVAILABLE, END = "LOADING", "AVAILABLE", "END"
@@ -62,8 +61,7 @@ class VersionManager(ServedModel):
     """
 
     def __init__(self, base: Path, name: str, poll_seconds: float):
-        if not versions(base):
-            raise UserError(f"no version in {base}: no folder there has a number as its name")
+        existing_versions(base)
         super().__init__(name)
         self.base = base
         self.poll_seconds = poll_seconds
