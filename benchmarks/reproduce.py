@@ -5,11 +5,12 @@
 It runs each study of studies.py for one seed or several, into OUT/<study>/<seed>. After an
 interruption, the same command continues. The figures and learning curves of each comparison are
 recorded in DOCS/recorded/<study>_<seed>.json. A seed with a complete record is not run again.
+`--studies=shipped` stands for the studies of all models in the package, which share a table.
 
 From the records, it makes tables of means and standard deviations over the seeds. It prints them,
 and writes them between their marks in DOCS/results.md. It also draws
-DOCS/images/<study>_curves.png and <study>_samples.png. Without `--docs`, everything goes to
-OUT/docs, and the documents stay as they are.
+DOCS/images/<study>_samples.png and, where models learn, <study>_curves.png. Without `--docs`,
+everything goes to OUT/docs, and the documents stay as they are.
 """
 
 import json
@@ -35,7 +36,7 @@ NAMES = {
     "svg_lp": "SVG-LP",
     "vrnn_flat": "VRNN, no hierarchy",
     "vrnn": "VRNN",
-    "pretrained": "VRNN, the bundled weights",
+    "pretrained": "the bundled weights",
     "base": "base",
     "bce": "bce",
     "l1": "l1",
@@ -60,11 +61,11 @@ NAMES = {
     "scheduled": "dense decoder, scheduled sampling",
     "scheduled_advection_5": "dense decoder, scheduled sampling, advection",
 }
-# The studies in docs/results.md.
-SHOWN = (
-    "learning_pusht", "shipped_sim_push", "shipped_smmnist64", "shipped_smmnist", "quickstart",
-    "smmnist", "sim_push",
-)  # fmt: skip
+# The tables, by name, and their studies. A shared table's rows begin with the preset.
+TABLES = {name: (name,) for name in STUDIES if not name.startswith("shipped_")}
+TABLES["shipped"] = tuple(name for name in STUDIES if name.startswith("shipped_"))
+CARD = "[{0}](../tfvrnn/pretrained/{0}/README.md)"
+SHOWN = ("shipped", "quickstart", "learning_pusht", "smmnist", "sim_push")  # in docs/results.md
 COLUMNS = {  # heading: (path in the figures, format)
     "FVD ↓": (("fvd", "mean"), ".1f"),
     "KVD ↓": (("kvd", "mean"), ".2f"),
@@ -95,8 +96,8 @@ class ReproduceConfig:
 
     def __post_init__(self):
         require_at_least(self, 0, "steps", "seeds", "videos", "samples")
-        unknown = set(self.studies.split(",")) - set(STUDIES)
-        allowed = ", ".join(STUDIES)
+        unknown = set(self.studies.split(",")) - set(TABLES)
+        allowed = ", ".join(TABLES)
         require(not unknown, f"`studies` may be {allowed}.", ", ".join(unknown))
 
 
@@ -105,19 +106,25 @@ def main(arguments):
     docs = Path(wanted.docs or f"{wanted.out}/docs")
     for folder in ("recorded", "images"):
         (docs / folder).mkdir(parents=True, exist_ok=True)
-    page, studies = docs / "results.md", wanted.studies.split(",")
+    page, names = docs / "results.md", wanted.studies.split(",")
     if page.exists():
-        for study in studies:
-            place_of(study, page)  # fails before hours of work
-    for study in studies:
-        seeds = range(wanted.seeds or STUDIES[study].seeds)
-        records = [record_of(wanted, docs, study, seed) for seed in seeds]
-        draw_curves(docs / "images" / f"{study}_curves.png", records)
-        text = table(records)
+        for name in names:
+            place_of(name, page)  # fails before hours of work
+    for name in names:
+        text = table({study: records_of(wanted, docs, study) for study in TABLES[name]})
         if page.exists():
-            place, old = place_of(study, page), page.read_text("utf-8")
+            place, old = place_of(name, page), page.read_text("utf-8")
             page.write_text(f"{old[: place.start]}{text}{old[place.stop :]}", encoding="utf-8")
         print(text)
+
+
+def records_of(wanted, docs, study) -> list[dict]:
+    """Read a study's record of each seed, and draw its learning curves."""
+    seeds = range(wanted.seeds or STUDIES[study].seeds)
+    records = [record_of(wanted, docs, study, seed) for seed in seeds]
+    if any(map(learns, STUDIES[study].runs)):
+        draw_curves(docs / "images" / f"{study}_curves.png", records)
+    return records
 
 
 def record_of(wanted, docs, study, seed) -> dict:
@@ -167,13 +174,17 @@ def summary(run_dir, result) -> dict:
     return kept
 
 
-def table(records: list[dict]) -> str:
+def table(studies: dict[str, list[dict]]) -> str:
     """Format Markdown with one row per run: the mean over the seeds ± their standard deviation.
 
     A figure that no run has is left out. The last columns are the KL of each latent level, in nats
     per frame, and how many of its channels are active with each seed.
+
+    Args:
+        studies: {study: its record of each seed}.
     """
-    figures = [run["figures"] for record in records for run in record["runs"].values()]
+    everything = [record for records in studies.values() for record in records]
+    figures = [run["figures"] for record in everything for run in record["runs"].values()]
     columns = {
         head: (keys, form)
         for head, (keys, form) in COLUMNS.items()
@@ -182,13 +193,20 @@ def table(records: list[dict]) -> str:
     sizes = sorted({size for found in figures for size in found["levels"]}, key=int)
     heads = ["run", "parameters", *columns, *(f"KL at {size}x{size} (active)" for size in sizes)]
     lines = [heads, ["---"] * len(heads)]
-    for run, name in named(records):
-        runs = [record["runs"][run] for record in records]
-        lines.append([name, f"{runs[0]['parameters']:,}"])
-        for keys, form in columns.values():
-            lines[-1].append(over_seeds([dig(run["figures"], keys) for run in runs], form))
-        lines[-1] += [level([run["figures"]["levels"].get(size) for run in runs]) for size in sizes]
+    for study, records in studies.items():
+        for run, name in named(records):
+            if len(studies) > 1:
+                name = CARD.format(STUDIES[study].preset) + f": {name}"
+            lines.append([name, *row([record["runs"][run] for record in records], columns, sizes)])
     return markdown(lines)
+
+
+def row(runs: list[dict], columns: dict, sizes: list[str]) -> list[str]:
+    """Format the figures of one run over its seeds."""
+    figures = [run["figures"] for run in runs]
+    cells = [over_seeds([dig(of, keys) for of in figures], form) for keys, form in columns.values()]
+    levels = [level([of["levels"].get(size) for of in figures]) for size in sizes]
+    return [f"{runs[0]['parameters']:,}", *cells, *levels]
 
 
 def level(found: list[dict | None]) -> str:
