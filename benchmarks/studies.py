@@ -11,8 +11,8 @@ quickstart: the quickstart at 32x32, the others at its size, the weights in the 
 learning_pusht, learning_sim_push: change one training option at a time, in colour, on PushT and on
     sim_push in its fixed scene. Both must be prepared. One seed.
 learning_quickstart: changes some of the same options of the quickstart.
-shipped_sim_push, shipped_smmnist64, shipped_smmnist: the weights in the package against copying the
-    last frame.
+shipped_pusht, shipped_sim_push, shipped_smmnist64, shipped_smmnist: the weights in the package
+    against copying the last frame.
 """
 
 from dataclasses import dataclass
@@ -183,6 +183,7 @@ STUDIES = {
         horizon=12,
         seeds=1,
     ),
+    "shipped_pusht": shipped("pusht", 28, [*COLOUR, "--data.dataset=pusht"], FACTORS["copy_last"]),
     "shipped_sim_push": shipped(
         "sim_push", 28, [*COLOUR, "--data.dataset=sim_push_fixed"], FACTORS["copy_last"]
     ),

@@ -194,7 +194,7 @@ def test_kept_weights_that_are_damaged_or_of_another_model_are_one_line(prednet_
 def test_what_is_shipped_is_whole_and_small(name):
     folder = presets.FOLDER / name
     config, model, step = load_run(folder)
-    assert config.data.dataset in {"smmnist", "sim_push_fixed"} and step > 0
+    assert config.data.dataset in {"smmnist", "sim_push_fixed", "pusht"} and step > 0
     assert all(np.isfinite(weight).all() for weight in model.get_weights())
     assert (folder / "README.md").is_file()
 
