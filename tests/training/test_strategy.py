@@ -7,9 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny_run import SMALL
 from workers import finish, start_workers
 
+from tfvrnn import config_flags
 from tfvrnn.config import UserError
+from tfvrnn.training import train
 from tfvrnn.training.strategy import make_strategy, slurm_resolver
 
 PROGRAM = Path(__file__).parent / "replica_program.py"
@@ -129,3 +132,11 @@ def test_the_workers_of_a_slurm_job_are_found(monkeypatch):
     workers = resolver.cluster_spec().as_dict()["worker"]
     assert workers == ["gpu04:8888", "gpu04:8889", "gpu05:8888"]
     assert (resolver.task_type, resolver.task_id) == ("worker", 2)
+
+
+def test_data_that_cannot_be_read_leaves_no_run_folder(tmp_path):
+    changes = {"data.dataset": "bair", "data.data_dir": str(tmp_path / "none")}
+    changes |= {"model.image_size": 64, "train.run_dir": str(tmp_path / "run")}
+    with pytest.raises(UserError, match="bair"):
+        train(config_flags.replace(SMALL, changes))
+    assert not (tmp_path / "run").exists()
