@@ -101,5 +101,7 @@ def test_losses_fall_from_one_to_zero():
 
 
 def test_the_page_has_a_place_for_every_study_that_it_shows():
+    page = ROOT / "docs" / "results.md"
     for study in reproduce.SHOWN:
-        assert reproduce.place_of(study, ROOT / "docs" / "results.md")
+        assert reproduce.place_of(study, page)
+        assert page.read_text("utf-8").count(f"<!-- {study}: begin -->") == 1
