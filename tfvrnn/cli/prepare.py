@@ -118,8 +118,9 @@ class Options:
     @property
     def flagfile(self) -> str:
         """Flagfile of the package for the dataset."""
-        names = {"cityscapes": "cityscapes128" if self.size >= 128 else "cityscapes64"}
-        return names.get(self.dataset, self.dataset) + ".flags"
+        if self.dataset == "cityscapes":
+            return "cityscapes128.flags" if self.size >= 128 else "cityscapes64.flags"
+        return f"{self.dataset}.flags"
 
 
 def training_command(wanted: Options) -> str:
