@@ -6,39 +6,29 @@
 It is meant for machines that are idle at times. The first start clones the repository as committed
 into OUT/code, so that later changes of the code do not disturb the runs. Changed options of a run
 need a new OUT. The campaign may be killed at any time: the same command continues. OUT/<run>/ is a
-run folder. OUT/<run>.json counts its hours.
-
-A run trains at a constant learning rate for 85 percent of its hours. Then it cools down: its rate
-falls to 0 over the number of steps that should fill the rest of its hours. A snapshot of the
-weights is kept in OUT/<run>_<hours>h if another run is compared with it at equal hours.
+run folder, trained as timed_training.py says.
 
 --status prints the progress of the runs, and draws OUT/<run>.png: one row per test video,
 truth over two sampled futures.
 """
 
-import contextlib
-import json
 import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import common
-from studies import AT_64, COLOUR, FACTORS, PREDNET, ROOT, SVG_LP
+import timed_training
+from studies import COLOUR, DIGITS, FACTORS, ROOT, SCHEDULED
 
 from tfvrnn import config_flags, files
 from tfvrnn.cli import runtime
 from tfvrnn.config import option, require, require_at_least
 
-COOLING = 0.15  # last share of a run's hours
-POLL_SECONDS = 5.0
-ENDLESS = 10_000_000  # steps
-KEEP = "import sys; from tfvrnn.runs import keep_weights as keep; keep(*sys.argv[1:])"
 SHOWN_VIDEOS, SHOWN_FUTURES, SHOWN_TIMES = 3, 2, 14
 
 
@@ -48,61 +38,30 @@ class Run:
 
     hours: hours of training.
     options: options of bin/train.py.
-    after: run whose weights it starts from.
-    snapshot: hours after which the weights are kept.
     folder: folder of the dataset, below the data folder.
     """
 
     hours: float
     options: list[str]
-    after: str = ""
-    snapshot: float = 0.0
     folder: str = ""
 
 
 LONG = ["--train.average_decay=0.999", "--train.validate_every=500", "--train.checkpoint_every=250"]
 # Wide where pixels are fine. In float16 the weights take 6 MB, small enough for a package.
 WIDE = ["--model.width=16", "--model.groups=4", "--model.max_channels=64"]
-FLAT = ["--model.latent_resolutions=1", "--model.latent_channels=10"]
-VRNN = [*COLOUR, *FACTORS["scheduled"], *WIDE, "--train.learning_rate=2e-3"]
-PUSHT = ["--data.dataset=pusht"]
-DIGITS = [
-    "--data.dataset=smmnist",
-    "--model.channels=1",
-    "--model.context_frames=5",
-    "--data.digits=2",
-    "--data.horizon=10",
-]
-# The options of the bundled smmnist64. Advection makes digits worse.
-DIGITS_VRNN = [
-    *VRNN,
-    *DIGITS,
-    "--model.advection=0",
-    "--model.reconstruction=bce",
-    "--model.initial_variance=0.6931471805599453",
-    "--train.beta_warmup_steps=200",
-]
-PEDESTRIANS = [
-    "--data.dataset=video_folder",
-    "--model.context_frames=4",
-    "--data.horizon=12",
-]
-COLOUR_AT_64 = [*AT_64, "--model.channels=3", "--model.context_frames=2", "--data.horizon=10"]
-PHASE_2 = ["--model.prednet_extrapolate", "--train.learning_rate=1e-4"]
+RATE = "--train.learning_rate=2e-3"
+VRNN = [*COLOUR, *FACTORS["scheduled"], *WIDE, RATE]
 RUNS = {
-    "pusht": Run(10, [*VRNN, *PUSHT], snapshot=2),
-    "smmnist64": Run(10, DIGITS_VRNN, snapshot=2),
-    "pusht_flat": Run(2, [*VRNN, *FLAT, *PUSHT]),
-    "pusht_svg": Run(2, [*COLOUR_AT_64, *PUSHT, *SVG_LP]),
-    "pusht_prednet_1": Run(1.3, [*COLOUR_AT_64, *PUSHT, *PREDNET]),
-    "pusht_prednet": Run(0.7, [*COLOUR_AT_64, *PUSHT, *PREDNET, *PHASE_2], "pusht_prednet_1"),
-    "smmnist64_flat": Run(2, [*DIGITS_VRNN, *FLAT]),
-    "smmnist64_svg": Run(2, [*AT_64, *DIGITS, *SVG_LP]),
-    "smmnist64_prednet_1": Run(1.3, [*AT_64, *DIGITS, *PREDNET]),
-    "smmnist64_prednet": Run(0.7, [*AT_64, *DIGITS, *PREDNET, *PHASE_2], "smmnist64_prednet_1"),
+    "pusht": Run(10, [*VRNN, "--data.dataset=pusht"]),
+    # Advection makes digits worse.
+    "smmnist64": Run(10, [*DIGITS, *SCHEDULED, *WIDE, RATE]),
     "smmnist": Run(4, ["--flagfile=configs/quickstart.flags"]),
     "sim_push": Run(6, [*VRNN, "--data.dataset=sim_push_fixed"]),
-    "pedestrians": Run(4, [*VRNN, *PEDESTRIANS], folder="pedestrians"),
+    "pedestrians": Run(
+        4,
+        [*VRNN, "--data.dataset=video_folder", "--model.context_frames=4", "--data.horizon=12"],
+        folder="pedestrians",
+    ),
 }
 
 
@@ -124,25 +83,6 @@ class CampaignConfig:
     @property
     def names(self) -> list[str]:
         return self.only.split(",") if self.only else list(RUNS)
-
-
-class Ledger:
-    """The hours and the phase of a run, in OUT/<run>.json."""
-
-    def __init__(self, path: Path):
-        self.path = path
-        read = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-        self.seconds: float = read.get("seconds", 0.0)
-        self.cooling_steps: int | None = read.get("cooling_steps")  # of the run, once it cools
-        self.done: bool = read.get("done", False)
-
-    def save(self) -> None:
-        kept = {k: v for k, v in vars(self).items() if k != "path"}
-        files.write_whole(self.path, json.dumps(kept) + "\n")
-
-    @property
-    def hours(self) -> float:
-        return self.seconds / 3600
 
 
 def main(arguments):
@@ -168,97 +108,24 @@ def pinned_code(out: Path) -> Path:
 
 
 def train(name: str, out: Path, code: Path, data_dir: Path, scale: float = 1.0) -> None:
-    """Train a run until its hours are used up and it has cooled down."""
-    run, ledger = RUNS[name], Ledger(out / f"{name}.json")
-    hot = run.hours * scale * 3600 * (1 - COOLING)
-    while not ledger.done:
-        if ledger.cooling_steps is None and ledger.seconds >= hot:
-            step = step_of(out / name)
-            ledger.cooling_steps = max(step + 1, round(step / (1 - COOLING)))
-            ledger.save()
-        until = hot if ledger.cooling_steps is None else float("inf")
-        _train_until(until, name, out, code, data_dir, ledger, run.snapshot * scale * 3600)
+    """Train a run of the list for its hours."""
+    hours = RUNS[name].hours * scale
+    timed_training.train(out / name, hours, options(name, data_dir), code)
 
 
-def _train_until(until, name, out, code, data_dir, ledger, snapshot) -> None:
-    kept = out / f"{name}_{RUNS[name].snapshot:g}h"
-    command = [*python(code, "train.py"), *options(name, out, data_dir, ledger.cooling_steps)]
-    with (out / f"{name}.log").open("ab") as log:
-        process = subprocess.Popen(
-            command, cwd=code, stdout=log, stderr=log, start_new_session=True
-        )
-    yield_to_others(process.pid)
-    began, before = now(), ledger.seconds
-    try:
-        while process.poll() is None:
-            time.sleep(POLL_SECONDS)
-            ledger.seconds = before + now() - began
-            ledger.save()
-            if snapshot and ledger.seconds >= snapshot and not kept.is_dir():
-                keep = (
-                    "import sys; from tfvrnn.runs import keep_weights; keep_weights(*sys.argv[1:])"
-                )
-                command = [*nice(), sys.executable, "-c", keep, str(out / name), str(kept)]
-                subprocess.run(command, cwd=code, check=False)
-            if ledger.seconds >= until:
-                break
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            process.wait()
-    if process.returncode == 0:
-        ledger.done = True
-    elif process.returncode not in (runtime.STOPPED, -signal.SIGTERM):
-        sys.exit(f"{name} failed: see {out / f'{name}.log'}")
-    ledger.save()
-
-
-def options(name: str, out: Path, data_dir: Path, cooling_steps: int | None) -> list[str]:
-    """List the options of bin/train.py for a run, in its first or its last phase."""
+def options(name: str, data_dir: Path) -> list[str]:
+    """List the options of bin/train.py that a run has in all phases."""
     run = RUNS[name]
-    found = [*run.options, *LONG, f"--data.data_dir={data_dir / run.folder}"]
-    found.append(f"--train.run_dir={out / name}")
-    if run.after and not (out / name).is_dir():
-        found.append(f"--train.init_from={out / run.after}")
-    if cooling_steps is None:
-        return [*found, "--train.schedule=constant", f"--train.steps={ENDLESS}"]
-    return [*found, "--train.schedule=cosine", f"--train.steps={cooling_steps}"]
-
-
-def now() -> float:
-    """Return the seconds of a clock that only goes forward."""
-    return time.monotonic()
-
-
-def nice() -> list[str]:
-    return ["nice", "-n", "19"]
-
-
-def yield_to_others(process: int) -> None:
-    """Give a session of processes the lowest weight, if Linux divides the cores by sessions.
-
-    In that case a nice value counts only among the processes of one session.
-    """
-    with contextlib.suppress(OSError):
-        Path(f"/proc/{process}/autogroup").write_text("19")
-
-
-def python(code: Path, name: str) -> list[str]:
-    return [*nice(), sys.executable, str(code / "bin" / name)]
-
-
-def step_of(run_dir: Path) -> int:
-    """Return the newest checkpoint's step; 0 if there is none."""
-    names = [path.stem for path in (run_dir / "checkpoints").glob("ckpt-*.index")]
-    return max((int(name.removeprefix("ckpt-")) for name in names), default=0)
+    return [*run.options, *LONG, f"--data.data_dir={data_dir / run.folder}"]
 
 
 def show(out: Path, wanted) -> None:
     """Print one row per run, and draw the samples of the runs that have a checkpoint."""
     lines = [["run", "hours", "of", "steps", "validation, nats", "phase"]]
     for name in wanted.names:
-        ledger, run_dir = Ledger(out / f"{name}.json"), out / name
-        step = step_of(run_dir)
+        run_dir = out / name
+        ledger = timed_training.Ledger(run_dir)
+        step = timed_training.step_of(run_dir)
         phase = "cooling" if ledger.cooling_steps else "training" if step else "-"
         cells = [name, f"{ledger.hours:.1f}", f"{RUNS[name].hours * wanted.scale:g}", f"{step:,}"]
         lines.append([*cells, validation_of(run_dir), "done" if ledger.done else phase])

@@ -1,8 +1,9 @@
-"""Train all models of a study for equal steps on equal data, and evaluate them in one report.
+"""Train all models of a study alike on equal data, and evaluate them in one report.
 
     python benchmarks/compare.py --out=FOLDER [--study=smmnist] [--steps=1000] [--seed=0]
 
-studies.py describes each study. --only=NAME trains and evaluates only one of its models.
+studies.py describes each study. Its models train for equal steps or for equal time. --only=NAME
+trains and evaluates only one of them.
 
 After an interruption, the same command continues. It prints the table and two losses per model:
 that of the first step, and the mean of the last 20. FOLDER/report.html has the rest.
@@ -16,7 +17,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import common
-from studies import PRETRAINED, ROOT, STUDIES, learns
+import timed_training
+from studies import PRETRAINED, ROOT, SECOND_PHASES, STUDIES, learns
 
 from tfvrnn import config_flags, presets
 from tfvrnn.cli import runtime
@@ -32,13 +34,14 @@ class CompareConfig:
     study: str = option("smmnist", "Study.", tuple(STUDIES))
     data_dir: str = option("data", "Folder of prepared datasets.")
     steps: int = option(0, "Steps of every model that is trained; 0: the study's own number.")
+    minutes: float = option(0.0, "Minutes of every model, in a study of equal time; 0: its own.")
     seed: int = option(0, "Seed of weights and noise. The videos are the same for all models.")
     videos: int = option(0, "Test videos; 0: the study's own number.")
     samples: int = option(0, "Futures per context; 0: the study's own number.")
     only: str = option("", "Train and evaluate only this run of the study.")
 
     def __post_init__(self):
-        require_at_least(self, 0, "steps", "videos", "samples")
+        require_at_least(self, 0, "steps", "minutes", "videos", "samples")
         runs = STUDIES[self.study].runs
         rule = f"`only` must be one of {', '.join(runs)}."
         require(not self.only or self.only in runs, rule, self.only)
@@ -69,21 +72,33 @@ def main(arguments):
 
 
 def train(name, study, wanted):
-    folder, steps = Path(wanted.out) / name, wanted.steps or study.steps
+    folder, steps = Path(wanted.out).absolute() / name, wanted.steps or study.steps
     if name == PRETRAINED:
         copy_preset(study.preset, folder, wanted.data_dir)
         return
-    run(
-        "train.py",
+    options = [
         *study.options,
-        f"--data.data_dir={wanted.data_dir}",
+        f"--data.data_dir={Path(wanted.data_dir).absolute()}",
         *study.runs[name],
-        f"--train.run_dir={folder}",
-        f"--train.steps={steps if learns(name) else 1}",
         f"--train.seed={wanted.seed}",
-        f"--train.validate_every={steps}",
         "--train.checkpoint_every=200",
-    )
+    ]
+    if study.minutes and learns(name):
+        minutes = (wanted.minutes or study.minutes) * share(name)
+        after = folder.with_name(SECOND_PHASES[name]) if name in SECOND_PHASES else None
+        never = f"--train.validate_every={timed_training.ENDLESS}"
+        timed_training.train(folder, minutes / 60, [*options, never], ROOT, after)
+        return
+    steps = steps if learns(name) else 1
+    every = f"--train.validate_every={max(steps, 1)}"
+    run("train.py", *options, f"--train.run_dir={folder}", f"--train.steps={steps}", every)
+
+
+def share(name) -> float:
+    """Return a run's part of the time: the two phases of a model share it."""
+    if name in SECOND_PHASES:
+        return 1 / 3
+    return 2 / 3 if name in SECOND_PHASES.values() else 1.0
 
 
 def copy_preset(name, folder, data_dir):

@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import common
 import compare
+import timed_training
 from studies import STUDIES, learns
 
 from tfvrnn import config_flags, files
@@ -33,9 +34,11 @@ from tfvrnn.config import UserError, option, require, require_at_least
 NAMES = {
     "copy_last": "copy-last",
     "prednet": "PredNet",
+    "prednet_2": "PredNet, both phases",
     "svg_lp": "SVG-LP",
     "vrnn_flat": "VRNN, no hierarchy",
     "vrnn": "VRNN",
+    "vrnn_literal": "VRNN, literal equations",
     "pretrained": "the bundled weights",
     "base": "base",
     "bce": "bce",
@@ -75,6 +78,7 @@ COLUMNS = {  # heading: (path in the figures, format)
     "LPIPS ↓": (("lpips", "best", "mean"), ".4f"),
     "spread": (("spread", "mean"), ".4f"),
     "reconstruction": (("reconstruction",), ".4g"),
+    "bits per dimension ↓": (("bits_per_dimension",), ".3f"),
 }
 
 
@@ -89,13 +93,14 @@ class ReproduceConfig:
     studies: str = option(",".join(SHOWN), "Studies, with commas between.")
     data_dir: str = option("data", "Where prepared datasets lie.")
     steps: int = option(0, "Steps of every model that learns; 0: the study's own.")
+    minutes: float = option(0.0, "Minutes of every model, in studies of equal time; 0: their own.")
     seeds: int = option(0, "Seeds 0, 1, ...; 0: as many as the study has.")
     videos: int = option(0, "Test videos; 0: the study's own number.")
     samples: int = option(0, "Futures of each context; 0: the study's own number.")
     docs: str = option("", "Folder of the documents, records and pictures; empty: OUT/docs.")
 
     def __post_init__(self):
-        require_at_least(self, 0, "steps", "seeds", "videos", "samples")
+        require_at_least(self, 0, "steps", "minutes", "seeds", "videos", "samples")
         unknown = set(self.studies.split(",")) - set(TABLES)
         allowed = ", ".join(TABLES)
         require(not unknown, f"`studies` may be {allowed}.", ", ".join(unknown))
@@ -133,6 +138,8 @@ def record_of(wanted, docs, study, seed) -> dict:
     asked = {"study": study, "steps": wanted.steps or STUDIES[study].steps}
     asked |= {"seed": seed, "videos": wanted.videos or STUDIES[study].videos}
     asked |= {"samples": wanted.samples or STUDIES[study].samples}
+    if minutes := STUDIES[study].minutes:
+        asked |= {"minutes": wanted.minutes or minutes}
     record = {"asked": asked, "machine": common.machine(), "runs": {}}
     if path.exists():
         record = json.loads(path.read_text("utf-8"))
@@ -171,6 +178,9 @@ def summary(run_dir, result) -> dict:
         events = run_dir / "tensorboard" / "train"
         kept["steps"], kept["losses"] = common.records(events, "elbo/loss")
         kept["frames_per_second"] = statistics.median(common.records(events, compare.SPEED)[1])
+    ledger = timed_training.Ledger(run_dir)
+    if ledger.done:
+        kept["minutes"], kept["last_step"] = ledger.seconds / 60, timed_training.step_of(run_dir)
     return kept
 
 
@@ -191,13 +201,23 @@ def table(studies: dict[str, list[dict]]) -> str:
         if any(dig(found, keys) is not None for found in figures)
     }
     sizes = sorted({size for found in figures for size in found["levels"]}, key=int)
-    heads = ["run", "parameters", *columns, *(f"KL at {size}x{size} (active)" for size in sizes)]
+    timed = ("steps",) if any(STUDIES[study].minutes for study in studies) else ()
+    heads = [
+        "run",
+        "parameters",
+        *timed,
+        *columns,
+        *(f"KL at {size}x{size} (active)" for size in sizes),
+    ]
     lines = [heads, ["---"] * len(heads)]
     for study, records in studies.items():
         for run, name in named(records):
             if len(studies) > 1:
                 name = CARD.format(STUDIES[study].preset) + f": {name}"
-            lines.append([name, *row([record["runs"][run] for record in records], columns, sizes)])
+            of_seeds = [record["runs"][run] for record in records]
+            steps = [over_seeds([of.get("last_step") for of in of_seeds], ",.0f") for _ in timed]
+            parameters = f"{of_seeds[0]['parameters']:,}"
+            lines.append([name, parameters, *steps, *row(of_seeds, columns, sizes)])
     return markdown(lines)
 
 
@@ -206,7 +226,7 @@ def row(runs: list[dict], columns: dict, sizes: list[str]) -> list[str]:
     figures = [run["figures"] for run in runs]
     cells = [over_seeds([dig(of, keys) for of in figures], form) for keys, form in columns.values()]
     levels = [level([of["levels"].get(size) for of in figures]) for size in sizes]
-    return [f"{runs[0]['parameters']:,}", *cells, *levels]
+    return [*cells, *levels]
 
 
 def level(found: list[dict | None]) -> str:
@@ -228,8 +248,12 @@ def markdown(lines: list[list[str]]) -> str:
 
 
 def dig(figures, keys):
+    """Follow keys into the figures. A figure that an older record lacks is None."""
     for key in keys:
-        figures = None if figures is None else figures[key]
+        if isinstance(figures, dict):
+            figures = figures.get(key)
+        elif figures is not None:
+            figures = figures[key]
     return figures
 
 

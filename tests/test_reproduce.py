@@ -79,6 +79,17 @@ def test_lpips_is_a_column_where_a_run_has_it():
     assert column(first, None) == others | {"VRNN": "-"}  # an older record has none
 
 
+def test_a_study_of_equal_time_shows_its_steps():
+    one = record(0, 3.0)
+    for name in filter(learns, one["runs"]):
+        one["runs"][name]["last_step"] = 1234
+    heads, _, first, second, *_ = reproduce.table({"paper_pusht": [one]}).splitlines()
+    assert heads.startswith("| run | parameters | steps | FVD ↓ |")
+    assert first.startswith("| copy-last | 1,200 | - | 3.0 |")
+    assert second.startswith("| PredNet | 1,200 | 1,234 | 3.0 |")
+    assert "steps" not in reproduce.table({"smmnist": [one]})
+
+
 def test_a_record_of_other_sizes_is_refused(docs):
     with pytest.raises(reproduce.UserError, match="another --docs"):
         reproduce.main([*SMALL, "--steps=3", f"--docs={docs}"])
