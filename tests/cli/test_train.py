@@ -212,11 +212,19 @@ def test_a_run_continues_with_its_own_options_and_the_changes(tmp_path):
     assert (config.model.width, config.train.steps, config.train.beta) == (32, 20, 0.5)
 
 
-def test_options_are_checked_before_tensorflow_is_imported(tmp_path):
+@pytest.mark.parametrize(
+    "program, mistake",
+    [
+        ("train.py", ["--model.width=20"]),
+        ("serve.py", ["--export=none"]),
+        ("predict.py", ["--export=none", f"--video={ROOT / 'docs' / 'images' / 'clip.gif'}"]),
+    ],
+)
+def test_options_are_checked_before_tensorflow_is_imported(tmp_path, program, mistake):
     code = (
         "import runpy, sys\n"
-        "sys.argv = ['train.py', '--model.width=20']\n"
-        f"try: runpy.run_path({str(ROOT / 'bin' / 'train.py')!r}, run_name='__main__')\n"
+        f"sys.argv = {[program, *mistake]!r}\n"
+        f"try: runpy.run_path({str(ROOT / 'bin' / program)!r}, run_name='__main__')\n"
         "except SystemExit as ended: assert ended.code == 2\n"
         "assert 'tfvrnn.config' in sys.modules\n"
         "assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules\n"

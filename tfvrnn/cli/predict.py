@@ -16,8 +16,17 @@ from typing import TYPE_CHECKING
 from tfvrnn import backend, config_flags, media
 from tfvrnn.cli import runtime
 from tfvrnn.cli.options import VIDEO_ENDINGS, OfOneModel, check_seeds, pretrained_option
-from tfvrnn.config import TEMPERATURE, UserError, check_fields, option, require, require_at_least
+from tfvrnn.config import (
+    TEMPERATURE,
+    UserError,
+    check_fields,
+    expanded,
+    option,
+    require,
+    require_at_least,
+)
 from tfvrnn.runs import RunFolder
+from tfvrnn.serving.versions import existing_versions
 
 if TYPE_CHECKING:
     from tfvrnn.serving.samplers import Sampler
@@ -108,6 +117,8 @@ def main(arguments: list[str]) -> None:
         RunFolder(wanted.run_dir).read_config()  # fails at once if there is no run
     try:
         next(media.frames_of(wanted.video))
+        if wanted.export:
+            existing_versions(expanded(wanted.export))  # fails at once if there is no export
         predict(wanted, out)
     except media.VideoError as error:
         raise UserError(str(error)) from None

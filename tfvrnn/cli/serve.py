@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from tfvrnn import config_flags
 from tfvrnn.cli.options import check_name
-from tfvrnn.config import check_fields, option, require, require_at_least
+from tfvrnn.config import check_fields, expanded, option, require, require_at_least
+from tfvrnn.serving.versions import existing_versions
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Options:
 
 def main(arguments: list[str]) -> None:
     wanted = Options(**config_flags.parse_changes(arguments, Options))
+    existing_versions(expanded(wanted.export))  # fails at once if there is no export
 
     # TensorFlow takes seconds to import, so all options are checked first.
     from tfvrnn.serving.server import serve

@@ -14,6 +14,7 @@ from tfvrnn.config import EXPORT_MAX_BATCH, EXPORT_SAMPLES, UserError, expanded
 from tfvrnn.models import VideoPredictor
 from tfvrnn.runs import RunFolder, load_run
 from tfvrnn.serving import warmup
+from tfvrnn.serving.versions import free_version
 from tfvrnn.tensor_ops import to_float
 
 CARD = "model_card.json"
@@ -103,7 +104,7 @@ def export_model(
     aside = base / f".version-of-{os.getpid()}"
     try:
         base.mkdir(parents=True, exist_ok=True)
-        _free_version(base, version)  # fails before the export computes
+        free_version(base, version)  # fails before the export computes
         module, signatures = sampler_module(model, horizon, samples, temperature)
         with files.for_tensorflow(base) as folder:
             # A server needs no gradients, and tracing them takes most of the time.
@@ -147,7 +148,7 @@ def _check_counts(version: int | None, **counts: int) -> None:
 
 def _publish(aside: Path, base: Path, card: dict, version: int | None) -> int:
     """Rename a complete version to its number: the next one free now, not when it was begun."""
-    number = card["version"] = _free_version(base, version)
+    number = card["version"] = free_version(base, version)
     (aside / "assets.extra" / CARD).write_text(_to_json(card))
     aside.rename(base / str(number))
     return number
@@ -262,41 +263,6 @@ def _context(frames, shape):
     same = tf.debugging.assert_equal(tf.shape(frames)[1:], shape, rule)
     with tf.control_dependencies([same]):  # the check runs before the model
         return to_float(frames)
-
-
-def existing_versions(base: Path) -> list[int]:
-    """List the versions of an export, the newest last.
-
-    Raises:
-        UserError: there is none.
-    """
-    if found := versions(base):
-        return found
-    is_version = base.name.isdigit() and (base / "saved_model.pb").is_file()
-    hint = f": it is a version of {base.parent}" if is_version else ""
-    raise UserError(f"no version in {base}: no folder there has a number as its name{hint}")
-
-
-def versions(base: Path) -> list[int]:
-    """List the numbers of the versions in a base folder, ascending.
-
-    A version is a folder whose name is a number that TensorFlow Serving reads: an int64.
-    """
-    if not base.is_dir():
-        return []
-    names = [path.name for path in base.iterdir() if path.is_dir()]
-    return sorted(
-        int(name)
-        for name in names
-        if name.isascii() and name.isdigit() and name == str(int(name)) and int(name) < 2**63
-    )
-
-
-def _free_version(base: Path, wanted: int | None) -> int:
-    there = versions(base)
-    if wanted in there:
-        raise UserError(f"version {wanted} is in {base} already")
-    return wanted or max(there, default=0) + 1
 
 
 def allowed_batch_sizes(largest: int) -> list[int]:

@@ -19,8 +19,8 @@ from tfvrnn.config import UserError, expanded
 from tfvrnn.runs import load_run
 from tfvrnn.sampling import sample_videos
 from tfvrnn.serving.client import Client, by_proxy
-from tfvrnn.serving.export import existing_versions
 from tfvrnn.serving.servable import DEFAULT_SIGNATURE, read_signature_defs
+from tfvrnn.serving.versions import existing_versions
 
 ROWS_IN_FLIGHT = 8
 # Seconds: the first and the longest pause between tries, and the pause between messages.

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tfvrnn.serving.errors import Code, Refusal
-from tfvrnn.serving.export import existing_versions, versions
 from tfvrnn.serving.servable import AnyServable, Servable
+from tfvrnn.serving.versions import existing_versions, versions
 
 LOADING, AVAILABLE, END = "LOADING", "AVAILABLE", "END"
 
