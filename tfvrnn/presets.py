@@ -5,7 +5,8 @@
     README.md     the model card
 
 A preset that `runs.keep_weights` made from a run also has the run's config.flags. It may have
-clips.npz: `frames`, uint8 `[N, T, H, W, C]`, test videos to draw where the dataset is not prepared.
+clips.npz: `frames`, uint8 `[N, T, H, W, C]`, test videos for `tfvrnn sample` where the dataset is
+not prepared.
 """
 
 import json
@@ -112,7 +113,11 @@ def read(folder: Path) -> Preset:
         return Preset(config, *read_weights(folder / "weights.npz"))
     except FileNotFoundError as error:
         missing = Path(error.filename).name
-        hint = "; tfvrnn.load_run reads runs" if (folder / "config.flags").is_file() else ""
+        hint = (
+            "; it is a run: load it with tfvrnn.load_run"
+            if (folder / "config.flags").is_file()
+            else ""
+        )
         raise UserError(f"{folder} holds no preset: it has no {missing}{hint}") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{folder} holds no preset: {_one_line(error)}") from None

@@ -179,7 +179,10 @@ def test_names_that_do_not_pair_are_listed(measure, real, generated):
     assert found.figures["fvd"]["real"] == 3
     for number in "123":
         (generated / number).rename(generated / f"x{number}")
-    with pytest.raises(UserError, match=r"no names pair: real 0, 1, 2, and 1 more; generated oth"):
+    with pytest.raises(
+        UserError,
+        match=r"no generated video has a real one's name: real 0, 1, 2, and 1 more; generated oth",
+    ):
         measure(real, generated, paired=True)
 
 
@@ -188,7 +191,7 @@ def test_centres_that_lie_elsewhere_do_not_pair(measure, real, generated):
     write_images(generated / "4", noise(1, frames=11))
     found = measure(real, generated, paired=True, frames=9, clips="centre")
     assert found.names == ["0", "1", "2", "3"]
-    reason = "its centre begins at frame 1, the real one's at frame 2"
+    reason = "its central clip begins at frame 1 after the skipped ones, the real one's at frame 2"
     assert found.treatment["generated"]["left_out"] == {"4": reason}
 
 

@@ -19,10 +19,10 @@ def summarize(
     density_dimensions: int | None = None,
     futures: int = 2,
 ) -> dict:
-    """Compute the figures.
+    """Summarise the measures of all videos.
 
     Args:
-        measured: the result of `Measures` for all videos.
+        measured: {name: array}, as `Measures` returns them, with all videos on the first axis.
         counted_frames: from `VideoPredictor.counted_frames`, for the horizon.
         seed: of the subsets of FVD-infinity.
         density_dimensions: pixels times channels of a frame, if the reconstruction term is a log
@@ -40,7 +40,7 @@ def summarize(
         - reconstruction, kl: of the model's own loss, per frame, the KL in nats.
         - bits_per_dimension: of the negative ELBO, if the reconstruction is a log density.
         - intervals: {reconstruction, kl, bits_per_dimension: (low, high)}.
-        - levels: {resolution: {nats (per frame), active, channels}}.
+        - levels: {resolution: {nats (per frame), active (channels above `ACTIVE_NATS`), channels}}.
         - given_latents, calibration: see `tfvrnn.evaluation.stochastic`.
     """
     figures: dict[str, Any] = {

@@ -141,7 +141,7 @@ class ConvLSTMCell(keras.layers.Layer):
         (hidden, ConvLSTMState(hidden, cell)), float `[B, H, W, F]` in the compute dtype.
 
     Raises:
-        ValueError: filters that do not divide into the groups.
+        ValueError: filters below 1, or filters that do not divide into the groups.
     """
 
     def __init__(

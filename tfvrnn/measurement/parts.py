@@ -18,8 +18,8 @@ Arrays = dict[str, np.ndarray]
 class Parts:
     """A folder of parts, each named after everything on which it depends.
 
-    So an existing part is never of other videos, other choices or another version. A damaged part
-    is computed again.
+    The name of a part's file is a hash of all that, so a part is used again only for the same
+    videos, choices and version. A damaged part is computed again.
 
     Args:
         folder: of the parts, created if it is missing.
@@ -40,8 +40,8 @@ class Parts:
 
         Args:
             kind: describes the computation, in values for JSON.
-            keys: one per item, with everything on which its values depend; at least one.
-            work: called with numbers of items, yields their arrays in portions, in order.
+            keys: at least one. Key k names everything on which the values of item k depend.
+            work: takes indices of items, and yields their arrays in portions, in order.
             title: of the progress bar.
         """
         blocks = [range(k, min(k + AT_ONCE, len(keys))) for k in range(0, len(keys), AT_ONCE)]

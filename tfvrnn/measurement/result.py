@@ -22,12 +22,13 @@ class Measurement:
         path: of the JSON.
         real, generated: locations of the sides.
         protocol: everything on which the figures depend.
-        treatment: {side: videos that were left out, cut or resized, by name}.
+        figures: by name, see `measurement.figures`.
+        treatment: {side: what was done to its videos, see `measurement.treatment`}.
         notes: on the figures.
         shown: uint8 `[examples, rows, T, H, W, 3]`.
         rows: names of the rows of `shown`.
         names: of the pairs.
-        values: {psnr, ssim, lpips: `[V, S, T]`} of the pairs.
+        values: {psnr, ssim, lpips: float `[pairs, samples, frames]`}.
     """
 
     path: Path

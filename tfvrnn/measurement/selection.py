@@ -19,10 +19,10 @@ class Chosen:
 
     Attributes:
         facts: of every video, see `survey`.
-        usable: numbers of the videos to measure.
+        usable: indices of the videos to measure.
         left_out: {name: reason}.
-        not_drawn: names.
-        clips: in order.
+        not_drawn: names of the videos that are more than `videos`.
+        clips: those to measure, by video.
     """
 
     side: Side
@@ -71,8 +71,8 @@ class Selection:
     """All clips to measure.
 
     Attributes:
-        reading: of all clips.
-        sides: those that have videos.
+        reading: how every clip is read.
+        sides: those that have videos. A side may be a file of statistics.
         pairs: empty unless `paired`.
     """
 
@@ -93,7 +93,12 @@ def few(names: Sequence[str], separator: str = ", ") -> str:
 
 
 def select(sides: Sequence[Side], facts: Sequence[Arrays], settings: MeasureConfig) -> Selection:
-    """Choose the clips of the sides that have videos.
+    """Choose the clips to measure.
+
+    Args:
+        sides: those that have videos.
+        facts: of every video, see `survey`, one per side.
+        settings: the choices of the measurement.
 
     Raises:
         UserError: lengths, sizes or colours differ and no option says what to do, or no video is
@@ -143,7 +148,7 @@ def _common_length(chosen: Sequence[Chosen], settings: MeasureConfig) -> int:
     if len(found) > 1:
         raise UserError(
             f"with --frames=0 all videos must be of one length: {_listed(found)}; "
-            f"--frames={min(found) or max(found)} takes that many of each, --start and "
+            f"--frames={min(found) or max(found)} takes that many of each; --start and "
             "--generated_start skip the first frames of a side"
         )
     [length] = found
@@ -183,7 +188,7 @@ def _turned_grey(chosen: Sequence[Chosen], settings: MeasureConfig) -> bool:
         [grey_side] = [label for label, is_grey in grey.items() if is_grey]
         raise UserError(
             f"the {grey_side} videos are grey, the others in colour: --color=rgb compares them as "
-            "they are, --color=grey turns all to grey"
+            "they are; --color=grey turns all to grey"
         )
     return settings.color == "grey"
 
@@ -277,7 +282,8 @@ def _matched(selection: Selection, settings: MeasureConfig) -> list[PairClips]:
                 samples.append(clip)
             else:
                 late[clip.video] = (
-                    f"its centre begins at frame {behind}, the real one's at frame {begin}"
+                    f"its central clip begins at frame {behind} after the skipped ones, "
+                    f"the real one's at frame {begin}"
                 )
         if samples:
             pairs.append(PairClips(pair.name, truth, samples))
@@ -285,5 +291,7 @@ def _matched(selection: Selection, settings: MeasureConfig) -> list[PairClips]:
     if not pairs:
         listed = [f"{one.side.label} {few(own)}" for one, own in zip(selection.sides, names)]
         why = few([f"{name}: {reason}" for name, reason in generated.left_out.items()], "; ")
-        raise UserError(f"no names pair: {'; '.join(listed)}{f' ({why[:300]})' if late else ''}")
+        late_ones = f" ({why[:300]})" if late else ""
+        rule = "no generated video has a real one's name"
+        raise UserError(f"{rule}: {'; '.join(listed)}{late_ones}")
     return pairs

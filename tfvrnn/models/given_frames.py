@@ -13,9 +13,10 @@ NO_LABELS = "`fit` and `evaluate` take frames only. Received: labels or weights"
 def checked(data: Any, check: Callable[[Any], None]) -> Any:
     """Check the frames of data, at once or when a batch is drawn, and return data for Keras.
 
-    An array, a `tf.data.Dataset` and a `keras.utils.PyDataset` are checked here and returned as
-    they are. A PyTorch `DataLoader` and a generator are wrapped: each batch is checked when it is
-    drawn. It may be a tuple of one tensor, or a tensor, which Keras itself would take apart.
+    All frames of an array are checked here, the element spec of a `tf.data.Dataset`, and the first
+    batch of a `keras.utils.PyDataset`. These are returned as they are. A PyTorch `DataLoader` and a
+    generator are wrapped, and each batch is checked when it is drawn. A batch is a tensor or a
+    tuple of one. The wrapper yields tuples, as Keras would take a tensor apart.
 
     Args:
         data: same as the `x` of `keras.Model.fit`.

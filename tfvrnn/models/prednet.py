@@ -17,8 +17,8 @@ class PredNetState(NamedTuple):
     """The state of every layer, from the image up, and the last two predictions.
 
     Attributes:
-        hidden, cell: of R, `[B, r, r, R]`.
-        error: E, `[B, r, r, 2 A]`.
+        hidden, cell: map R and cell of each layer's ConvLSTM, `[B, r, r, filters]`.
+        error: E, `[B, r, r, 2 * target_filters]`.
         prediction, previous: the last two predictions, float32 `[B, H, W, C]`.
     """
 
@@ -44,11 +44,12 @@ class PredNetUnit(keras.layers.Layer):
         A above = maxpool2(relu(Conv3(E)))
 
     Source: Lotter, Kreiman and Cox, "Deep Predictive Coding Networks for Video Prediction and
-    Unsupervised Learning", 2016, eqs. 1 to 4; deviations: none.
+    Unsupervised Learning", 2016, eqs. 1 to 4; deviations: the four gates are one convolution, so
+    the limits of their initial weights differ (docs/baselines.md).
 
     Args:
-        filters: int, channels of R and, except at the image, of A.
-        target_filters: int, channels of A.
+        filters: int, channels of R.
+        target_filters: int, channels of A. `PredNet` gives both the same number.
         above: int, channels of R above; 0 in the highest layer.
         filters_above: int, channels of A above; 0 in the highest layer.
     """
@@ -119,7 +120,7 @@ class PredNet(VideoPredictor):
     'reconstruction' is PredNet's own loss: the mean error of each layer, weighted by layer and
     time. The first frame has weight 0, each other frame 1 / (T - 1). `extrapolate` is the second
     phase of training: predictions replace the frames from n_ctx on. Its loss is half the mean
-    absolute error of all predicted pixels, on the first phase's scale.
+    absolute error of frames 2 to T, the context included, on the first phase's scale.
 
     After the context, the model extrapolates. With `feedback` 'previous', the prediction made one
     step earlier replaces the frame of each step. With 'own', the prediction of the same step

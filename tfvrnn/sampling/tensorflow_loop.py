@@ -42,12 +42,19 @@ def training_noise(
 def training_choices(
     examples: Tensor, steps: int, probability: float, seed: int, step: int | Tensor
 ) -> tf.Tensor:
-    """Draw which frames a training step takes from the model itself, with a probability each.
+    """Draw which frames of a training step are replaced by the model's own predictions.
 
     As in `training_noise`, row b depends only on (seed, step, examples[b]).
 
+    Args:
+        examples: int `[B]`, places in the whole batch.
+        steps: number of frames.
+        probability: of each frame.
+        seed: of the training.
+        step: of the training.
+
     Returns:
-        bool `[B, steps]`.
+        bool `[B, steps]`, True where the model's own prediction is used.
     """
 
     def choose(example):
@@ -60,7 +67,7 @@ def training_choices(
 
 
 def row_noise(model: Predictor, seeds: Tensor, time: int | Tensor) -> list[tf.Tensor]:
-    """Draw the noise of one predicted frame. Row b depends only on (seeds[b], time, level).
+    """Draw the noise of one predicted frame. Row b depends only on (seeds[b], its time, level).
 
     Args:
         model: any `VideoPredictor`.
@@ -115,7 +122,7 @@ def futures(
     """Same as `sample_videos`, for checked tensors. Without seeds, latents are at their means.
 
     Returns:
-        float32 `[*seeds.shape, horizon, H, W, C]`.
+        float32 `[*seeds.shape, horizon, H, W, C]`, without seeds `[B, horizon, H, W, C]`.
     """
     context = to_float(context)
     count = tf.constant(horizon, tf.int32)
@@ -162,8 +169,8 @@ def rollout_frames(
         state, frame = model.step(state, noise, mean)
         return time + 1, state, frames.write(time, frame)
 
-    # Two steps in flight: the part of a step that needs only the states starts while the previous
-    # frame is finished (a fifth less time on two cores). Memory stays that of two steps.
+    # Two steps in flight: the part of a step that needs only the states starts before the previous
+    # frame is complete (a fifth less time on two cores). Memory stays that of two steps.
     _, _, frames = tf.while_loop(
         lambda time, *_: time < horizon, advance, (0, state, frames), parallel_iterations=2
     )

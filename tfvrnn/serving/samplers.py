@@ -36,7 +36,7 @@ class Sampler:
         context_shape: (n_ctx, H, W, C).
         horizon: frames per future.
         sample: (contexts uint8 `[B, n_ctx, H, W, C]`, seeds int32 `[B]`) -> futures uint8
-            `[B, horizon, H, W, C]`.
+            `[B, horizon, H, W, C]`. That of a run uses only the first context.
     """
 
     context_shape: tuple[int, int, int, int]
@@ -51,7 +51,12 @@ class Sampler:
 
 
 def of_run(run_dir: str | Path, horizon: int | None, temperature: float = 1.0) -> Sampler:
-    """Load the sampler of a run; all contexts of a call must be the same.
+    """Load the sampler of a run. All contexts of a call must be equal.
+
+    Args:
+        run_dir: run folder, or a folder that `keep_weights` wrote.
+        horizon: frames per future; None: as in training.
+        temperature: standard deviation of the prior's noise.
 
     Raises:
         UserError: see `load_run`.
@@ -69,6 +74,9 @@ def of_run(run_dir: str | Path, horizon: int | None, temperature: float = 1.0) -
 
 def of_export(base: str | Path) -> Sampler:
     """Load the sampler of an export's newest version.
+
+    Args:
+        base: folder that holds the numbered versions.
 
     Raises:
         UserError: no version there, or it holds no sampler.
