@@ -255,7 +255,8 @@ def make_loss(model, settings, horizon: int):
         with keras.StatelessScope(state_mapping=mapping) as scope:
             options = {}
             if settings.scheduled_sampling:
-                options["seen"] = partly_own_frames(model, frames, own, noise)
+                passes = settings.scheduled_passes
+                options["seen"] = partly_own_frames(model, frames, own, noise, passes)
             terms, predictions = model.training_terms(frames, noise, training=True, **options)
             terms = loss_terms(terms, beta, free_nats)
             if model.calibrated:

@@ -96,6 +96,7 @@ def test_channels_double_up_to_the_given_most():
         (lambda: ModelConfig(advection=-1), "odd number below `image_size`. Received: -1"),
         (lambda: ModelConfig(initial_variance=0.0), "must lie in 0.0001 to 100. Received: 0.0"),
         (lambda: TrainConfig(scheduled_sampling=1.5), r"must be in \[0, 1\]. Received: 1.5"),
+        (lambda: TrainConfig(scheduled_passes=0), "`scheduled_passes` must be at least 1"),
         (lambda: Config(model=ModelConfig(family="svg"), train=TrainConfig(scheduled_sampling=0.5)),
          "`train.scheduled_sampling` needs `model.family=vrnn`. Received: svg"),
         (lambda: EvalConfig(horizon=0), "`horizon` must be at least 1. Received: 0"),

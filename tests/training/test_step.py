@@ -156,24 +156,30 @@ def test_xla_compiles_to_the_same_step(small):
 
 
 @pytest.mark.usefixtures("eagerly")
-@pytest.mark.parametrize("portions", [1, 2])
-def test_scheduled_sampling_predicts_from_the_models_own_predictions(small, portions):
+@pytest.mark.parametrize("portions, passes", [(1, 1), (2, 1), (1, 2)])
+def test_scheduled_sampling_predicts_from_the_models_own_predictions(small, portions, passes):
     # With advection, frames depend much on those before them: a gradient through the first pass
     # would show.
     options = {"model__advection": 3, "model__decoder_skips": True}
-    config = small(train__scheduled_sampling=0.5, train__accumulate=portions, **options)
+    probability = 0.5 if passes == 1 else 0.8
+    options |= {"train__scheduled_passes": passes, "data__horizon": 4}
+    options |= {"train__scheduled_sampling": probability}
+    config = small(train__accumulate=portions, **options)
     model = build_model(config.model)
     optimizer = make_optimizer(config.train)
     optimizer.build(model.trainable_variables)
     frames = next(iter(make_dataset(config.data, config.model, "train")))
     seed, rows, first = config.train.seed, range(config.data.batch_size), model.context_frames
     noise = sampling.training_noise(model, rows, config.data.horizon, seed, 0)
-    chosen = sampling.training_choices(rows, config.data.horizon, 0.5, seed, 0)
+    chosen = sampling.training_choices(rows, config.data.horizon, probability, seed, 0)
     true = to_float(frames)
     seen = true.numpy()
-    predictions = model.training_terms(true, noise)[1].numpy()
-    seen[:, first:][chosen] = predictions[chosen]
-    assert np.any(chosen[:, :-1]) and not np.all(chosen)  # the last frame predicts no further one
+    for _ in range(passes):
+        predictions = model.training_terms(true, noise, seen=tf.constant(seen))[1].numpy()
+        seen[:, first:][chosen] = predictions[chosen]
+    # The last frame predicts no further one. Passes differ where chosen frames follow one another.
+    assert np.any(chosen[:, :-1]) and not np.all(chosen)
+    assert passes == 1 or np.any(chosen[:, :-2] & chosen[:, 1:-1])
     with tf.GradientTape() as tape:
         expected, _ = model.training_terms(true, noise, seen=tf.constant(seen))
         loss = tf.reduce_mean(sum(expected.values()))

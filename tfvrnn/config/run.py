@@ -106,6 +106,11 @@ class TrainConfig:
         "vrnn: probability that a frame is predicted from the model's own prediction of the last "
         "frame instead of from the true one.",
     )
+    scheduled_passes: int = option(
+        1,
+        "vrnn: predictions in scheduled sampling that build on one another, so that a step sees "
+        "the errors of up to as many frames add up. Each costs a forward pass.",
+    )
     accumulate: int = option(
         1,
         "Portions that a batch is computed in, to save memory. The gradient is that of the whole "
@@ -150,7 +155,7 @@ class TrainConfig:
         check_fields(self)
         require_at_least(
             self, 1, "steps", "accumulate", "log_every", "validate_every", "validation_videos",
-            "checkpoint_every", "checkpoints_to_keep", "epoch_videos",
+            "checkpoint_every", "checkpoints_to_keep", "epoch_videos", "scheduled_passes",
         )  # fmt: skip
         require_at_least(
             self, 0, "seed", "warmup_steps", "weight_decay", "clip_norm", "beta",

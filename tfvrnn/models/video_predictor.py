@@ -170,7 +170,8 @@ class VideoPredictor(Fitting):
         options = {}
         if training and self.objective.scheduled_sampling:
             own = self.draw_choices(batch, steps)
-            options["seen"] = partly_own_frames(self, frames, own, noise)
+            passes = self.objective.scheduled_passes
+            options["seen"] = partly_own_frames(self, frames, own, noise, passes)
         return self.training_terms(frames, noise, training, **options)
 
     def draw_choices(self, batch: int | Tensor, steps: int) -> Tensor:

@@ -111,10 +111,12 @@ def _make_gradients(model, optimizer, config: Config) -> Callable:
     those of `Likelihood.mean_error`: one for a calibrated model, none for another.
     """
     free_nats = config.train.free_nats * model.counted_frames(config.data.horizon)
+    passes = config.train.scheduled_passes
 
     def whole(frames, own, noise, beta):
-        frames = to_float(frames)
-        options = {"seen": partly_own_frames(model, frames, own[0], noise)} if own else {}
+        frames, options = to_float(frames), {}
+        if own:
+            options["seen"] = partly_own_frames(model, frames, own[0], noise, passes)
         with tf.GradientTape() as tape:
             terms, predictions = model.training_terms(frames, noise, training=True, **options)
             terms = loss_terms(terms, beta, free_nats)
