@@ -1,5 +1,7 @@
 """Draw futures of test videos as an animated GIF: one row per context, truth | mean | samples.
 
+True frames have a green border, predicted ones a red one.
+
     tfvrnn sample --pretrained=smmnist
     tfvrnn sample --run_dir=RUN [--out=samples.gif --contexts=8 --horizon=20]
 
@@ -77,10 +79,12 @@ def draw(wanted: Options, out: Path) -> None:
     mean = sample_videos(model, context, horizon, mean=True).numpy()
     rows = []
     for number in range(wanted.contexts):
-        futures = [mean[number], *samples[number]]
-        joined = [np.concatenate([context[number], media.to_uint8(f)]) for f in futures]
-        rows.append([truth[number], *joined])
-    out.write_bytes(media.to_gif(media.enlarge(media.grid(rows), wanted.scale)))
+        futures = media.to_uint8(np.stack([mean[number], *samples[number]]))
+        joined = [np.concatenate([context[number], future]) for future in futures]
+        videos = [media.enlarge(video, wanted.scale) for video in (truth[number], *joined)]
+        given = [len(truth[number]), *[model.context_frames] * len(joined)]
+        rows.append([media.bordered(*both) for both in zip(videos, given)])
+    out.write_bytes(media.to_gif(media.grid(rows)))
     columns = ", ".join(["truth", "mean", *[f"sample {k + 1}" for k in range(wanted.samples)]])
     print(f"{out}: {wanted.contexts} test videos after step {step}; columns: {columns}")
-    print(f"{model.context_frames} frames are given, {horizon} predicted")
+    print(f"{model.context_frames} frames are given, {horizon} predicted: those with red borders")
