@@ -106,6 +106,8 @@ def test_an_unknown_name_lists_the_shipped_ones():
         UserError, match=r"no preset 'mnist': it is neither a folder, nor .* one of smmnist"
     ):
         presets.find("mnist")
+    with pytest.raises(UserError, match=r"smmnist.*; keras.saving.load_model reads .keras files"):
+        presets.find("mine.keras")
 
 
 @pytest.mark.parametrize("name", ["config.json", "weights.npz"])

@@ -78,9 +78,10 @@ def find(name: str | Path) -> Path:
         return _download(str(name).removeprefix("hf:/").lstrip("/"))
     folder = expanded(name)
     if not str(name) or not folder.is_dir():
+        keras_file = "; keras.saving.load_model reads .keras files"
         raise UserError(
             f"no preset {str(name)!r}: it is neither a folder, nor {HUB}owner/name, "
-            f"nor one of {', '.join(NAMES)}"
+            f"nor one of {', '.join(NAMES)}{keras_file if folder.suffix == '.keras' else ''}"
         )
     return folder
 

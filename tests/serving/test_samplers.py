@@ -21,6 +21,9 @@ class Starting(grpc.RpcError):
     def code(self):
         return grpc.StatusCode.UNAVAILABLE
 
+    def details(self):
+        return "tfvrnn is loading"
+
 
 @pytest.fixture
 def pauses(monkeypatch):
@@ -55,6 +58,16 @@ def test_a_server_that_never_starts_is_given_up_with_a_line_now_and_then(pauses,
     assert sum(pauses) == pytest.approx(60.0)
     assert max(pauses) == samplers.LAST_PAUSE and len(pauses) < 40
     assert 3 <= capsys.readouterr().err.count("waiting for localhost:8500\n") <= 7
+
+
+def test_a_server_that_loads_for_too_long_is_said_to_be_loading():
+    def refuse():
+        raise Starting
+
+    with pytest.raises(
+        UserError, match=r"is still loading its model \(.* --timeout\): UNAVAILABLE"
+    ):
+        samplers._refusals_of(refuse, SERVER)()
 
 
 def test_a_missing_host_is_reported_at_once(monkeypatch):

@@ -28,7 +28,7 @@ def feature_network(
     if frames < LEAST_FRAMES:
         hindrance = f"I3D needs clips of {LEAST_FRAMES} frames, these have {frames}"
     elif min(clips) < 2:
-        hindrance = f"it needs two clips of each side, there are {clips[0]} and {clips[1]}"
+        hindrance = f"they need two clips of each side, there are {clips[0]} and {clips[1]}"
     else:
         try:
             return metrics.feature_network(settings.fvd_network, settings.cache_dir), []

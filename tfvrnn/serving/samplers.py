@@ -165,8 +165,10 @@ def _refusals_of(call: Callable, server: str) -> Callable:
         try:
             return call(*arguments)
         except grpc.RpcError as error:
-            verdict = "does not answer gRPC" if error.code() in NO_ANSWER else "refuses"
             reason = f"{error.code().name}: {error.details()}"
+            verdict = "does not answer gRPC" if error.code() in NO_ANSWER else "refuses"
+            if str(error.details()).endswith(" is loading"):
+                verdict = "is still loading its model (wait longer, see --timeout)"
             raise UserError(f"{server} {verdict}: {reason}") from None
 
     return asked
