@@ -178,7 +178,13 @@ def test_sample_program_draws_a_grid_of_futures(run, tmp_path, monkeypatch, caps
     printed = capsys.readouterr().out
     assert "2 test videos after step 6; columns: truth, mean, sample 1" in printed
     with Image.open(out) as image:
-        assert image.size == (3 * 8 + 2 * 2, 2 * 8 + 2)
+        side = 8 + 2 * 2  # with a border of 2 pixels
+        assert image.size == (3 * side + 2 * 2, 2 * side + 2)
+        image.seek(image.n_frames - 1)
+        (red, green, _), (more_red, less_green, _) = (
+            image.convert("RGB").getpixel((x, 0)) for x in (0, side + 2)
+        )
+    assert green > 2 * red and more_red > 2 * less_green  # truth, mean
 
 
 def test_sample_program_refuses_a_folder_without_a_run(tmp_path):
