@@ -90,7 +90,7 @@ def train(name, study, wanted):
         timed_training.train(folder, minutes / 60, [*options, never], ROOT, after)
         return
     steps = steps if learns(name) else 1
-    every = f"--train.validate_every={max(steps, 1)}"
+    every = f"--train.validate_every={steps}"
     run("train.py", *options, f"--train.run_dir={folder}", f"--train.steps={steps}", every)
 
 

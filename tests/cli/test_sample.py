@@ -2,6 +2,7 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 from program_tools import ROOT, assert_refused
 
 from tfvrnn import files
@@ -26,6 +27,18 @@ def test_without_out_it_draws_into_the_run(start, run):
     code, out, _ = start("sample.py", f"--run_dir={run}", "--contexts=6", "--samples=1")
     assert code == 0 and out.startswith(f"{run}/samples/samples.gif: 6 test videos")
     assert (run / "samples" / "samples.gif").read_bytes().startswith(b"GIF")
+
+
+def test_true_frames_have_a_green_border_and_predicted_ones_a_red_one(start, run):
+    start("sample.py", f"--run_dir={run}", "--contexts=1", "--samples=1", "--scale=1")
+    corners = []
+    with Image.open(run / "samples" / "samples.gif") as image:
+        for frame in (0, image.n_frames - 1):
+            image.seek(frame)
+            colours = image.convert("RGB")
+            corners += [colours.getpixel((x, 0)) for x in (0, 64 + 2 * 2 + 2)]  # truth, mean
+    is_green = [green > 2 * red for red, green, _ in corners]
+    assert is_green == [True, True, True, False] and corners[-1][0] > 2 * corners[-1][1]
 
 
 def test_a_file_in_a_folders_place_is_one_line(start, run):

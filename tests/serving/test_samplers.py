@@ -65,7 +65,7 @@ def test_a_server_that_loads_for_too_long_is_said_to_be_loading():
         raise Starting
 
     with pytest.raises(
-        UserError, match=r"is still loading its model \(.* --timeout\): UNAVAILABLE"
+        UserError, match=r"in time \(see --timeout\): UNAVAILABLE: tfvrnn is loading"
     ):
         samplers._refusals_of(refuse, SERVER)()
 

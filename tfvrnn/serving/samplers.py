@@ -166,9 +166,8 @@ def _refusals_of(call: Callable, server: str) -> Callable:
             return call(*arguments)
         except grpc.RpcError as error:
             reason = f"{error.code().name}: {error.details()}"
-            verdict = "does not answer gRPC" if error.code() in NO_ANSWER else "refuses"
-            if str(error.details()).endswith(" is loading"):
-                verdict = "is still loading its model (wait longer, see --timeout)"
+            late = "does not answer gRPC in time (see --timeout)"
+            verdict = late if error.code() in NO_ANSWER else "refuses"
             raise UserError(f"{server} {verdict}: {reason}") from None
 
     return asked
