@@ -18,7 +18,8 @@ from jax import numpy as jnp
 from tfvrnn import files
 from tfvrnn.config import Config, UserError, require
 from tfvrnn.models import build_model
-from tfvrnn.models.objective import loss_terms, partly_own_frames
+from tfvrnn.models.objective import loss_terms
+from tfvrnn.models.scheduled_sampling import scheduled_options
 from tfvrnn.runs import RunFolder
 
 STEPS_PER_CALL = 20
@@ -255,8 +256,8 @@ def make_loss(model, settings, horizon: int):
         with keras.StatelessScope(state_mapping=mapping) as scope:
             options = {}
             if settings.scheduled_sampling:
-                passes = settings.scheduled_passes
-                options["seen"] = partly_own_frames(model, frames, own, noise, passes)
+                mode = settings.scheduled_mode
+                options = scheduled_options(model, frames, own, noise, mode)
             terms, predictions = model.training_terms(frames, noise, training=True, **options)
             terms = loss_terms(terms, beta, free_nats)
             if model.calibrated:

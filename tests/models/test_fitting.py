@@ -34,7 +34,8 @@ def make(optimizer=None, policy="float32", **options):
 @pytest.mark.parametrize("probability", [0.0, pytest.param(0.5, marks=pytest.mark.thorough)])
 def test_a_step_of_fit_is_a_step_of_the_train_step(probability, frames, monkeypatch):
     """Equal noise gives equal losses, weights and scale. SGD is used, as Adam enlarges rounding."""
-    options = dict(beta=0.5, free_nats=1e-5, scheduled_sampling=probability, scheduled_passes=2)
+    options = dict(beta=0.5, free_nats=1e-5, scheduled_sampling=probability)
+    options |= {"scheduled_mode": "sequential"}
     config = Config(
         model=ModelConfig(**SMALL),
         data=DataConfig(horizon=2, batch_size=2),
@@ -129,13 +130,14 @@ def test_a_backup_resumes_after_the_epoch_that_it_was_written_in(fitted, frames,
 
 
 def test_a_compiled_file_keeps_what_it_was_compiled_with(tmp_path):
-    sampling = {"scheduled_sampling": 0.5, "scheduled_passes": 2}
+    sampling = {"scheduled_sampling": 0.5, "scheduled_mode": "sequential"}
     model = make(keras.optimizers.Adam(3e-4), beta=0.25, free_nats=0.1, **sampling)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert float(loaded.optimizer.learning_rate) == pytest.approx(3e-4)
     assert (loaded.objective.beta, loaded.objective.free_nats) == (0.25, 0.1)
-    assert loaded.objective.scheduled_sampling == 0.5 and loaded.objective.scheduled_passes == 2
+    assert loaded.objective.scheduled_sampling == 0.5
+    assert loaded.objective.scheduled_mode == "sequential"
     assert loaded.get_compile_config()["jit_compile"] == "auto" and not loaded.jit_compile
     assert loaded.optimizer.built
     assert not keras.saving.load_model(tmp_path / "model.keras", compile=False).compiled
@@ -202,8 +204,8 @@ def test_wrong_arguments_are_refused_in_one_line(copy, frames):
         copy.compile(scheduled_sampling=0.5)
     with pytest.raises(ValueError, match=r"`scheduled_sampling` must be in \[0, 1\]"):
         make(scheduled_sampling=2)
-    with pytest.raises(ValueError, match="`scheduled_passes` must be at least 1"):
-        make(scheduled_sampling=0.5, scheduled_passes=0)
+    with pytest.raises(ValueError, match="`scheduled_mode` must be one of"):
+        make(scheduled_sampling=0.5, scheduled_mode="serial")
 
 
 def test_fit_sees_about_the_wanted_share_of_own_frames_and_evaluate_none(frames):

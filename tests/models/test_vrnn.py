@@ -143,7 +143,7 @@ def test_the_prior_and_the_decoder_see_other_frames_and_the_posterior_the_truth(
     # The latents are the same; only the prior that they are compared with differs.
     assert all(np.all(terms[name] != own[name]) for name in ("kl_1", "kl_4", "kl_8"))
     parts = [fed_back._encode_parts(frames, seen) for seen in (tf.constant(changed), None)]
-    for a, b in zip(*(fed_back._infer_latents(x, noise)[0] for x in parts), strict=True):
+    for a, b in zip(*(fed_back._infer_posteriors(x, noise)[0] for x in parts), strict=True):
         np.testing.assert_array_equal(a, b)
 
 

@@ -156,14 +156,12 @@ def test_xla_compiles_to_the_same_step(small):
 
 
 @pytest.mark.usefixtures("eagerly")
-@pytest.mark.parametrize("portions, passes", [(1, 1), (2, 1), (1, 2)])
-def test_scheduled_sampling_predicts_from_the_models_own_predictions(small, portions, passes):
-    # With advection, frames depend much on those before them: a gradient through the first pass
-    # would show.
-    options = {"model__advection": 3, "model__decoder_skips": True}
-    probability = 0.5 if passes == 1 else 0.8
-    options |= {"train__scheduled_passes": passes, "data__horizon": 4}
-    options |= {"train__scheduled_sampling": probability}
+@pytest.mark.parametrize("portions, mode", [(1, "parallel"), (2, "parallel"), (2, "sequential")])
+def test_scheduled_sampling_predicts_from_the_models_own_predictions(small, portions, mode):
+    # With advection, frames depend much on those before them: a gradient that passes through them,
+    # or does not, shows.
+    options = {"model__advection": 3, "model__decoder_skips": True, "data__horizon": 4}
+    options |= {"train__scheduled_sampling": 0.5, "train__scheduled_mode": mode}
     config = small(train__accumulate=portions, **options)
     model = build_model(config.model)
     optimizer = make_optimizer(config.train)
@@ -171,17 +169,15 @@ def test_scheduled_sampling_predicts_from_the_models_own_predictions(small, port
     frames = next(iter(make_dataset(config.data, config.model, "train")))
     seed, rows, first = config.train.seed, range(config.data.batch_size), model.context_frames
     noise = sampling.training_noise(model, rows, config.data.horizon, seed, 0)
-    chosen = sampling.training_choices(rows, config.data.horizon, probability, seed, 0)
+    chosen = sampling.training_choices(rows, config.data.horizon, 0.5, seed, 0)
+    assert np.any(chosen[:, :-1]) and not np.all(chosen)  # the last frame predicts no further one
     true = to_float(frames)
     seen = true.numpy()
-    for _ in range(passes):
-        predictions = model.training_terms(true, noise, seen=tf.constant(seen))[1].numpy()
-        seen[:, first:][chosen] = predictions[chosen]
-    # The last frame predicts no further one. Passes differ where chosen frames follow one another.
-    assert np.any(chosen[:, :-1]) and not np.all(chosen)
-    assert passes == 1 or np.any(chosen[:, :-2] & chosen[:, 1:-1])
+    predictions = model.training_terms(true, noise)[1].numpy()
+    seen[:, first:][chosen] = predictions[chosen]
+    options = {"seen": tf.constant(seen)} if mode == "parallel" else {"own": chosen}
     with tf.GradientTape() as tape:
-        expected, _ = model.training_terms(true, noise, seen=tf.constant(seen))
+        expected, _ = model.training_terms(true, noise, **options)
         loss = tf.reduce_mean(sum(expected.values()))
     norm = tf.linalg.global_norm(tape.gradient(loss, model.trainable_variables))
     metrics = make_train_step(model, optimizer, config)(frames, tf.constant(0, tf.int64))

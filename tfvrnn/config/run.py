@@ -106,10 +106,12 @@ class TrainConfig:
         "vrnn: probability that a frame is predicted from the model's own prediction of the last "
         "frame instead of from the true one.",
     )
-    scheduled_passes: int = option(
-        1,
-        "vrnn: predictions in scheduled sampling that build on one another, so that a step sees "
-        "the errors of up to as many frames add up. Each costs a forward pass.",
+    scheduled_mode: str = option(
+        "parallel",
+        "vrnn: scheduled sampling. parallel: the model's own predictions come from one pass over "
+        "true frames. sequential: they come one after another, so their errors add up as in a "
+        "rollout.",
+        ("parallel", "sequential"),
     )
     accumulate: int = option(
         1,
@@ -155,7 +157,7 @@ class TrainConfig:
         check_fields(self)
         require_at_least(
             self, 1, "steps", "accumulate", "log_every", "validate_every", "validation_videos",
-            "checkpoint_every", "checkpoints_to_keep", "epoch_videos", "scheduled_passes",
+            "checkpoint_every", "checkpoints_to_keep", "epoch_videos",
         )  # fmt: skip
         require_at_least(
             self, 0, "seed", "warmup_steps", "weight_decay", "clip_norm", "beta",
@@ -238,6 +240,12 @@ class Config:
             self.train.scheduled_sampling == 0 or self.model.family == "vrnn",
             "`train.scheduled_sampling` needs `model.family=vrnn`.",
             self.model.family,
+        )
+        sequential = self.train.scheduled_sampling and self.train.scheduled_mode == "sequential"
+        require(
+            not (sequential and self.train.remat),
+            "`train.remat` needs `train.scheduled_mode=parallel`.",
+            self.train.scheduled_mode,
         )
 
     @property

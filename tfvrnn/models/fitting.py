@@ -46,7 +46,7 @@ class Fitting(keras.Model):
             beta=1.0,
             free_nats=0.0,
             scheduled_sampling=0.0,
-            scheduled_passes=1,
+            scheduled_mode="parallel",
             jit_compile="auto",
             means={},
         )
@@ -73,7 +73,7 @@ class Fitting(keras.Model):
         beta: float = 1.0,
         free_nats: float = 0.0,
         scheduled_sampling: float = 0.0,
-        scheduled_passes: int = 1,
+        scheduled_mode: str = "parallel",
         jit_compile: bool | str = "auto",
         **kwargs,
     ) -> None:
@@ -84,13 +84,13 @@ class Fitting(keras.Model):
             beta: weight of the KL.
             free_nats: KL per frame and level that costs nothing, see `loss_terms`.
             scheduled_sampling: probability that `fit` predicts a frame from the model's own
-                prediction of the last one, see `partly_own_frames`; only of a `VRNN`.
-            scheduled_passes: number of predictions that build on one another, see there.
+                prediction of the last one, see `scheduled_options`; only of a `VRNN`.
+            scheduled_mode: 'parallel' or 'sequential', see there.
             jit_compile: 'auto' compiles with XLA on JAX, and on TensorFlow where it has a GPU.
             **kwargs: further ones of `keras.Model.compile`; loss and metrics are the model's own.
 
         Raises:
-            ValueError: a loss or metrics, a negative beta or free_nats, scheduled_passes below 1,
+            ValueError: a loss or metrics, a negative beta or free_nats, an unknown mode,
                 or a scheduled_sampling outside [0, 1] or that the model does not have.
         """
         given = [name for name in ITS_OWN if kwargs.get(name) is not None]
@@ -100,7 +100,7 @@ class Fitting(keras.Model):
             beta=float(beta),
             free_nats=float(free_nats),
             scheduled_sampling=float(scheduled_sampling),
-            scheduled_passes=scheduled_passes,
+            scheduled_mode=scheduled_mode,
         )
         if scheduled_sampling and not self.can_see_own_frames:
             name = type(self).__name__
@@ -121,7 +121,7 @@ class Fitting(keras.Model):
             beta=beta,
             free_nats=free_nats,
             scheduled_sampling=scheduled_sampling,
-            scheduled_passes=scheduled_passes,
+            scheduled_mode=scheduled_mode,
             jit_compile=jit_compile,
             means=means,
         )

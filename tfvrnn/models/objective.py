@@ -1,11 +1,8 @@
 """The objective: the loss that training minimises, from a model's terms."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from keras import ops
-
-from tfvrnn.tensor_ops import Tensor
 
 
 def loss_terms(terms: dict[str, Any], beta: float, free_nats: float = 0.0) -> dict[str, Any]:
@@ -37,35 +34,3 @@ def loss_terms(terms: dict[str, Any], beta: float, free_nats: float = 0.0) -> di
         "kl": kl,
         **means,
     }
-
-
-def partly_own_frames(
-    model: Any, frames: Tensor, own: Tensor, noise: Sequence[Tensor], passes: int = 1
-) -> Tensor:
-    """Put the model's own predictions in the place of some frames: scheduled sampling.
-
-    A pass predicts all frames at once, with the posterior's latents and without a gradient. The
-    first pass sees the true frames, every later one those that the pass before it has put together.
-    So n passes have the errors of up to n frames, and cost n forward passes instead of a rollout.
-
-    Source: Bengio et al., "Scheduled Sampling for Sequence Prediction with Recurrent Neural
-    Networks", 2015; in parallel as in Duckworth et al., "Parallel Scheduled Sampling", 2019.
-    Deviation: all passes share one draw of `own`.
-
-    Args:
-        model: a `VRNN`.
-        frames: float32 `[B, T, H, W, C]` in [0, 1].
-        own: bool `[B, T - n_ctx]`, whether the model sees its own prediction of a frame.
-        noise: see `VideoPredictor.training_terms`.
-        passes: number of passes, at least 1.
-
-    Returns:
-        float32 `[B, T, H, W, C]`. The given frames stay true.
-    """
-    context, future = ops.split(frames, [model.context_frames], axis=1)
-    seen = None
-    for _ in range(passes):
-        predictions = ops.stop_gradient(model.training_terms(frames, noise, seen=seen)[1])
-        chosen = ops.where(own[:, :, None, None, None], predictions, future)
-        seen = ops.concatenate([context, chosen], axis=1)
-    return seen

@@ -11,7 +11,7 @@ from keras import ops
 from tfvrnn import presets, sampling
 from tfvrnn.config import DataConfig, UserError, expanded
 from tfvrnn.models.fitting import Fitting
-from tfvrnn.models.objective import partly_own_frames
+from tfvrnn.models.scheduled_sampling import scheduled_options
 from tfvrnn.sampling import arguments
 from tfvrnn.tensor_ops import Tensor, to_float
 
@@ -170,8 +170,8 @@ class VideoPredictor(Fitting):
         options = {}
         if training and self.objective.scheduled_sampling:
             own = self.draw_choices(batch, steps)
-            passes = self.objective.scheduled_passes
-            options["seen"] = partly_own_frames(self, frames, own, noise, passes)
+            mode = self.objective.scheduled_mode
+            options = scheduled_options(self, frames, own, noise, mode)
         return self.training_terms(frames, noise, training, **options)
 
     def draw_choices(self, batch: int | Tensor, steps: int) -> Tensor:

@@ -206,13 +206,25 @@ class VRNN(VideoPredictor):
         noise: Sequence[Tensor],
         training: bool = False,
         seen: Tensor | None = None,
+        own: Tensor | None = None,
     ) -> tuple[dict[str, Tensor], Tensor]:
         """Compute the terms and the predictions, see `VideoPredictor.training_terms`.
 
-        With `seen`, float `[B, T, H, W, C]`, the prior and the decoder see these frames. The
-        posterior and the targets stay the true ones. Both videos have the same context.
+        The posterior and the targets are always of the true frames. By default, the prior and the
+        decoder see the true frames, too. At most one of these changes that:
+
+        - `seen`, float `[B, T, H, W, C]`: they see these frames. The context is the same.
+        - `own`, bool `[B, T - n_ctx]`: they see the predictions where it is true. Frames are then
+          computed one after another, and the gradient passes through the predictions.
         """
-        logits, kl = self._infer(frames, noise, seen)
+        parts = self._encode_parts(frames, seen)
+        latents, posteriors = self._infer_posteriors(parts, noise)
+        if own is None:
+            last = (frames if seen is None else seen)[:, self.context_frames - 1 : -1]
+            logits, maps = self._render_all(parts, latents, last), parts.seen
+        else:
+            logits, maps = self._roll_out(frames, parts, latents, own)
+        kl = self._kl_divergences(parts, maps, latents, posteriors)
         targets = ops.cast(frames[:, self.context_frames :], "float32")
         terms = {"reconstruction": self.likelihood(targets, logits)}
         for resolution, divergence in kl.items():
@@ -225,23 +237,34 @@ class VRNN(VideoPredictor):
     def infer_latents(
         self, frames: Tensor, noise: Sequence[Tensor]
     ) -> tuple[list[Tensor], dict[int, Tensor]]:
-        return self._infer_latents(self._encode_parts(frames), noise)
+        parts = self._encode_parts(frames)
+        latents, posteriors = self._infer_posteriors(parts, noise)
+        return latents, self._kl_divergences(parts, parts.seen, latents, posteriors)
 
-    def _infer(self, frames, noise, seen=None):
-        """Compute (float32 logits of the predicted frames, KL per level).
-
-        The prior and the decoder see the frames of `seen`, by default the truth. The posterior
-        always sees the truth.
-        """
-        parts = self._encode_parts(frames, seen)
-        latents, kl = self._infer_latents(parts, noise)
-        latents = dict(zip(self.latent_resolutions, latents))
+    def _render_all(self, parts, latents, last):
+        """Compute the logits of all predicted frames at once. `last` are the frames before them."""
         states = self._begin(self.decoder_begins, sorted(parts.context), parts.context)
-        outputs = self.decoder.sequence(parts.seen, latents, states)
-        last = (frames if seen is None else seen)[:, self.context_frames - 1 : -1]
-        return self._logits(outputs, last), kl
+        by_resolution = dict(zip(self.latent_resolutions, latents))
+        return self._logits(self.decoder.sequence(parts.seen, by_resolution, states), last)
 
-    def _logits(self, outputs, last):
+    def _roll_out(self, frames, parts, latents, own):
+        """Compute the logits one after another: (logits, the maps that the model has seen)."""
+        future = ops.split(frames, [self.context_frames], axis=1)[1]
+        state = self._first_state(frames[:, : self.context_frames], parts.context)
+        logits, seen = [], []
+        for step in range(future.shape[1]):
+            seen.append(state.maps)
+            state, outputs = self._decode(state, [z[:, step] for z in latents])
+            last = [frame[:, None] for frame in state.frame]
+            logits.append(self._logits(outputs[:, None], *last))
+            if step + 1 < future.shape[1]:
+                predicted = ops.cast(ops.sigmoid(logits[-1][:, 0]), frames.dtype)
+                chosen = own[:, step, None, None, None]
+                state = self.observe(state, ops.where(chosen, predicted, future[:, step]))
+        maps = {r: ops.stack(m, axis=1) for r, m in zip(self.map_resolutions, zip(*seen))}
+        return ops.concatenate(logits, axis=1), maps
+
+    def _logits(self, outputs, last=None):
         """Compute frames' float32 logits from the decoder's outputs and the frames before them."""
         if self.compose is None:
             return ops.cast(outputs, "float32")
@@ -249,24 +272,30 @@ class VRNN(VideoPredictor):
         last, outputs = tensor_ops.fold_time(last), tensor_ops.fold_time(outputs)
         return tensor_ops.unfold_time(tensor_ops.logit(self.compose(last, outputs)), steps)
 
-    def _infer_latents(self, parts, noise):
-        prior_states, posterior_states = (
-            self._begin(nets, self.latent_resolutions, parts.context)
-            for nets in (self.prior_begins, self.posterior_begins)
-        )
-        latents, latents_N, kl = [], [], {}
+    def _infer_posteriors(self, parts, noise):
+        """Draw the posterior's latents per level: (latents, distributions with time folded)."""
+        states = self._begin(self.posterior_begins, self.latent_resolutions, parts.context)
+        latents, latents_N, posteriors = [], [], []
         for level, resolution in enumerate(self.latent_resolutions):
-            steps = noise[level].shape[1]
             posterior, latent_N = self.posterior_levels[level].infer(
-                parts.future[resolution], posterior_states[level], latents_N, noise[level]
+                parts.future[resolution], states[level], latents_N, noise[level]
             )
-            latents.append(tensor_ops.unfold_time(latent_N, steps))
-            prior = self.prior_levels[level].sequence(
-                parts.seen[resolution], prior_states[level], latents_N, latents[level]
-            )
+            latents.append(tensor_ops.unfold_time(latent_N, noise[level].shape[1]))
             latents_N.append(latent_N)
-            kl[resolution] = tensor_ops.unfold_time(posterior.kl_divergence(prior), steps)
-        return latents, kl
+            posteriors.append(posterior)
+        return latents, posteriors
+
+    def _kl_divergences(self, parts, seen, latents, posteriors):
+        """Compute the KL per level, from the posterior to a prior that has seen the maps `seen`."""
+        states = self._begin(self.prior_begins, self.latent_resolutions, parts.context)
+        latents_N, kl = [tensor_ops.fold_time(latent) for latent in latents], {}
+        for level, resolution in enumerate(self.latent_resolutions):
+            prior = self.prior_levels[level].sequence(
+                seen[resolution], states[level], latents_N[:level], latents[level]
+            )
+            kl_N = posteriors[level].kl_divergence(prior)
+            kl[resolution] = tensor_ops.unfold_time(kl_N, latents[level].shape[1])
+        return kl
 
     def _encode(self, frames):
         """Encode frames `[B, T, H, W, C]`: {resolution: maps `[B, T, r, r, C]`}."""
@@ -294,7 +323,10 @@ class VRNN(VideoPredictor):
     # Sampling: one frame at a time.
 
     def begin(self, context: Tensor, noise: Sequence[Tensor] | None = None) -> VRNNState:
-        maps = self._encode(context)
+        return self._first_state(context, self._encode(context))
+
+    def _first_state(self, context, maps):
+        """Return the state after the context, whose maps are `maps`."""
         return VRNNState(
             maps=tuple(maps[r][:, -1] for r in self.map_resolutions),
             prior=self._begin(self.prior_begins, self.latent_resolutions, maps),
@@ -328,15 +360,18 @@ class VRNN(VideoPredictor):
         return state._replace(prior=tuple(prior_states)), latents
 
     def render(self, state: VRNNState, latents: Sequence[Tensor]) -> tuple[VRNNState, Tensor]:
+        state, outputs = self._decode(state, latents)
+        if self.compose:
+            return state, self.compose(state.frame[0], outputs)
+        return state, ops.sigmoid(ops.cast(outputs, "float32"))
+
+    def _decode(self, state, latents):
+        """Compute the decoder's outputs for the next frame: (state, outputs)."""
         maps = dict(zip(self.map_resolutions, state.maps))
         by_resolution = dict(zip(self.latent_resolutions, latents))
         outputs, decoder_states = self.decoder(maps, by_resolution, state.decoder)
-        if self.compose:
-            frame = self.compose(state.frame[0], outputs)
-        else:
-            frame = ops.sigmoid(ops.cast(outputs, "float32"))
         fed_back = tuple(latents) if self.latent_feedback == "own" else ()
-        return state._replace(decoder=decoder_states, latents=fed_back), frame
+        return state._replace(decoder=decoder_states, latents=fed_back), outputs
 
     def observe(self, state: VRNNState, frame: Tensor) -> VRNNState:
         maps = self.encoder(frame)
@@ -344,23 +379,13 @@ class VRNN(VideoPredictor):
         return state._replace(maps=maps, frame=self._frame_part(frame))
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "image_shape": self.image_shape,
-            "channels": dict(self.channels),
-            "context_frames": self.context_frames,
-            "latent_resolutions": self.latent_resolutions,
-            "latent_channels": self.latent_channels,
-            "latent_feedback": self.latent_feedback,
-            "groups": self.groups,
-            "reconstruction": self.reconstruction,
-            "forget_bias": self.forget_bias,
-            "initial_variance": self.initial_variance,
-            "decoder_skips": self.decoder_skips,
-            "dense_decoder": self.dense_decoder,
-            "advection": self.advection,
-            "remat": self.remat,
-        }
+        names = (
+            "image_shape", "context_frames", "latent_resolutions", "latent_channels",
+            "latent_feedback", "groups", "reconstruction", "forget_bias", "initial_variance",
+            "decoder_skips", "dense_decoder", "advection", "remat",
+        )  # fmt: skip
+        config = {**super().get_config(), "channels": dict(self.channels)}
+        return config | {name: getattr(self, name) for name in names}
 
 
 def _initial_states(network, channels, options):

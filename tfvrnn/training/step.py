@@ -9,8 +9,9 @@ import tensorflow as tf
 from tfvrnn import sampling
 from tfvrnn.config import Config
 from tfvrnn.models import VideoPredictor
-from tfvrnn.models.objective import loss_terms, partly_own_frames
+from tfvrnn.models.objective import loss_terms
 from tfvrnn.models.reconstruction import Likelihood, bits_per_dimension
+from tfvrnn.models.scheduled_sampling import scheduled_options
 from tfvrnn.tensor_ops import to_float
 from tfvrnn.training.optimizer import MovingAverages, ramp
 
@@ -107,16 +108,16 @@ def _make_gradients(model, optimizer, config: Config) -> Callable:
     """Make `(frames, own, noise, beta) -> (gradients of the scaled loss, terms, mean errors)`.
 
     It computes in equal portions. `own` is empty, or holds bool `[B, horizon]`: where the model
-    sees its own prediction instead of the true frame, see `partly_own_frames`. The mean errors are
+    sees its own prediction instead of the true frame, see `scheduled_options`. The mean errors are
     those of `Likelihood.mean_error`: one for a calibrated model, none for another.
     """
     free_nats = config.train.free_nats * model.counted_frames(config.data.horizon)
-    passes = config.train.scheduled_passes
+    mode = config.train.scheduled_mode
 
     def whole(frames, own, noise, beta):
         frames, options = to_float(frames), {}
         if own:
-            options["seen"] = partly_own_frames(model, frames, own[0], noise, passes)
+            options = scheduled_options(model, frames, own[0], noise, mode)
         with tf.GradientTape() as tape:
             terms, predictions = model.training_terms(frames, noise, training=True, **options)
             terms = loss_terms(terms, beta, free_nats)
