@@ -14,16 +14,18 @@ from tfvrnn.cli import runtime
 from tfvrnn.config import Config, UserError
 
 Options = Config
+SUGGESTION = "try --flagfile=quickstart.flags; --help lists the options"
 
 
 def main(arguments: list[str]) -> None:
     if not arguments:
-        raise UserError(
-            "no option given: try --flagfile=quickstart.flags; --help lists the options"
-        )
-    config, resumes = runs.resolve(config_flags.parse_changes(arguments, Options))
+        raise UserError(f"no option given: {SUGGESTION}")
+    changes = config_flags.parse_changes(arguments, Options)
+    config, resumes = runs.resolve(changes)
     run_dir = config.train.run_dir
     if not resumes:  # resuming prints the step
+        if all(name.startswith("eval.") for name in changes):
+            raise UserError(f"no option of training given, only of eval: {SUGGESTION}")
         print(f"new run: {run_dir}")
 
     # TensorFlow takes seconds to import, so all options are checked first.
