@@ -256,8 +256,7 @@ def make_loss(model, settings, horizon: int):
         with keras.StatelessScope(state_mapping=mapping) as scope:
             options = {}
             if settings.scheduled_sampling:
-                mode = settings.scheduled_mode
-                options = scheduled_options(model, frames, own, noise, mode)
+                options = scheduled_options(model, frames, own, noise, settings.scheduled_mode)
             terms, predictions = model.training_terms(frames, noise, training=True, **options)
             terms = loss_terms(terms, beta, free_nats)
             if model.calibrated:

@@ -79,6 +79,7 @@ def test_a_wrong_option_is_refused(train, tmp_path, arguments, message):
 
 def test_without_an_option_it_suggests_a_flagfile(train, tmp_path):
     assert_refused(train(), tmp_path, "no option given: try --flagfile=quickstart.flags")
+    assert_refused(train("--flagfile=/dev/null"), tmp_path, "no option given")
     only = "no option of training given, only of eval: try --flagfile=quickstart.flags"
     assert_refused(train("--flagfile=eval/quick.flags"), tmp_path, only)
 

@@ -18,9 +18,9 @@ SUGGESTION = "try --flagfile=quickstart.flags; --help lists the options"
 
 
 def main(arguments: list[str]) -> None:
-    if not arguments:
-        raise UserError(f"no option given: {SUGGESTION}")
     changes = config_flags.parse_changes(arguments, Options)
+    if not changes:
+        raise UserError(f"no option given: {SUGGESTION}")
     config, resumes = runs.resolve(changes)
     run_dir = config.train.run_dir
     if not resumes:  # resuming prints the step

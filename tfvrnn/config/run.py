@@ -167,6 +167,12 @@ class TrainConfig:
             require(getattr(self, name) > 0, f"`{name}` must be positive.", getattr(self, name))
         probability = self.scheduled_sampling
         require(0 <= probability <= 1, "`scheduled_sampling` must be in [0, 1].", probability)
+        sequential = probability > 0 and self.scheduled_mode == "sequential"
+        require(
+            not (sequential and self.remat),
+            "`remat` needs `scheduled_mode=parallel`.",
+            self.scheduled_mode,
+        )
         for name in ("adam_beta_2", "average_decay"):
             value = getattr(self, name)
             require(0 <= value < 1, f"`{name}` must be at least 0 and below 1.", value)
@@ -240,12 +246,6 @@ class Config:
             self.train.scheduled_sampling == 0 or self.model.family == "vrnn",
             "`train.scheduled_sampling` needs `model.family=vrnn`.",
             self.model.family,
-        )
-        sequential = self.train.scheduled_sampling and self.train.scheduled_mode == "sequential"
-        require(
-            not (sequential and self.train.remat),
-            "`train.remat` needs `train.scheduled_mode=parallel`.",
-            self.train.scheduled_mode,
         )
 
     @property

@@ -28,7 +28,8 @@ class Fitting(keras.Model):
         mean_over_pixels: bool, whether the reconstruction term is a mean error per pixel. Otherwise
             it is in nats, summed over the pixels.
         likelihood: None, or a `Likelihood` whose scale may follow the data, see `calibrated`.
-        can_see_own_frames: bool, whether `training_terms` takes `seen`, for scheduled sampling.
+        can_see_own_frames: bool, whether `training_terms` takes `seen` and `own`, for scheduled
+            sampling.
     """
 
     context_frames: int
@@ -91,7 +92,8 @@ class Fitting(keras.Model):
 
         Raises:
             ValueError: a loss or metrics, a negative beta or free_nats, an unknown mode,
-                or a scheduled_sampling outside [0, 1] or that the model does not have.
+                'sequential' for a model with `remat`, or a scheduled_sampling outside [0, 1] or
+                that the model does not have.
         """
         given = [name for name in ITS_OWN if kwargs.get(name) is not None]
         if given:
@@ -101,6 +103,7 @@ class Fitting(keras.Model):
             free_nats=float(free_nats),
             scheduled_sampling=float(scheduled_sampling),
             scheduled_mode=scheduled_mode,
+            remat=getattr(self, "remat", False),
         )
         if scheduled_sampling and not self.can_see_own_frames:
             name = type(self).__name__

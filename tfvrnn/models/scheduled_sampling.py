@@ -21,7 +21,8 @@ def scheduled_options(
         frames: float32 `[B, T, H, W, C]` in [0, 1].
         own: bool `[B, T - n_ctx]`, whether the model sees its own prediction of a frame.
         noise: see `VideoPredictor.training_terms`.
-        mode: 'parallel', see `partly_own_frames`, or 'sequential', as in the source.
+        mode: 'parallel', see `partly_own_frames`, or 'sequential', one after another, with the
+            gradient through predictions.
     """
     if mode == "sequential":
         return {"own": own}
@@ -31,8 +32,8 @@ def scheduled_options(
 def partly_own_frames(model: Any, frames: Tensor, own: Tensor, noise: Sequence[Tensor]) -> Tensor:
     """Put the model's own predictions in the place of some frames, from one pass over all frames.
 
-    The pass sees the true frames and has the posterior's latents and no gradient. So a prediction
-    has the error of one frame only.
+    The pass sees the true frames and uses the posterior's latents. No gradient flows through it.
+    So each prediction has the error of one frame only.
 
     Source: Duckworth et al., "Parallel Scheduled Sampling", 2019, with one pass.
 

@@ -82,7 +82,8 @@ class VRNN(VideoPredictor):
             levels, not only those of its own.
         advection: int, side of the window of the last frame that a pixel may come from, see
             `PixelAdvection`; 0: all pixels are new.
-        remat: bool, whether the decoder's activations are recomputed for the gradient.
+        remat: bool, whether the decoder's activations are recomputed for the gradient; not with
+            `own`, see `training_terms`.
     """
 
     likelihood: Likelihood
@@ -198,7 +199,7 @@ class VRNN(VideoPredictor):
         levels = zip(self.latent_resolutions, self.latent_channels)
         return [(batch, steps, r, r, channels) for r, channels in levels]
 
-    # Training: all frames at once.
+    # Training: all frames at once, unless they are predicted from predictions.
 
     def training_terms(
         self,
@@ -211,12 +212,17 @@ class VRNN(VideoPredictor):
         """Compute the terms and the predictions, see `VideoPredictor.training_terms`.
 
         The posterior and the targets are always of the true frames. By default, the prior and the
-        decoder see the true frames, too. At most one of these changes that:
+        decoder see the true frames, too. Give at most one of these to change that:
 
         - `seen`, float `[B, T, H, W, C]`: they see these frames. The context is the same.
-        - `own`, bool `[B, T - n_ctx]`: they see the predictions where it is true. Frames are then
-          computed one after another, and the gradient passes through the predictions.
+        - `own`, bool `[B, T - n_ctx]`: they see the predictions where `own` is True. Frames are
+          then computed one after another, and the gradient passes through the predictions.
+
+        Raises:
+            ValueError: both `seen` and `own`.
         """
+        if seen is not None and own is not None:
+            raise ValueError("Give at most one of `seen` and `own`. Received: both")
         parts = self._encode_parts(frames, seen)
         latents, posteriors = self._infer_posteriors(parts, noise)
         if own is None:
