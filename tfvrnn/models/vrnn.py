@@ -270,7 +270,7 @@ class VRNN(VideoPredictor):
         maps = {r: ops.stack(m, axis=1) for r, m in zip(self.map_resolutions, zip(*seen))}
         return ops.concatenate(logits, axis=1), maps
 
-    def _logits(self, outputs, last=None):
+    def _logits(self, outputs, last: Any = None):
         """Compute frames' float32 logits from the decoder's outputs and the frames before them."""
         if self.compose is None:
             return ops.cast(outputs, "float32")
