@@ -62,13 +62,15 @@ NAMES = {
     "skips_advection_5_coarse": "decoder skips, advection, latents at 1x1, 8x8",
     "dense": "dense decoder",
     "scheduled": "dense decoder, scheduled sampling",
+    "sequential": "dense decoder, sequential scheduled sampling",
     "scheduled_advection_5": "dense decoder, scheduled sampling, advection",
 }
 # The tables, by name, and their studies. A shared table's rows begin with the preset.
 TABLES = {name: (name,) for name in STUDIES if not name.startswith("shipped_")}
 TABLES["shipped"] = tuple(name for name in STUDIES if name.startswith("shipped_"))
 CARD = "[{0}](../tfvrnn/pretrained/{0}/README.md)"
-SHOWN = ("shipped", "quickstart", "learning_pusht", "smmnist", "sim_push")  # in docs/results.md
+# The tables of docs/results.md.
+SHOWN = ("shipped", "paper_pusht", "quickstart", "learning_pusht", "smmnist", "sim_push")
 COLUMNS = {  # heading: (path in the figures, format)
     "FVD ↓": (("fvd", "mean"), ".1f"),
     "KVD ↓": (("kvd", "mean"), ".2f"),
