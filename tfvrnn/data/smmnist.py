@@ -90,7 +90,7 @@ def make_video(key: tf.Tensor, digits: tf.Tensor, frames: int, side: int, count:
 def plan_video(
     key: tf.Tensor, digits: int, frames: int, side: int, count: int
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Draw everything random in one video of `count` digits, which are chosen from `digits`.
+    """Draw everything random in one video: `count` of the first `digits` digits, and their paths.
 
     Returns:
         (numbers of the digits, int32 `[count]`; their paths, see `trajectories`).

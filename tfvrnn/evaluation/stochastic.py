@@ -1,4 +1,4 @@
-"""Figures that show whether a model is stochastic: of its latents, and its futures' spread."""
+"""Figures that show whether a model uses its latents, and whether its futures cover the truth."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ def given_latents(measured: dict[str, np.ndarray], names: Sequence[str]) -> dict
 
     Args:
         measured: the result of `Measures` for all videos.
-        names: of the measures of frames.
+        names: names of the measures per frame, such as 'psnr'.
 
     Returns:
         {videos, measure: {'prior' and each of `GIVEN`: {mean, interval (over videos), curve (by

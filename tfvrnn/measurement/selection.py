@@ -44,7 +44,7 @@ class Chosen:
         return found
 
     def leave_out(self, reasons: dict[int, str]) -> None:
-        """Leave out the videos of {number: reason}."""
+        """Leave out videos, given as {number of the video: reason}."""
         self.left_out |= {self.side.videos[n].name: reason for n, reason in reasons.items()}
         self.usable = [number for number in self.usable if number not in reasons]
 

@@ -38,7 +38,7 @@ def section(values: dict, name: str) -> dict:
 def differences(
     ours: dict, theirs: dict, sections: Sequence[str] = ("data", "settings")
 ) -> list[str]:
-    """List the entries in which two protocols differ: 'settings.samples: 8, 100', …."""
+    """List the entries of `sections` that differ, such as 'settings.samples: 8, 100'."""
     found = []
     for name in sections:
         parts = [section(protocol, name) for protocol in (ours, theirs)]
