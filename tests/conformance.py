@@ -117,7 +117,7 @@ ROWS = {
     "vrnn_with_all_options": Row(
         lambda dtype: VRNN(
             (16, 16, 1), CHANNELS, 2, (1, 8), (10, 6), "own", GROUPS, "bce",
-            advection=3, decoder_skips=True, dense_decoder=True, dtype=dtype,
+            advection=5, decoder_skips=True, dense_decoder=True, dtype=dtype,
         ),
         None, ((2, 4, 16, 16, 1), [(2, 2, 1, 1, 10), (2, 2, 8, 8, 6)]),
         ({"reconstruction": (2,), "kl_1": (2,), "kl_8": (2,)}, (2, 2, 16, 16, 1)), 253,

@@ -14,6 +14,15 @@ def test_fold_and_unfold_time_are_inverse(rng):
     np.testing.assert_array_equal(tensor_ops.unfold_time(folded, 3), x)
 
 
+@pytest.mark.parametrize("axis", [1, 2])
+@pytest.mark.parametrize("margin", [0, 1, 3])
+def test_mirror_extends_an_axis_as_numpy_does(rng, margin, axis):
+    x = rng.normal(size=(2, 4, 5, 3)).astype(np.float32)
+    margins = [(margin, margin) if a == axis else (0, 0) for a in range(4)]
+    expected = np.pad(x, margins, mode="symmetric")
+    np.testing.assert_array_equal(tensor_ops.mirror(x, margin, axis), expected)
+
+
 @pytest.mark.parametrize("factor", [1, 2, 8])
 def test_upsample_nearest_repeats_pixels(rng, factor):
     x = rng.normal(size=(2, 3, 3, 4)).astype(np.float32)

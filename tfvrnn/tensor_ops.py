@@ -1,4 +1,4 @@
-"""Tensor helpers of the pure-Keras core: folded time, upsampling, group normalisation."""
+"""Tensor helpers of the pure-Keras core: folded time, borders, upsampling, normalisation."""
 
 from typing import Any
 
@@ -28,6 +28,18 @@ def logit(x: Tensor) -> Tensor:
     """Compute log(x / (1 - x)), the inverse sigmoid, with `x` clipped 1e-6 away from 0 and 1."""
     x = ops.clip(x, 1e-6, 1.0 - 1e-6)
     return ops.log(x) - ops.log(1.0 - x)
+
+
+def mirror(x: Tensor, margin: int, axis: int) -> Tensor:
+    """Extend both ends of an axis by their mirror images: cba|abcd|dcb with a margin of 3.
+
+    As `ops.pad(mode="symmetric")`, which repeats the last value on PyTorch (Keras 3.15).
+    """
+    if not margin:
+        return x
+    first = ops.split(x, [margin], axis=axis)[0]
+    last = ops.split(x, [x.shape[axis] - margin], axis=axis)[1]
+    return ops.concatenate([ops.flip(first, axis), x, ops.flip(last, axis)], axis=axis)
 
 
 def fold_time(x: Tensor) -> Tensor:

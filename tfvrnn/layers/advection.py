@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from tfvrnn import tensor_ops
 from tfvrnn.tensor_ops import Shape, Tensor
 
 # The initial log odds that a pixel stays: most of the frame is the last one before training.
@@ -68,7 +69,7 @@ class PixelAdvection(keras.layers.Layer):
         """Gather the pixels around each pixel: `[N, H, W, C]` to `[N, H, W, side^2, C]`."""
         margin = self.side // 2
         _, height, width, channels = x.shape
-        x = ops.pad(x, ((0, 0), (margin, margin), (margin, margin), (0, 0)), mode="symmetric")
+        x = tensor_ops.mirror(tensor_ops.mirror(x, margin, axis=1), margin, axis=2)
         x = ops.image.extract_patches(
             x, (self.side, self.side), strides=1, data_format="channels_last"
         )
