@@ -62,7 +62,7 @@ NAMES = {
     "skips_advection_5_coarse": "decoder skips, advection, latents at 1x1, 8x8",
     "dense": "dense decoder",
     "scheduled": "dense decoder, scheduled sampling",
-    "sequential": "dense decoder, sequential scheduled sampling",
+    "sequential": "dense decoder, sequential sampling",
     "scheduled_advection_5": "dense decoder, scheduled sampling, advection",
 }
 # The tables, by name, and their studies. A shared table's rows begin with the preset.
@@ -84,7 +84,7 @@ COLUMNS = {  # heading: (path in the figures, format)
 }
 
 
-LINES = ("-", "--", ":")  # after ten colours each
+LINES = ("-", "--", ":", "-.")  # ten colours each
 
 
 @dataclass(frozen=True)

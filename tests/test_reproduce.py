@@ -106,6 +106,10 @@ def test_every_study_has_names_for_its_runs():
         assert set(study.runs) <= set(reproduce.NAMES)
 
 
+def test_every_run_has_a_colour_and_a_line_of_its_own():
+    assert len(reproduce.NAMES) <= 10 * len(reproduce.LINES)
+
+
 def test_losses_fall_from_one_to_zero():
     assert reproduce.falling([4.0, 3.0, -4.0]) == [1.0, 0.875, 0.0]
     assert reproduce.falling([2.0]) == [0.0]
