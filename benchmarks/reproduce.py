@@ -70,7 +70,15 @@ TABLES = {name: (name,) for name in STUDIES if not name.startswith("shipped_")}
 TABLES["shipped"] = tuple(name for name in STUDIES if name.startswith("shipped_"))
 CARD = "[{0}](../tfvrnn/pretrained/{0}/README.md)"
 # The tables of docs/results.md.
-SHOWN = ("shipped", "paper_pusht", "quickstart", "learning_pusht", "smmnist", "sim_push")
+SHOWN = (
+    "shipped",
+    "paper_pusht",
+    "paper_smmnist64",
+    "quickstart",
+    "learning_pusht",
+    "smmnist",
+    "sim_push",
+)
 COLUMNS = {  # heading: (path in the figures, format)
     "FVD ↓": (("fvd", "mean"), ".1f"),
     "KVD ↓": (("kvd", "mean"), ".2f"),
