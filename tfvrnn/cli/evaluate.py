@@ -39,8 +39,8 @@ class Options:
     )
     report: str = option(
         "",
-        "HTML file to write. Default: report.html in the run's evaluation/. With --runs: in this "
-        "folder.",
+        "HTML file to write. Default: report.html in the run's evaluation/. With --runs: in the "
+        "current folder.",
     )
     protocol: str = option("", "JSON of an earlier result, to compute its figures again.")
     grid_times: tuple[int, ...] | None = option(

@@ -31,11 +31,13 @@ class Options:
     )
     source: str = option(
         "",
-        "Folder or archive to prepare from. bair: empty downloads it. sim_push, pusht: not used.",
+        "Folder or archive to prepare from. bair: downloaded if empty. sim_push, pusht: not used.",
     )
     data_dir: str = option("data", "Folder of prepared datasets, the same as --data.data_dir.")
     size: int = option(64, "Side of the square frames; bair: always 64.")
-    channels: int = option(3, "Channels of a frame: 1 (grey) or 3 (colour).")
+    channels: int = option(
+        3, "Channels of a frame: 1 (grey) or 3 (colour). bair, sim_push, pusht: always 3."
+    )
     clip_frames: int = option(30, "video_folder: length of the clips that videos are cut into.")
     frame_rate: float = option(0.0, "video_folder: frames per second to take; 0: all frames.")
     stride: int = option(1, "video_folder: temporal stride; take every n-th of these frames.")
@@ -49,8 +51,8 @@ class Options:
     )
     windows: int = option(
         0,
-        "video_folder: average pictures down to this height in pixels, then cut them into all "
-        "--size windows half a window apart. Every video is split by time. 0: no windows.",
+        "video_folder: average pictures down to this height in pixels, then cut them into "
+        "windows of --size, half a window apart. Every video is split by time. 0: no windows.",
     )
     episodes: int = option(1000, "sim_push, pusht: episodes for training.")
     test_episodes: int | None = option(

@@ -17,7 +17,7 @@ OF_FILES = (  # errors of the file system
     errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EPIPE, errno.ENAMETOOLONG, errno.ELOOP,
 )  # fmt: skip
 INTERRUPTED = 130  # 128 + SIGINT
-STOPPED = 143  # 128 + SIGTERM: a scheduler that stopped the program sees that it can start it again
+STOPPED = 143  # 128 + SIGTERM: tells a scheduler that the program can be started again
 
 
 def run(

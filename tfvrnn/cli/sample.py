@@ -27,7 +27,7 @@ class Options(OfOneModel):
     out: str = option(
         "",
         "Animated GIF to write. Default: samples/samples.gif in the run. With --pretrained: "
-        "samples.gif in this folder.",
+        "samples.gif in the current folder.",
     )
     contexts: int = option(4, "Number of test videos to continue, one per row.")
     samples: int = option(3, "Futures to draw per context.")

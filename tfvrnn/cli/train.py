@@ -2,8 +2,8 @@
 
     tfvrnn train --flagfile=quickstart.flags [--train.run_dir=RUN]
 
-An existing run folder continues where it stopped. Ctrl-C and SIGTERM save the run first, and the
-exit code is then 143.
+An existing run folder continues where it stopped. On Ctrl-C or SIGTERM, the program saves the run
+and exits with code 143.
 """
 
 import sys

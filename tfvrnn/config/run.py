@@ -6,7 +6,9 @@ from tfvrnn.config.model import ModelConfig
 from tfvrnn.config.options import check_fields, option, require, require_at_least
 
 EXPORT_SAMPLES, EXPORT_MAX_BATCH = 4, 16  # defaults of an export
-TEMPERATURE = "Deviation of the prior's noise: 1 samples the model, less is nearer to the mean."
+TEMPERATURE = (
+    "Standard deviation of the prior's noise: 1 samples the model, less is nearer to the mean."
+)
 SIM_PUSH_SCENES = {"varied": "sim_push", "fixed": "sim_push_fixed"}  # the dataset of each
 DATASETS = ("smmnist", "bair", "cityscapes", "video_folder", *SIM_PUSH_SCENES.values(), "pusht")
 
@@ -68,7 +70,7 @@ class TrainConfig:
     )
     learning_rate: float = option(1e-4, "Learning rate, after the warm-up.")
     warmup_steps: int = option(
-        0, "Steps over which the learning rate rises, from 0 unless scale_learning_rate."
+        0, "Steps over which the learning rate rises from 0, or as scale_learning_rate says."
     )
     scale_learning_rate: bool = option(
         False,
@@ -98,8 +100,8 @@ class TrainConfig:
     beta_warmup_steps: int = option(0, "Steps over which beta rises from 0.")
     free_nats: float = option(
         0.0,
-        "Free nats per predicted frame: in each video, this much of every latent level's KL costs "
-        "nothing.",
+        "Nats per predicted frame of each latent level's KL that cost nothing, in the sum over a "
+        "video.",
     )
     scheduled_sampling: float = option(
         0.0,

@@ -63,7 +63,8 @@ class Fitting(keras.Model):
 
         A loss in nats is a sum over pixels and frames. So the gradients of the last biases reach
         41,000 at 64x64 and 10 frames, and a larger scale would overflow float16, whose largest
-        number is 65,504. Keras' own 2^15 would skip a dozen steps. A mean over pixels needs it.
+        number is 65,504. Keras' own 2^15 would skip a dozen steps. A loss that is a mean over
+        pixels has small gradients and keeps 2^15.
         """
         return 2.0**15 if self.mean_over_pixels else 1.0
 
@@ -157,7 +158,7 @@ class Fitting(keras.Model):
         Args:
             x: frames, see the class: an array, or what yields batches of them.
             y: None.
-            batch_size: videos at once, of an array. None: 32.
+            batch_size: videos per batch, if `x` is an array. None: 32.
             epochs: passes over the data.
             verbose: 0 hides the progress bar.
             callbacks: list of `keras.callbacks.Callback`.

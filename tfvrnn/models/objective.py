@@ -17,8 +17,8 @@ def loss_terms(terms: dict[str, Any], beta: float, free_nats: float = 0.0) -> di
             which depend on how a batch is divided.
 
     Returns:
-        dict of float32 scalars in nats per video: loss, negative_elbo, reconstruction, kl and
-        kl_<resolution>.
+        dict of float32 scalars per video, in the unit of the terms: loss, negative_elbo,
+        reconstruction, kl and kl_<resolution>.
     """
     reconstruction = ops.mean(terms["reconstruction"])
     levels = {name: term for name, term in terms.items() if name != "reconstruction"}

@@ -28,8 +28,8 @@ class VideoPredictor(Fitting):
     `step` is `draw`, `render`, `observe`. A rollout is `begin` and any number of steps.
 
     It is also a Keras model on TensorFlow, JAX and PyTorch: `compile`, `fit`, `evaluate`,
-    `generate`, `predict`, `save`. Without given noise or seeds, these draw from the model's own
-    generator. They also take uint8 frames.
+    `generate`, `predict`, `save`. These also take uint8 frames. Without given noise or seeds, they
+    draw from the model's own generator, except `predict`, which has a `seed`.
 
     Args:
         horizon: int, default horizon of `predict` and `generate`.
@@ -40,7 +40,7 @@ class VideoPredictor(Fitting):
         presets: {name: description} of the models that come with the package.
         context_frames: int, n_ctx.
         image_shape: (H, W, C).
-        context_draws: int, number of the noise's steps that are drawn during the context.
+        context_draws: int, context steps that take noise too. They come first in the noise.
         latent_resolutions: tuple of int, the levels' resolutions; () if deterministic.
         rollouts: compiled rollouts, cached by the samplers.
     """
@@ -76,7 +76,8 @@ class VideoPredictor(Fitting):
 
         Returns:
             (terms, predictions). terms: dict of float32 `[B]`: 'reconstruction' and one
-            'kl_<resolution>' per level, in nats, summed over time and pixels. predictions:
+            'kl_<resolution>' per level, summed over time. The KL is in nats. So is the
+            reconstruction, summed over pixels, unless `mean_over_pixels`. predictions:
             float32 `[B, T - n_ctx, H, W, C]`, from the posterior's samples.
         """
         raise NotImplementedError

@@ -40,7 +40,7 @@ class EncodedParts(NamedTuple):
     Attributes:
         context: maps of the given frames.
         future: maps of the frames to predict.
-        seen: maps of the frame before each of those, at `VRNN.map_resolutions` only.
+        seen: maps of the frame before each frame to predict, only at `VRNN.map_resolutions`.
     """
 
     context: dict
@@ -82,8 +82,8 @@ class VRNN(VideoPredictor):
             levels, not only those of its own.
         advection: int, side of the window of the last frame that a pixel may come from, see
             `PixelAdvection`; 0: all pixels are new.
-        remat: bool, whether the decoder's activations are recomputed for the gradient; not with
-            `own`, see `training_terms`.
+        remat: bool, whether the decoder's activations are recomputed for the gradient. This does
+            not go with frames of its own in training, see `training_terms`.
     """
 
     likelihood: Likelihood

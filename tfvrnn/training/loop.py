@@ -47,8 +47,8 @@ def prepare_tensorflow(config: Config) -> None:
         tf.config.threading.set_intra_op_parallelism_threads(2)
         tf.config.threading.set_inter_op_parallelism_threads(1)
     if not tf.config.list_physical_devices("GPU"):
-        # On a CPU, the graph optimizer costs 10 s of start-up at width 16. The steps of one trial
-        # with it and of one without it took the same time to 6 percent.
+        # On a CPU, the graph optimizer costs 10 s of start-up at width 16. In two trials, with it
+        # and without it, the time per step differed by less than 6 percent.
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     backend.divide_cores()
 
@@ -105,7 +105,7 @@ def _train(
             folder.checkpoints.mkdir(parents=True, exist_ok=True)
             folder.write_config(config)
     workers.check_same_step(checkpoints.step)
-    # From here on without the scope: in it, the chief would wait for others to make its variables.
+    # Outside the scope, as variables made in it (validation, averages) need all workers.
     step = checkpoints.step
     batches = read(distributed_dataset(strategy, config, checkpoints.videos), config.data)
     chores = Chores(config, folder, model, checkpoints, averages) if chief else None
@@ -130,7 +130,7 @@ def _train(
 
 
 class Chores:
-    """The chief's work between steps: records, validations, checkpoints.
+    """The work of the first worker, the chief, between steps: records, validations, checkpoints.
 
     Args:
         config, folder: of the run.

@@ -86,8 +86,8 @@ class _Update(TakesReduced, keras.optimizers.Optimizer):
 
     `coupled_decay` is L2: it is added to the gradient, whereas `weight_decay` shrinks the weights.
     Adam's update is TensorFlow's fused operation, one per variable. It gives the same numbers as
-    Keras' own update, which traces 39 operations per variable. These are half of the train step's
-    graph, and take 10 of 41 seconds to the first step at width 16.
+    Keras' own update, which traces 39 operations per variable. Those were half of the train step's
+    graph, and took 10 of the 41 seconds to the first step at width 16.
     """
 
     def __init__(self, *args, coupled_decay=0.0, betas=(0.9, 0.999), **kwargs):
@@ -134,7 +134,7 @@ class Adam(_Update, keras.optimizers.Adam):
 
 
 class Muon(_Update, keras.optimizers.Muon):
-    """Keras' Muon, also for kernels, which are flattened to matrices of inputs by outputs.
+    """Keras' Muon, also for kernels. A kernel is flattened to a matrix of inputs by outputs.
 
     The update of a kernel is its momentum with all singular values brought near 1. It is scaled by
     0.2 sqrt(max(rows, columns)), so that it takes Adam's learning rate. Biases and scales take

@@ -139,7 +139,7 @@ def _in_portions(whole: Callable, model, portions: int) -> Callable:
         size = frames.shape[0] // portions
 
         def add(index, sums):
-            # No slice that begins at a tensor: XLA would lose its shape.
+            # Gather: a slice that begins at a tensor would lose its static shape under XLA.
             parts = [
                 tf.gather(tf.reshape(x, (portions, size, *x.shape[1:])), index)
                 for x in (frames, *own, *noise)
@@ -167,7 +167,7 @@ def _in_portions(whole: Callable, model, portions: int) -> Callable:
 def per_unit(terms: dict[str, float], model: VideoPredictor, horizon: int) -> dict[str, float]:
     """Compute reconstruction and KL per counted frame, and per dimension of frame or latents.
 
-    For a calibrated model also bits per dimension.
+    A calibrated model also gets bits per dimension.
     """
     frames = model.counted_frames(horizon)
     pixels = 1 if model.mean_over_pixels else math.prod(model.image_shape)

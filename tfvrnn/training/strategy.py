@@ -98,7 +98,7 @@ def distributed_dataset(
 
 
 class Workers:
-    """The processes of a run, including this one. All must make the same calls at one time.
+    """The processes of a run, including this one. All must make the same calls in the same order.
 
     Args:
         strategy: from `make_strategy`.
@@ -133,7 +133,7 @@ class Workers:
             )
 
     def _mean(self, value: float) -> float:
-        # In float64, in which every step is a whole number.
+        # float64 holds every step number exactly.
         return float(self._means(tf.constant(value, tf.float64))[0])
 
 

@@ -26,7 +26,7 @@ class Findings(NamedTuple):
     Attributes:
         scalars: negative_elbo, reconstruction, kl and kl_<resolution>, means over the videos, as
             from `loss_terms`. The values of `per_unit`. copy_last, the reconstruction term of
-            repeating the last context frame, for as many frames as the terms count.
+            copying the last context frame, scaled to the number of frames that the terms count.
             active_channels_<resolution>, the number of latent channels in use in the first batch.
         videos: {name: uint8 `[pictures, T, H, W, C]`}, context first.
     """
