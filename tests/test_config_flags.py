@@ -156,10 +156,19 @@ def test_a_wrong_line_of_a_flagfile_is_refused(tmp_path, text, message):
         config_flags.parse_changes([f"--flagfile={path}"], Config)
 
 
-def test_a_flagfile_that_is_not_text_is_refused(tmp_path):
-    (tmp_path / "binary.flags").write_bytes(b"\xff\xfe\x00")
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"--train.run_dir=a\0b\n"])
+def test_a_flagfile_that_is_not_text_is_refused(tmp_path, content):
+    (tmp_path / "binary.flags").write_bytes(content)
     with pytest.raises(FlagError, match="is not text"):
         config_flags.parse_changes([f"--flagfile={tmp_path / 'binary.flags'}"], Config)
+
+
+def test_a_link_that_leads_in_a_circle_is_no_flagfile(tmp_path):
+    (tmp_path / "a.flags").symlink_to("a.flags")
+    (tmp_path / "b.flags").write_text("--flagfile=a.flags\n")
+    for name in ("a", "b"):
+        with pytest.raises(FlagError, match=r"cannot read flagfile .*a\.flags"):
+            config_flags.parse_changes([f"--flagfile={tmp_path / name}.flags"], Config)
 
 
 def test_any_dataclass_has_flags():

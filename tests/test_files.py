@@ -1,7 +1,9 @@
 import os
 import subprocess
 import sys
+import zipfile
 
+import numpy as np
 import pytest
 import tensorflow as tf
 from hypothesis import example, given
@@ -111,3 +113,48 @@ def test_a_plain_name_and_one_without_the_kernels_links_stay(tmp_path, monkeypat
     monkeypatch.setattr(files.Path, "is_dir", lambda path: False)
     with files.for_tensorflow(odd) as plain:
         assert plain == str(odd)
+
+
+def encrypted(whole: bytes) -> bytes:
+    """Set the flag of encryption in an archive's headers."""
+    for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        start = whole.index(mark) + place
+        whole = whole[:start] + b"\x01" + whole[start + 1 :]
+    return whole
+
+
+def of_another_method(whole: bytes) -> bytes:
+    """Name Deflate64, which zipfile does not know, in an archive's headers."""
+    for mark, place in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        start = whole.index(mark) + place
+        whole = whole[:start] + b"\x09" + whole[start + 1 :]
+    return whole
+
+
+DAMAGES = {
+    "cut off": lambda whole: whole[: len(whole) // 2],
+    "encrypted": encrypted,
+    "another method": of_another_method,
+    "a header of no Python": lambda whole: whole.replace(b"(4,)", b"(4,,", 1),
+    "an open bracket": lambda whole: whole.replace(b"(4,), }", b"(4,   }", 1),
+    "too large": lambda whole: whole.replace(b"(4,), }        ", b"(10**15*4,), } ", 1),
+    "text": lambda whole: b"not an archive",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_arrays_are_value_errors(tmp_path, damage):
+    path = tmp_path / "a.npz"
+    files.write_arrays(path, {"a": np.zeros(4)})
+    whole = path.read_bytes()
+    path.write_bytes(DAMAGES[damage](whole))
+    assert path.read_bytes() != whole
+    with pytest.raises(ValueError, match=r"is not an \.npz"):
+        files.read_arrays(path)
+
+
+def test_an_archive_of_other_things_holds_no_arrays(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("readme.txt", "text")
+    with pytest.raises(ValueError, match="is not an array"):
+        files.read_arrays(tmp_path / "a.npz")

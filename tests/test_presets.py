@@ -130,3 +130,11 @@ def test_weights_without_their_places_are_one_line(preset):
 
 def test_config_json_is_text_to_read(preset):
     assert json.loads((preset / "config.json").read_text()) == CONFIG
+
+
+def test_a_run_with_checkpoints_is_not_overwritten(preset):
+    (preset / "checkpoints").mkdir()
+    (preset / "config.flags").write_text("--model.width=4")
+    with pytest.raises(UserError, match="is the folder of a run"):
+        presets.write(preset, CONFIG, WEIGHTS)
+    assert (preset / "config.flags").is_file()

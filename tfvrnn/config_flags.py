@@ -249,7 +249,8 @@ def expand_flagfiles(arguments: Sequence[str], reading: tuple[Path, ...] = ()) -
             path = beside  # a flagfile names its neighbours by relative paths
         elif not path.exists() and (shipped := shipped_flagfile(path)):
             path = shipped
-        if path.resolve() in [other.resolve() for other in reading]:
+        # Not Path.resolve, which refuses links that lead in a circle.
+        if os.path.realpath(path) in map(os.path.realpath, reading):
             raise FlagError(f"flagfile {path} includes itself")
         expanded += expand_flagfiles(_flagfile_lines(path), (*reading, path))
     return expanded
@@ -272,7 +273,9 @@ def _flagfile_lines(path: Path) -> list[str]:
         hint = f"; the package has {near[0]}" if near else ""
         raise FlagError(f"cannot read flagfile {path}: {error.strerror}{hint}") from None
     except UnicodeDecodeError:
-        raise FlagError(f"flagfile {path} is not text") from None
+        text = "\0"
+    if "\0" in text:
+        raise FlagError(f"flagfile {path} is not text")
     lines = []
     for number, line in enumerate(map(str.strip, text.splitlines()), 1):
         if not line or line.startswith(("#", "//")):

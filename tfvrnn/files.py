@@ -4,10 +4,13 @@ import contextlib
 import errno
 import fcntl
 import io
+import lzma
 import os
 import re
 import socket
+import struct
 import tempfile
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -16,6 +19,11 @@ from pathlib import Path
 import numpy as np
 
 from tfvrnn.config import UserError
+
+DAMAGED_ARRAYS = (  # raised by NumPy and zipfile for damaged, encrypted and absurd files
+    ValueError, TypeError, EOFError, LookupError, OverflowError, MemoryError, RuntimeError,
+    SyntaxError, tokenize.TokenError, struct.error, zlib.error, lzma.LZMAError, zipfile.BadZipFile,
+)  # fmt: skip
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
@@ -55,8 +63,12 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         # Opened here, because NumPy leaves a damaged file open.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (TypeError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+            found = dict(arrays)
+        strays = [name for name, array in found.items() if not isinstance(array, np.ndarray)]
+        if strays:
+            raise ValueError(f"{strays[0]} is not an array")
+        return found
+    except DAMAGED_ARRAYS as error:
         raise ValueError(f"{path} is not an .npz: {error}") from None
 
 

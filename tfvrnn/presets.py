@@ -180,9 +180,11 @@ def write(
         dtype: of the weights in the file, 'float32' or 'float16'.
 
     Raises:
-        ValueError: another dtype.
+        ValueError: another dtype, or the folder is that of a run with checkpoints.
         OSError: the preset cannot be written.
     """
+    if (folder / "checkpoints").is_dir():
+        raise UserError(f"{folder} is the folder of a run. A preset needs a folder of its own.")
     if dtype not in ("float32", "float16"):
         raise ValueError(f"`dtype` must be float32 or float16. Received: {dtype!r}")
     folder.mkdir(parents=True, exist_ok=True)

@@ -72,7 +72,8 @@ def test_runs_may_have_commas_in_their_names(start):
     assert named("a, b ,c [1]") == ["a", "b", "c [1]"]
     assert named('"a,b",c') == ["a,b", "c"]
     assert named('a"b,c') == ['a"b', "c"]
-    assert_refused(start("evaluate.py", "--runs=a\nb"), "`runs` must name run folders")
+    for runs in ("a\nb", "\n"):
+        assert_refused(start("evaluate.py", f"--runs={runs}"), "`runs` must name run folders")
 
 
 @pytest.mark.usefixtures("eagerly")

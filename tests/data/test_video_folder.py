@@ -140,11 +140,14 @@ def test_what_cannot_be_read_is_listed_and_the_rest_prepared(videos, tmp_path):
     content = (videos / "video.mp4").read_bytes()
     (videos / "cut.mp4").write_bytes(content[: len(content) // 3])
     media.write_video(videos / "short.gif", frames(7, 3), 8)
+    write_images(videos / "late", frames(9))
+    (videos / "late" / "011.png").unlink()
+    (videos / "late" / "011.png").symlink_to(videos / "nowhere.png")  # after the first clip
     write_images(videos / "changing", frames(8))
     Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(videos / "changing" / "004.png")
     prepared = prepare(videos, tmp_path, test_fraction=0.3)
     reasons = dict(prepared.skipped)
-    assert set(reasons) == {"empty.mp4", "text.mp4", "cut.mp4", "short.gif", "changing"}
+    assert set(reasons) == {"empty.mp4", "text.mp4", "cut.mp4", "short.gif", "changing", "late"}
     assert "3 frames, fewer than the 5 of a clip" in reasons["short.gif"]
     assert "different sizes" in reasons["changing"]
     assert all(reasons.values()) and sum(prepared.videos.values()) >= 4
@@ -305,3 +308,10 @@ def test_images_are_in_the_order_of_their_numbers(tmp_path):
     for number in range(12):
         Image.fromarray(frames(0)[number]).save(tmp_path / f"{number + 1}.png")
     np.testing.assert_array_equal(media.read_video(tmp_path), frames(0))
+
+
+def test_one_video_is_left_for_training(tmp_path):
+    for number in range(3):
+        write_images(tmp_path / "videos" / str(number), frames(number))
+    prepared = prepare(tmp_path / "videos", tmp_path, test_fraction=0.9)
+    assert prepared.videos["test"] == 4 and len(prepared.videos) == 2

@@ -149,3 +149,22 @@ def test_a_run_on_a_full_disk_ends_with_one_line_and_begins_later(tmp_path, room
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert train(config).step == 1
+
+
+@pytest.mark.parametrize("lost", ["step", "float16"])
+def test_a_checkpoint_without_its_parts_is_one_line(saved, lost):
+    folder, model, _ = saved
+    dtype = np.float16 if lost == "float16" else np.float32
+    parts = {"weights": [tf.Variable(weight.astype(dtype)) for weight in model.get_weights()]}
+    if lost != "step":
+        parts["step"] = tf.Variable(3, dtype=tf.int64)
+    tf.train.Checkpoint(**parts).write(str(folder.checkpoints / "ckpt-3"))
+    with pytest.raises(UserError, match=r"checkpoint .*ckpt-3 cannot be restored: ") as error:
+        load_run(folder.path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_name_with_other_digits_is_no_checkpoint(saved):
+    folder, _, _ = saved
+    (folder.checkpoints / "ckpt-².index").write_bytes(b"")
+    assert [path.name for path in checkpoint_paths(folder.checkpoints)] == ["ckpt-2", "ckpt-1"]

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 from measure_tools import noise, write_images, write_side
+from PIL import Image
 
 from tfvrnn import media
 from tfvrnn.config import UserError
@@ -248,3 +249,30 @@ def test_a_video_that_changes_meanwhile_is_named(measure, real, generated, monke
     monkeypatch.setattr(treatment, "notes_of_both", gone)
     with pytest.raises(UserError, match="2 has changed since it was looked at: no video"):
         measure(real, generated)
+
+
+def test_files_of_equal_names_sizes_and_times_are_told_apart(measure, tmp_path):
+    for number, side in enumerate(("a", "b")):
+        for video in range(2):
+            write_images(tmp_path / side / str(video), noise(10 * number + video))
+            for path in (tmp_path / side / str(video)).iterdir():
+                Image.open(path).save(path.with_suffix(".ppm"))
+                path.unlink()
+                os.utime(path.with_suffix(".ppm"), (1, 1))
+    found = measure(tmp_path / "a", tmp_path / "b", paired=True)
+    assert found.figures["fvd"]["value"] > 0.0 and found.figures["psnr"]["mean"]["mean"] < 30.0
+
+
+def test_damaged_arrays_are_one_line(measure, real, tmp_path):
+    videos = np.stack([noise(number) for number in range(2)])
+    np.savez_compressed(tmp_path / "a.npz", videos)
+    whole = (tmp_path / "a.npz").read_bytes()
+    (tmp_path / "renamed.npy").write_bytes(whole)
+    (tmp_path / "damaged.npz").write_bytes(whole[:300] + bytes(40) + whole[340:])
+    np.save(tmp_path / "a.npy", videos)
+    whole = (tmp_path / "a.npy").read_bytes()
+    (tmp_path / "header.npy").write_bytes(whole.replace(b"), }", b",, }", 1))
+    (tmp_path / "cut.npy").write_bytes(whole[:-1])
+    for name in ("renamed.npy", "damaged.npz", "header.npy", "cut.npy"):
+        with pytest.raises(UserError, match=rf"{name} holds no array that can be read: "):
+            measure(real, tmp_path / name)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from tfvrnn import media
 
@@ -82,3 +82,38 @@ def test_pixels_of_floating_point_are_refused(tmp_path):
     Image.fromarray(np.ones((4, 4), np.float32)).save(tmp_path / "0.tiff")
     with pytest.raises(media.VideoError, match=r"0\.tiff has floating-point pixels"):
         media.read_video(tmp_path)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_turns_images(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[274] = orientation
+    image = Image.fromarray(np.arange(24, dtype=np.uint8).reshape(4, 6) * 10)
+    image.save(tmp_path / "0.png", exif=exif)
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(tmp_path / "0.png")))
+    np.testing.assert_array_equal(media.read_video(tmp_path)[0, ..., 0], expected)
+
+
+@pytest.mark.parametrize(
+    "exif", [b"II*\0", b"II+\0\x08\0\0\0\0\0\0\0", b"MM\0*\xff\xff\xff\xff", b"x"]
+)
+def test_damaged_exif_leaves_the_image_as_it_is(tmp_path, exif):
+    image = Image.fromarray(np.full((4, 6, 3), 90, np.uint8))
+    image.save(tmp_path / "0.png", exif=b"Exif\0\0" + exif)
+    assert media.read_video(tmp_path).shape == (1, 4, 6, 3)
+
+
+@pytest.mark.parametrize("value", [-1, 65536, 2**31 - 1])
+def test_integer_pixels_beyond_16_bits_are_refused(tmp_path, value):
+    Image.fromarray(np.full((4, 4), value, np.int32)).save(tmp_path / "0.tiff")
+    with pytest.raises(media.VideoError, match=r"0\.tiff has integer pixels outside 0 to 65535"):
+        media.read_video(tmp_path)
+
+
+@pytest.mark.parametrize("length", [0, 4, 15, 16, 20, 21])
+def test_the_stub_of_a_webp_is_one_line(tmp_path, length):
+    path = tmp_path / "0.webp"
+    path.write_bytes(b"RIFF\x10\0\0\0WEBPVP8X\0\0\0\0\x02"[:length])
+    assert media.is_animated(path) == (length == 21)
+    with pytest.raises(media.VideoError, match=r"0\.webp"):
+        media.read_video(path)

@@ -112,6 +112,30 @@ def test_another_network_by_path(tmp_path):
         FeatureNetwork(str(tmp_path / "none"))
 
 
+def test_a_network_that_takes_or_gives_other_things_is_refused(tmp_path):
+    spec = tf.TensorSpec((None, None, 224, 224, 3), tf.float32)
+    networks = {
+        "maps": tf.function(lambda rgb: tf.reduce_mean(rgb, 1)).get_concrete_function(spec),
+        "nothing": tf.function(lambda: tf.zeros((2, 3))).get_concrete_function(),
+    }
+    for name, call in networks.items():
+        tf.saved_model.save(tf.Module(), str(tmp_path / name), {"default": call})
+        with pytest.raises(weights.WeightsUnavailable, match=r"does not map videos to \[N, D\]"):
+            FeatureNetwork(str(tmp_path / name))
+
+
+def test_a_damaged_network_is_one_error(tmp_path):
+    module = tf.Module()
+    module.weight = tf.Variable(tf.ones((3, 5)))
+    spec = tf.TensorSpec((None, None, 224, 224, 3), tf.float32)
+    call = tf.function(lambda rgb: tf.reduce_mean(rgb, (1, 2, 3)) @ module.weight)
+    tf.saved_model.save(module, str(tmp_path), {"default": call.get_concrete_function(spec)})
+    for path in (tmp_path / "variables").iterdir():
+        path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(weights.WeightsUnavailable, match="no SavedModel"):
+        FeatureNetwork(str(tmp_path))
+
+
 GOOD = np.zeros((2, 9, 8, 8, 1), np.uint8)
 
 

@@ -358,3 +358,9 @@ def test_an_export_has_its_temperature(tmp_path):
     signature = tf.saved_model.load(str(version)).signatures["serving_default"]
     found = signature(frames=tf.constant(frames), seed=tf.constant([5]))["frames"].numpy()
     assert_same_frames(found, sampling.sample_videos(model, frames, HORIZON, mean=True).numpy())
+
+
+@pytest.mark.parametrize("temperature", [-1.0, float("nan"), float("inf")])
+def test_a_temperature_that_is_none_is_refused(tmp_path, temperature):
+    with pytest.raises(ValueError, match="`temperature` must be at least 0"):
+        export.export_model(Drift(), tmp_path, HORIZON, temperature=temperature)

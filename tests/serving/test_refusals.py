@@ -76,6 +76,8 @@ def test_unknown_models_versions_and_signatures(server, stub):
     assert rest(server, f"/v1/models/tfvrnn/versions/{9 * 10**18 + 10**18}")[0] == 400
     code, reason = refusal(lambda: stub.Predict(request(name="x" * 100_000)))
     assert code == "NOT_FOUND" and len(reason) <= 1000
+    code, reason = refusal(lambda: stub.Predict(request(name="日" * 10_000)))
+    assert code == "NOT_FOUND" and "日日" in reason
     code, _ = refusal(lambda: stub.Classify(tf_classify()))
     assert code == "UNIMPLEMENTED"
 
@@ -287,9 +289,11 @@ def test_a_port_in_use_and_an_export_without_a_version(base, tmp_path):
         pass
 
 
-def test_equal_ports_are_refused():
+def test_equal_ports_and_requests_beyond_grpc_are_refused():
     with pytest.raises(UserError, match="`port` and `rest_port` must differ"):
         Options(export="base", port=8500, rest_port=8500)
+    with pytest.raises(UserError, match="`max_request_mb` must be below 2048"):
+        Options(export="base", max_request_mb=2048)
 
 
 def test_stopping_while_a_version_warms_up_does_not_wait_for_all_of_it(base, monkeypatch):

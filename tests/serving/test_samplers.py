@@ -147,6 +147,12 @@ def test_a_proxy_is_asked_for_far_servers_only(monkeypatch, environment, target,
     assert ("grpc.enable_http_proxy", int(expected)) in given
 
 
+@pytest.mark.parametrize("host", [".x", "a" * 64 + ".de"])
+def test_what_is_no_host_name_is_no_address(host):
+    with pytest.raises(UserError, match=r"cannot listen at .*: not a host name"):
+        server.listen(host, 0)
+
+
 def test_all_addresses_are_those_of_ipv4_too():
     try:
         server.listen("::", 0).close()

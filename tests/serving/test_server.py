@@ -64,7 +64,9 @@ def test_rest_predict_by_rows_and_by_columns(server, stub):
     rows = {"instances": [{"frames": f, "seed": k} for k, f in enumerate(frames)]}
     status, body = rest(server, body=rows)
     assert status == 200 and near(np.array(body["predictions"]), expected)
-    status, body = rest(server, body={"inputs": {"frames": frames, "seed": [0, 1]}})
+    # An empty name is the default signature, as in gRPC.
+    columns = {"signature_name": "", "inputs": {"frames": frames, "seed": [0, 1]}}
+    status, body = rest(server, body=columns)
     assert status == 200 and near(np.array(body["outputs"]), expected)
     mean = frames_of(stub.Predict(request(signature="mean"), timeout=60))
     for body in ({"instances": frames}, {"inputs": frames}, {"inputs": {"frames": frames}}):

@@ -76,7 +76,7 @@ class Options:
         if not self.runs:
             return [self.run_dir or f"runs/pretrained_{self.pretrained}"]
         try:
-            parts = next(csv.reader([self.runs], skipinitialspace=True))
+            parts = next(csv.reader([self.runs], skipinitialspace=True)) or [""]
         except csv.Error:  # a line break outside quotes
             parts = [""]
         return parts if '"' in self.runs else [part.strip() for part in parts]

@@ -37,6 +37,11 @@ class Options:
         require(self.export != "", "`export` must name an export's folder.", repr(self.export))
         require_at_least(self, 0, "port", "rest_port")
         require_at_least(self, 1, "queue", "max_request_mb")
+        require(
+            self.max_request_mb < 2048,
+            "`max_request_mb` must be below 2048, gRPC's limit.",
+            self.max_request_mb,
+        )
         for name in ("port", "rest_port"):
             value = getattr(self, name)
             require(value < 65536, f"`{name}` must be below 65536.", value)

@@ -13,6 +13,10 @@ SIM_PUSH_SCENES = {"varied": "sim_push", "fixed": "sim_push_fixed"}  # the datas
 DATASETS = ("smmnist", "bair", "cityscapes", "video_folder", *SIM_PUSH_SCENES.values(), "pusht")
 
 
+def _check_seed(seed: int) -> None:
+    require(seed < 2**32, "`seed` must be below 2**32, as NumPy's.", seed)
+
+
 @dataclass(frozen=True)
 class DataConfig:
     """Dataset and batching options."""
@@ -49,6 +53,7 @@ class DataConfig:
             self.stride == 1 or self.dataset != "smmnist", "smmnist has no `stride`.", self.stride
         )
         require_at_least(self, 0, "seed", "color_jitter")
+        _check_seed(self.seed)
         require(0 < self.crop <= 1, "`crop` must be above 0 and at most 1.", self.crop)
 
 
@@ -165,6 +170,7 @@ class TrainConfig:
             self, 0, "seed", "warmup_steps", "weight_decay", "clip_norm", "beta",
             "beta_warmup_steps", "free_nats", "pictures",
         )  # fmt: skip
+        _check_seed(self.seed)
         for name in ("learning_rate", "adam_epsilon"):
             require(getattr(self, name) > 0, f"`{name}` must be positive.", getattr(self, name))
         probability = self.scheduled_sampling

@@ -334,6 +334,8 @@ def _fault(path: Path, options) -> str | None:
         cut_off = path.is_file() and media.ends_prematurely(path)
         for _ in itertools.islice(_frames(path, options), None if cut_off else wanted):
             taken += 1
+        for part in media.images_in(path) if path.is_dir() else []:
+            part.open("rb").close()  # `digest` reads all, also those after the first clip
     except OSError as error:
         return f"cannot be read: {error.strerror}"
     except media.VideoError as error:
@@ -365,7 +367,8 @@ def _folders(root: Path):
 def _drawn(usable, test_fraction: float):
     """Return a function from (name, content) to the split by content."""
     contents = list(dict.fromkeys(content for content, _ in usable))
-    for_test = set(contents[: max(1, round(test_fraction * len(contents)))])
+    most = len(contents) - 1  # one is left for training
+    for_test = set(contents[: max(1, min(most, round(test_fraction * len(contents))))])
     return lambda _, content: "test" if content in for_test else "train"
 
 

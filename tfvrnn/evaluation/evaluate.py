@@ -242,8 +242,9 @@ def _check_same(path, protocol, notes):
     found = differences(protocol, theirs, ("model", "data", "settings"))
     if found:
         raise UserError(f"this evaluation differs from {path} (here, there): {'; '.join(found)}")
-    if protocol["code_version"] != theirs["code_version"]:
-        notes.append(f"{path} was computed by version {theirs['code_version']}")
+    version = theirs.get("code_version", "unknown")
+    if protocol["code_version"] != version:
+        notes.append(f"{path} was computed by version {version}")
 
 
 def _measure(plan: EvaluationPlan, folder: Path) -> tuple[dict[str, np.ndarray], float]:

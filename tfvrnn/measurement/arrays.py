@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tfvrnn import files
 from tfvrnn.config import UserError
 
 ENDINGS = (".npy", ".npz")
@@ -27,11 +28,12 @@ def open_array(path: Path, key: str, scratch: Path) -> np.ndarray:
     """
     try:
         if path.suffix.lower() == ".npy":
-            return np.load(path, mmap_mode="r", allow_pickle=False)
+            with path.open("rb") as file:
+                return _mapped(file, 0)
         return _member(path, choose(path, key), scratch)
-    except (ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        if isinstance(error, UserError):
-            raise
+    except UserError:
+        raise
+    except files.DAMAGED_ARRAYS as error:
         raise UserError(f"{path} holds no array that can be read: {error}") from None
 
 
@@ -44,7 +46,7 @@ def names_in(path: Path) -> list[str]:
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name for name in archive.namelist() if name.endswith(".npy")]
-    except zipfile.BadZipFile as error:
+    except files.DAMAGED_ARRAYS as error:
         raise UserError(f"{path} holds no array that can be read: {error}") from None
     return [name.removesuffix(".npy") for name in names]
 

@@ -46,7 +46,8 @@ class FileVideo:
         """Return a text that changes with the file."""
         parts = media.images_in(self.path) if self.path.is_dir() else [self.path]
         stats = [(part.name, part.stat()) for part in parts if part.exists()]
-        return repr([self.name, *((name, s.st_size, s.st_mtime_ns) for name, s in stats)])
+        facts = [(name, s.st_size, s.st_mtime_ns) for name, s in stats]
+        return repr([str(self.path.resolve()), self.name, *facts])
 
 
 @dataclass(frozen=True, eq=False)

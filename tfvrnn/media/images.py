@@ -1,17 +1,31 @@
 """Images: the frames of a folder in their order, and animated WebP."""
 
 import re
+import struct
+import warnings
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, ImageSequence
+from PIL import ExifTags, Image, ImageSequence
 
 from tfvrnn.media.errors import VideoError
 
 IMAGES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-FAULTS = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)  # Pillow's
+FAULTS = (  # of Pillow, for damaged files
+    OSError, ValueError, SyntaxError, EOFError, TypeError, LookupError, ArithmeticError,
+    struct.error, Image.DecompressionBombError,
+)  # fmt: skip
+TURNS = {  # by the orientation in EXIF
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 # A point between two numbers is decimal ("0.25"), but not in a longer chain ("12.30.05") and not
 # after a letter ("shot.0010"). A minus after a letter, a digit or a bracket is a hyphen.
@@ -43,7 +57,7 @@ def images(folder: Path) -> Iterator[tuple[None, None, np.ndarray]]:
     for path in images_in(folder):
         try:
             with Image.open(path) as image:
-                frame = _colours(ImageOps.exif_transpose(image))
+                frame = _colours(_upright(image))
         except VideoError as error:
             raise VideoError(f"{path} {error}") from None
         except FAULTS:
@@ -51,11 +65,25 @@ def images(folder: Path) -> Iterator[tuple[None, None, np.ndarray]]:
         yield None, None, frame
 
 
+def _upright(image: Image.Image) -> Image.Image:
+    """Turn and mirror an image as its EXIF says. Damaged EXIF says nothing."""
+    image.load()  # a PNG may have its EXIF after the pixels
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+    except FAULTS:
+        return image
+    return image if turn is None else image.transpose(turn)
+
+
 def _colours(image: Image.Image) -> np.ndarray:
     if image.mode == "F":
         raise VideoError("has floating-point pixels, and does not say which value is white")
     if image.mode.startswith("I"):  # 16-bit grey, which Pillow would clip, not scale
-        image = Image.fromarray(np.round(np.asarray(image) / 257).astype(np.uint8))
+        grey = np.asarray(image)
+        if grey.min() < 0 or grey.max() > 65535:
+            raise VideoError("has integer pixels outside 0 to 65535, the range of 16 bits")
+        image = Image.fromarray(np.round(grey / 257).astype(np.uint8))
     if image.has_transparency_data:
         return on_black(np.asarray(image.convert("RGBA")))
     return np.asarray(image.convert("RGB"))
@@ -73,7 +101,8 @@ def is_animated(path: Path) -> bool:
         return False
     with path.open("rb") as file:
         head = file.read(21)
-    return head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and bool(head[20] & 2)
+    extended = len(head) == 21 and head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X"
+    return extended and bool(head[20] & 2)
 
 
 def animation(path: Path) -> Iterator[tuple[float, float, np.ndarray]]:

@@ -15,8 +15,8 @@ from tfvrnn.media.errors import VideoError
 def shown_frames_of(path: str | Path) -> Iterator[tuple[float | None, float | None, np.ndarray]]:
     """Yield (seconds, duration, frame) of each frame; otherwise like `timed_frames_of`."""
     path, shape = existing(path), None
-    decoded = images.animation if images.is_animated(path) else video_files.decoded
     try:
+        decoded = images.animation if images.is_animated(path) else video_files.decoded
         for seconds, lasts, frame in (images.images if path.is_dir() else decoded)(path):
             if frame.shape != (shape or frame.shape):
                 raise VideoError(f"{path} has frames of different sizes")

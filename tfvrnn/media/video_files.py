@@ -93,7 +93,8 @@ def _colours(frame: av.VideoFrame, stream: av.VideoStream) -> np.ndarray:
     options = {}
     if ratio != 1 and STRETCHED[0] <= ratio <= STRETCHED[1]:
         options = {"width": max(1, int(frame.width * ratio)), "interpolation": "BICUBIC"}
-    if not any(component.is_alpha for component in frame.format.components):
+    colours = frame.format
+    if colours.name != "pal8" and not any(part.is_alpha for part in colours.components):
         return frame.to_ndarray(format="rgb24", **options)
     picture = frame.to_ndarray(format="rgba", **options)
     if stream.codec_context.name == "rawvideo" and not picture[..., 3].any():

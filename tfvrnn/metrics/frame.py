@@ -7,7 +7,7 @@ import tensorflow as tf
 SSIM_WINDOWS = {"gaussian": 11, "uniform": 7}
 ROUNDING = 1e-4
 # Reported for frames equal to the truth, whose PSNR is infinite. An error of one grey level in one
-# pixel of 64x64x3 has 89.
+# pixel of 64x64x3 has 89. Higher values, which larger frames can have, are cut to this one.
 PSNR_OF_EQUAL_FRAMES = 100.0
 
 

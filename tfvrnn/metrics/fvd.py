@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import io
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -104,7 +103,7 @@ def cached_features(
     kept = weights.cache_folder(cache_dir) / "features" / f"{key.hexdigest()}.npy"
     try:
         return np.load(kept, allow_pickle=False)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+    except (OSError, *files.DAMAGED_ARRAYS):
         features = network(videos)
     _keep(features, kept)
     return features

@@ -200,14 +200,17 @@ def _saved_network(folder: Path) -> tuple[Callable, str]:
     try:
         with files.for_tensorflow(folder) as name:
             loaded = tf.saved_model.load(name)
-    except OSError as error:
+    except (OSError, ValueError, tf.errors.OpError) as error:
         raise WeightsUnavailable(f"no SavedModel in {folder}: {error}") from None
     names = list(loaded.signatures)
     chosen = "default" if "default" in names or len(names) != 1 else names[0]
     if chosen not in names:
         raise WeightsUnavailable(f"{folder} has no signature 'default', but {names}")
     signature = loaded.signatures[chosen]
-    argument = next(iter(signature.structured_input_signature[1]))
+    argument = next(iter(signature.structured_input_signature[1]), None)
+    ranks = {output.shape.rank for output in signature.structured_outputs.values()}
+    if argument is None or not ranks & {2, None}:
+        raise WeightsUnavailable(f"{folder}: signature {chosen!r} does not map videos to [N, D]")
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         digest.update(sha256(path).encode())

@@ -313,7 +313,7 @@ class VideoPredictor(Fitting):
             step: steps of training, noted in the file.
 
         Raises:
-            ValueError: another dtype.
+            ValueError: another dtype, or the folder is that of a run with checkpoints.
             OSError: the folder cannot be written.
         """
         config = keras.saving.serialize_keras_object(self)

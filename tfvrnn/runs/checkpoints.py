@@ -211,7 +211,7 @@ def restore_newest(
         The checkpoint's path, or None if there is none.
 
     Raises:
-        UserError: the checkpoint holds the weights of another model.
+        UserError: the checkpoint holds the weights of another model, or lacks other parts.
     """
     paths = checkpoint_paths(directory)
     if not paths:
@@ -225,7 +225,11 @@ def restore_newest(
                 continue
             if not _holds_weights_of(prefix, model):
                 raise UserError(f"checkpoint {path} holds the weights of another model")
-            restore(prefix)
+            try:
+                restore(prefix)
+            except (AssertionError, tf.errors.OpError, ValueError) as error:
+                reason = (str(error).splitlines() or ["?"])[0][:200]
+                raise UserError(f"checkpoint {path} cannot be restored: {reason}") from None
             return path
     return None
 

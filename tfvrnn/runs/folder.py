@@ -1,5 +1,6 @@
 """Paths within a run folder, and the run's configuration."""
 
+import re
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -82,7 +83,7 @@ def checkpoint_paths(directory: Path) -> list[Path]:
     they can be reported.
     """
     names = {path.name.partition(".")[0] for path in directory.glob("ckpt-*.*")}
-    paths = [directory / name for name in names if name.removeprefix("ckpt-").isdigit()]
+    paths = [directory / name for name in names if re.fullmatch("ckpt-[0-9]+", name)]
     return sorted(paths, key=step_of, reverse=True)
 
 

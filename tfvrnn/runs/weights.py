@@ -87,7 +87,7 @@ def keep_weights(run_dir: str | Path, folder: str | Path, card: str = "") -> Pat
         Path of the weights.
 
     Raises:
-        UserError: see `load_run`.
+        UserError: see `load_run`. Or `folder` is that of a run with checkpoints.
         OSError: the folder cannot be written.
     """
     config, model, step = load_run(run_dir)

@@ -62,6 +62,11 @@ def check(model: Predictor, context: Tensor, seeds: Tensor, mean: bool, temperat
     check_context(model, context)
     if not mean:
         _check_seeds(seeds, rows=context.shape[0])
+    check_temperature(temperature)
+
+
+def check_temperature(temperature: float) -> None:
+    """Raise ValueError unless a temperature is finite and at least 0."""
     if not 0.0 <= temperature < math.inf:
         raise ValueError(f"`temperature` must be at least 0. Received: {temperature}")
 

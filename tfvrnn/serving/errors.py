@@ -2,7 +2,7 @@
 
 import enum
 
-LONGEST_REASON = 1000
+LONGEST_REASON = 1000  # bytes as gRPC sends them: %XX for all but printable ASCII
 
 
 class Code(enum.Enum):
@@ -17,10 +17,20 @@ class Code(enum.Enum):
     DEADLINE_EXCEEDED = 504
 
 
+def _cut(text: str) -> str:
+    """Cut a text to what a gRPC client accepts as the details of a status."""
+    length = 0
+    for place, character in enumerate(text):
+        plain = " " <= character <= "~" and character != "%"
+        length += 1 if plain else 3 * len(character.encode("utf-8", "surrogatepass"))
+        if length > LONGEST_REASON:
+            return text[:place]
+    return text
+
+
 class Refusal(Exception):
     """Refusal of a request: a code and a one-line reason."""
 
     def __init__(self, code: Code, reason: str):
-        # Cut the reason to what a gRPC client accepts as the details of a status.
-        super().__init__(" ".join(reason.split())[:LONGEST_REASON])
+        super().__init__(_cut(" ".join(reason.split())))
         self.code = code

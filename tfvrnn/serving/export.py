@@ -13,6 +13,7 @@ from tfvrnn import backend, config_flags, files, sampling
 from tfvrnn.config import EXPORT_MAX_BATCH, EXPORT_SAMPLES, UserError, expanded
 from tfvrnn.models import VideoPredictor
 from tfvrnn.runs import RunFolder, load_run
+from tfvrnn.sampling import arguments
 from tfvrnn.serving import warmup
 from tfvrnn.serving.versions import free_version
 from tfvrnn.tensor_ops import to_float
@@ -99,6 +100,7 @@ def export_model(
     """
     backend.require_tensorflow()
     _check_counts(horizon=horizon, samples=samples, max_batch=max_batch, version=version)
+    arguments.check_temperature(temperature)
     base = expanded(out)
     batch_sizes = allowed_batch_sizes(max_batch)
     aside = base / f".version-of-{os.getpid()}"

@@ -159,9 +159,10 @@ def parse(servable: AnyServable, text: bytes) -> tuple[str, bool, dict[str, np.n
     if not isinstance(body, dict) or ("instances" in body) == ("inputs" in body):
         reason = "the body must be an object with either `instances` or `inputs`"
         raise Refusal(Code.INVALID_ARGUMENT, reason)
-    name = body.get("signature_name", DEFAULT_SIGNATURE)
+    name = body.get("signature_name", "")
     if not isinstance(name, str):
         raise Refusal(Code.INVALID_ARGUMENT, "`signature_name` must be a string")
+    name = name or DEFAULT_SIGNATURE
     by_rows = "instances" in body
     wanted = servable.signature(name).inputs
     columns = _columns(body["instances"], wanted) if by_rows else body["inputs"]

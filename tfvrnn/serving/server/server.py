@@ -144,6 +144,8 @@ def listen(
         # "::" means all addresses of this machine, including IPv4, as in gRPC.
         both = place[0] == "::" and socket.has_dualstack_ipv6()
         return socket.create_server((host, port), family=family, dualstack_ipv6=both)
+    except UnicodeError:  # a part of the name is empty or too long
+        raise UserError(f"cannot listen at {address(host, port)}: not a host name") from None
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
         where = f"{address(host, port)}: {reason}; {options}"
