@@ -99,9 +99,9 @@ show("Four videos", {f"video {k}": test_videos[k] for k in range(4)})
 ## The pitfall
 
 The [ConvLSTM example](https://keras.io/examples/vision/conv_lstm/) of Keras trains on sequences and
-the same sequences shifted by one frame, but its last layer, a convolution over time, also reads the
-next frame, which is the one to predict. The videos at its end are predicted from true frames, and a
-deterministic model blurs wherever several futures are possible.
+the same sequences shifted by one frame. But its last layer, a convolution over time, also reads the
+next frame: the one to predict. The videos at its end are predicted from true frames. A
+deterministic model also blurs wherever several futures are possible.
 
 This check finds such leaks. It replaces frame `k` and all later ones. Then the predictions up to
 frame `k` must stay the same. The prediction of frame `k + 1` must change, as otherwise the model
@@ -323,7 +323,7 @@ print("The predictions see only the past. The reconstructions see more.")
 ## Futures
 
 A rollout gets the given frames and nothing else. Each seed draws another future. Where the disc
-meets a wall, the futures part.
+meets a wall, the futures diverge.
 
 ![Truth, four futures and the average of sixteen](../images/next_frame_futures.png)
 """

@@ -41,7 +41,7 @@ def only_note(found):
 def test_unequal_counts_are_reported(measure, real, generated):
     shutil.rmtree(generated / "3")
     found = measure(real, generated)
-    assert only_note(found).startswith("4 real and 3 generated clips: a distance at other")
+    assert only_note(found).startswith("4 real and 3 generated clips: the bias of a distance")
     assert (found.figures["fvd"]["real"], found.figures["fvd"]["generated"]) == (4, 3)
 
 
@@ -199,7 +199,7 @@ def test_centres_that_lie_elsewhere_do_not_pair(measure, real, generated):
 def test_the_same_folder_twice_is_reported(measure, real, tmp_path):
     found = measure(real, real)
     assert found.notes == [
-        "--real and --generated are the same: their distances are those of a copy"
+        "--real and --generated are the same: the distances compare a set with itself"
     ]
     assert abs(found.figures["fvd"]["value"]) < 1e-3
     shutil.copytree(real, tmp_path / "copy")

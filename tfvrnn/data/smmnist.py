@@ -54,7 +54,7 @@ def load_digits(split: str, source: str = "packaged") -> np.ndarray:
     """Load the digits of a split, uint8 `[N, 28, 28]`; no digit is in two splits.
 
     `source` 'packaged' has the package's 10,000 digits: validation and test get every tenth each.
-    'tfds' has MNIST's 70,000: test gets the test images, validation the last 5,000 others.
+    'tfds' has MNIST's 70,000: test gets the test images, validation the last 5,000 training images.
     """
     if source == "tfds":
         import tensorflow_datasets as tfds  # slow to import, and only this source needs it

@@ -133,7 +133,7 @@ def _reason(error: media.VideoError, path: Path) -> str:
 
 
 def _text(name: str) -> str:
-    """Convert a name to text, even if its bytes are no UTF-8: 'bad\\xff.mp4'."""
+    """Convert a name to text, even if its bytes are not UTF-8: 'bad\\xff.mp4'."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 

@@ -17,7 +17,7 @@ MOST_FILES = 500  # per split of a recording: many, because training shuffles wh
 def corners(length: int, side: int) -> list[int]:
     """List where windows begin along an edge of the picture.
 
-    As many as fit half a window apart are spread from end to end. A single one lies in the middle.
+    They are spread from end to end, at least half a window apart. A single one lies in the middle.
     """
     apart = 2 * (length - side) // side
     if not apart:

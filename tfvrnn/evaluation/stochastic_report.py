@@ -114,7 +114,9 @@ def _spread_charts(spread) -> str:
         for name, found in spread
     ]
     lines.append(("ideal", {"curve": [1.0] * len(lines[0][1]["curve"])}))
-    charts.append(curves_chart("pixels, by an even share", lines, "rank of the truth, low to high"))
+    charts.append(
+        curves_chart("share of pixels / even share", lines, "rank of the truth, low to high")
+    )
     lines = [(name, {"curve": found["ranks"]["curve"]}) for name, found in spread]
     charts.append(curves_chart("unevenness of ranks, ideal 0", lines))
     return "".join(charts)

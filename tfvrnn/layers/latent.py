@@ -255,7 +255,8 @@ class _DrawingStep(keras.layers.Layer):
         gates, lower, noise = ops.split(
             inputs, [4 * level.filters, 4 * level.filters + sum(level.lower_filters)], axis=-1
         )
-        gates = gates + level.feedback(latent)  # not in place: on PyTorch it is a view
+        # Not in place: on PyTorch, `gates` is a view of the inputs.
+        gates = gates + level.feedback(latent)
         hidden, [hidden, cell] = level.cell.recurrence(gates, [hidden, cell])
         raw = level._raw(hidden, [lower])
         latent = level._gaussian(raw).sample(noise)

@@ -16,8 +16,8 @@ def distances(real: np.ndarray, generated: np.ndarray, subsets: int, seed: int) 
     """Compute FVD, KVD and FVD-infinity of features.
 
     The deviation of FVD and KVD is taken over random halves of both sides, drawn without
-    replacement. This is the delete-half jackknife. Its deviation is the standard error of the
-    distance of all clips, so it is not rescaled. The interval is the distance of all clips, plus
+    replacement. This is the delete-half jackknife. It estimates the standard error with all
+    clips, without rescaling. The interval is the distance of all clips, plus
     and minus 1.96 deviations. It says what other clips of the same two sources would give. It does
     not remove the bias of few clips.
 

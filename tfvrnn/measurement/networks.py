@@ -68,7 +68,7 @@ def finite(features: np.ndarray, names: list[str], label: str) -> tuple[np.ndarr
 
     Args:
         features: `[N, D]`.
-        names: of the N clips; empty if they are not known.
+        names: of the N clips.
         label: of the side.
     """
     good = np.isfinite(features).all(axis=1)

@@ -21,7 +21,7 @@ class Chosen:
         facts: of every video, see `survey`.
         usable: indices of the videos to measure.
         left_out: {name: reason}.
-        not_drawn: names of the videos that are more than `videos`.
+        not_drawn: names of the videos beyond `videos`.
         clips: those to measure, by video.
     """
 

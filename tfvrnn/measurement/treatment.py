@@ -44,7 +44,7 @@ def notes_of(label: str, done: dict, reading: Reading, settings: MeasureConfig) 
         notes.append(f"{label}: {len(reasons):,} left out: {few(reasons, '; ')}")
     if done["not_drawn"]:
         many = len(done["not_drawn"])
-        notes.append(f"{label}: {many:,} more videos than --videos={settings.videos} are not drawn")
+        notes.append(f"{label}: {many:,} videos beyond --videos={settings.videos} were not drawn")
     if done["cut"]:
         how = f"--clips={settings.clips}, {reading.frames} frames at --stride={reading.stride}"
         names = done["cut"]
@@ -67,7 +67,7 @@ def notes_of_both(selection: Selection, settings: MeasureConfig) -> list[str]:
     """Note what is unusual about both sides together: rates, equal videos, counts."""
     sides, notes = selection.sides, [*_notes_of_rates(selection)]
     if len(sides) == 2:
-        copy = "their distances are those of a copy"
+        copy = "the distances compare a set with itself"
         sources = [Path(one.side.source).resolve() for one in sides]
         if sources[0] == sources[1] and same_content(*sides):
             notes.append(f"--real and --generated are the same: {copy}")
@@ -76,8 +76,8 @@ def notes_of_both(selection: Selection, settings: MeasureConfig) -> list[str]:
         counts = [len(one.clips) for one in sides]
         if counts[0] != counts[1]:
             notes.append(
-                f"{counts[0]:,} real and {counts[1]:,} generated clips: a distance at other "
-                "numbers of clips has another bias"
+                f"{counts[0]:,} real and {counts[1]:,} generated clips: the bias of a "
+                "distance depends on these numbers"
             )
     notes += _notes_of_samples(selection)
     wanted = settings.videos

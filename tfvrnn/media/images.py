@@ -66,7 +66,7 @@ def images(folder: Path) -> Iterator[tuple[None, None, np.ndarray]]:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Turn and mirror an image as its EXIF says. Damaged EXIF says nothing."""
+    """Turn and mirror an image as its EXIF says. Damaged EXIF is ignored."""
     image.load()  # a PNG may have its EXIF after the pixels
     try:
         with warnings.catch_warnings(action="ignore"):

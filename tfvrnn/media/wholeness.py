@@ -10,8 +10,8 @@ _BOXES = (b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide"
 def ends_prematurely(path: str | Path) -> bool:
     """Check whether an MP4, MOV, Matroska, WebM, AVI or GIF lacks a part of its frames.
 
-    The sizes that the file states decide. A file that states none (a live recording), or is of
-    another kind, counts as whole.
+    The check uses the sizes that the file states. A file that states none (a live recording), or is
+    of another kind, counts as whole.
     """
     with Path(path).open("rb") as file:
         size = os.fstat(file.fileno()).st_size

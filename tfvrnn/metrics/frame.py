@@ -7,7 +7,7 @@ import tensorflow as tf
 SSIM_WINDOWS = {"gaussian": 11, "uniform": 7}
 ROUNDING = 1e-4
 # Reported for frames equal to the truth, whose PSNR is infinite. An error of one grey level in one
-# pixel of 64x64x3 has 89. Higher values, which larger frames can have, are cut to this one.
+# pixel of 64x64x3 gives 89. Higher values, which larger frames can have, are cut to this one.
 PSNR_OF_EQUAL_FRAMES = 100.0
 
 
@@ -54,8 +54,8 @@ def ssim(
         float32 `[...]`, at most 1.
 
     Raises:
-        ValueError: shapes that differ, pixels that are not float, images smaller than the
-            window (11 or 7), another definition.
+        ValueError: shapes that differ, pixels that are not float or, outside of a graph, not in
+            [0, 1], images smaller than the window (11 or 7), another definition.
     """
     if definition not in SSIM_WINDOWS:
         names = ", ".join(SSIM_WINDOWS)

@@ -67,7 +67,7 @@ class I3D(tf.Module):
     """Inflated Inception-v1 on video, only for inference.
 
     BatchNorm (without scale, eps 1e-3) is folded into the kernels. The three 1x1x1 convolutions
-    that read the same map of an Inception module are one convolution.
+    that read the same map of an Inception module are merged into one.
 
     Source: Carreira and Zisserman, "Quo Vadis, Action Recognition?", 2017; the weights of
     deepmind/i3d-kinetics-400/1; deviations: none.

@@ -118,7 +118,7 @@ class Client:
 def by_proxy(target: str) -> bool:
     """Return whether a server is reached through the environment's proxy.
 
-    This machine is not, nor is any host that NO_PROXY or no_proxy names. gRPC itself reads only
+    This machine and the hosts in NO_PROXY or no_proxy are reached directly. gRPC itself reads only
     no_proxy.
     """
     if not any(os.environ.get(f"{kind}_proxy") for kind in ("grpc", "https", "http")):

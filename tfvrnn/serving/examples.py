@@ -16,7 +16,7 @@ COUNT = 4
 
 
 def of(servable: AnyServable) -> np.ndarray:
-    """Clips to predict: those that came with a preset, else the first videos of its test split.
+    """Return the clips to predict: those of a preset, else the first videos of its test split.
 
     Returns:
         uint8 `[N, T, H, W, C]`, see `of_card`.
@@ -25,7 +25,7 @@ def of(servable: AnyServable) -> np.ndarray:
 
 
 def of_card(card: dict[str, Any]) -> np.ndarray:
-    """Clips that the configuration in a model card leads to.
+    """Read the first test clips of the dataset that a model card names.
 
     Returns:
         uint8 `[N, T, H, W, C]`. N = 0 if the card has no configuration that this version knows, or

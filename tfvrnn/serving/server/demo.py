@@ -19,7 +19,7 @@ class DemoServer:
         servable: the model.
         listening: a socket that listens.
         max_request_mb: largest request in megabytes.
-        request_timeout: seconds after which a request is given up.
+        request_timeout: seconds until a request times out.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class DemoServer:
         self._rest = await start_rest(api, self.listening)
 
     async def stop(self) -> None:
-        """Take no more requests, answer those in hand, and end."""
+        """Accept no more requests, answer the running ones, and stop."""
         await self._rest.cleanup()
         await self.batcher.close()
 

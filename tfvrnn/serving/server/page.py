@@ -34,7 +34,7 @@ HEADERS = {
 BYTES = "application/octet-stream"
 FRAMES_PER_SECOND = 8
 GIF_SIDE = 128  # pixels that the side of a small frame is enlarged to, about
-GIF_PIXELS = 2**26  # of all enlarged frames; more are enlarged less
+GIF_PIXELS = 2**26  # most pixels of all enlarged frames; longer GIFs are enlarged less
 REQUIRED, OPTIONAL = {"frames", "seed"}, {"horizon", "temperature"}
 
 

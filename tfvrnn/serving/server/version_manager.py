@@ -87,7 +87,7 @@ class VersionManager(ServedModel):
             await asyncio.sleep(self.poll_seconds)
 
     async def _look(self) -> None:
-        """Load the highest version, except those that failed and have not changed since."""
+        """Load the highest version that has not failed, or has changed since."""
         stamps = {number: _stamp(self.base / str(number)) for number in versions(self.base)}
         whole = [n for n, stamp in stamps.items() if self._broken.get(n) != stamp]
         current = self._servable.version if self._servable else None
