@@ -101,6 +101,7 @@ def test_channels_double_up_to_the_given_most():
          "`remat` needs `scheduled_mode=parallel`. Received: sequential"),
         (lambda: Config(model=ModelConfig(family="svg"), train=TrainConfig(scheduled_sampling=0.5)),
          "`train.scheduled_sampling` needs `model.family=vrnn`. Received: svg"),
+        (lambda: DataConfig(service="http://host:5050"), "`service` must be grpc://HOST:PORT"),
         (lambda: DataConfig(seed=2**32), r"`seed` must be below 2\*\*32.*Received: 4294967296"),
         (lambda: TrainConfig(seed=2**63), r"`seed` must be below 2\*\*32"),
         (lambda: EvalConfig(horizon=0), "`horizon` must be at least 1. Received: 0"),

@@ -166,6 +166,25 @@ def test_the_loss_scale_starts_by_the_unit_of_the_loss(options, scale, tmp_path)
     assert isinstance(again.optimizer.inner_optimizer, keras.optimizers.SGD)
 
 
+def test_compiling_again_keeps_the_optimizer():
+    model = build_model(ModelConfig(**SMALL), "mixed_float16")
+    model.compile()
+    optimizer, variables = model.optimizer, list(model.optimizer.variables)
+    optimizer.dynamic_scale.assign(64.0)
+    model.compile(optimizer, beta=0.5)
+    assert model.optimizer is optimizer and model.objective.beta == 0.5
+    assert [id(v) for v in optimizer.variables] == [id(v) for v in variables]
+    assert float(optimizer.dynamic_scale) == 64.0
+
+
+def test_a_file_keeps_an_optimizer_that_was_not_to_be_scaled(tmp_path):
+    model = build_model(ModelConfig(**SMALL), "mixed_float16")
+    model.compile("sgd", auto_scale_loss=False)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert isinstance(loaded.optimizer, keras.optimizers.SGD)
+
+
 @pytest.fixture
 def copy():
     model = build_model(ModelConfig(**COPY))

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tfvrnn import sampling
 from tfvrnn.config import ModelConfig
-from tfvrnn.models import build_model
+from tfvrnn.models import SVG, VRNN, PredNet, build_model
 
 SMALL = dict(image_size=8, channels=1, width=8, groups=2, latent_resolutions=(1, 4))
 
@@ -215,3 +215,32 @@ def test_keras_exports_the_call(frames, tmp_path):
         assert found["predictions"].shape == (2, 3, 8, 8, 1)
         for name, expected in {**terms, "predictions": predictions}.items():
             np.testing.assert_allclose(found[name], expected, atol=1e-5, rtol=1e-5, err_msg=name)
+
+
+def test_a_batch_is_predicted_as_in_predict(model, context):
+    expected = model.predict(context, verbose=0)
+    np.testing.assert_allclose(model.predict_on_batch(context), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: SVG((64, 64, 1), 2, encoder="DCGAN"), "`encoder` must be dcgan or vgg.*'DCGAN'"),
+        (lambda: PredNet((8, 8, 1), 2, loss="L1"), "`loss` must be L0 or Lall.*'L1'"),
+        (lambda: PredNet((8, 8, 1), 2, feedback="prev"), "must be previous or own.*'prev'"),
+        (lambda: VRNN((8, 8, 1), {8: 8, 1: 8}, 2, (1,), latent_feedback="both"), "none or own"),
+        (lambda: VRNN((8, 8, 1), {8: 8, 1: 8}, 2, (1,), reconstruction="mse"), "one of l1, l2, bc"),
+        (lambda: VRNN((8, 8, 1), {8: 16, 4: 16, 1: 16}, 2, (1,)), "must have several values"),
+    ],
+)
+def test_unknown_words_and_groups_of_one_value_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_channels_may_be_given_in_any_order(model, context):
+    config = model.get_config()
+    config["channels"] = dict(sorted(dict(config["channels"]).items()))
+    again = type(model).from_config(config)
+    again.set_weights(model.get_weights())
+    np.testing.assert_allclose(again.predict(context, verbose=0), model.predict(context, verbose=0))

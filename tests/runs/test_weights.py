@@ -1,5 +1,6 @@
 import errno
 import gc
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from tfvrnn.runs import (
     keep_weights,
     load_pretrained,
     load_run,
+    resume,
 )
 from tfvrnn.runs.checkpoints import Checkpoints
 from tfvrnn.training.optimizer import MovingAverages, make_optimizer
@@ -113,6 +115,9 @@ def test_a_configuration_that_is_cut_off_is_not_filled_with_defaults(tmp_path):
     folder.config_file.write_text("")
     with pytest.raises(UserError, match=r"config\.flags is cut off"):
         folder.read_config()
+    folder.config_file.write_text("--model.widht=8\n")
+    with pytest.raises(UserError, match=r"unknown flag --model\.widht"):
+        folder.read_config()
     folder.config_file.write_text("# by hand: the rest are the defaults\n--model.width=32\n")
     assert folder.read_config().model.width == 32
 
@@ -204,3 +209,20 @@ def test_a_pretrained_model_is_loaded_by_its_name():
     assert step == config.train.steps and model.image_shape == (32, 32, 1)
     with pytest.raises(UserError, match=r"must be one of smmnist, .* Received: 'mnist'"):
         load_pretrained("mnist")
+
+
+@pytest.mark.parametrize("kinds", [("l1", "gaussian"), ("laplace", "gaussian"), ("gaussian", "l1")])
+def test_another_likelihood_starts_with_its_own_scale(tmp_path, kinds):
+    configs = [Config(model=ModelConfig(**SMALL, reconstruction=kind)) for kind in kinds]
+    source, model = (build_model(config.model, seed=k) for k, config in enumerate(configs))
+    if source.calibrated:
+        source.likelihood.error.assign([0.07])
+    source.save_to_preset(tmp_path)
+    RunFolder(tmp_path).write_config(configs[0])
+    config = config_flags.replace(configs[1], {"train.init_from": str(tmp_path)})
+    new = SimpleNamespace(restore=lambda: None, were_saved=False, averages=None)
+    resume.restore(config, RunFolder(tmp_path / "new"), model, new)
+    np.testing.assert_array_equal(model.weights[0], source.weights[0])
+    np.testing.assert_array_equal(model.trainable_weights[-1], source.trainable_weights[-1])
+    if model.calibrated:
+        assert float(model.likelihood.error[0]) == 0.0625

@@ -92,6 +92,14 @@ def test_the_settings_of_a_model_in_memory(demo):
     }
 
 
+def test_a_horizon_beyond_what_may_be_asked_for_is_cut():
+    model = GreyDrift()
+    model.horizon = LONGEST + 20
+    with serving(InMemory(model, SAMPLES, CONFIG)) as server:
+        settings = rest(server, "/demo/model")[1]
+    assert settings["horizon"] == settings["longest"] == LONGEST
+
+
 def test_the_settings_of_an_export_have_what_it_fixed(server):
     found = rest(server, "/demo/model")[1]
     assert found["inputs"] == ["frames", "seed"]

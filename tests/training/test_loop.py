@@ -327,8 +327,9 @@ def test_a_signal_saves_after_the_current_step(plain_copy, monkeypatch, number):
         add(self, metrics)
 
     monkeypatch.setattr(loop.Log, "add", kill)
-    outcome = train(config_flags.replace(config, {"train.steps": 100}))
-    assert outcome.stopped and outcome.step == 7
+    more = {"train.steps": 100, "train.validate_every": 7}
+    outcome = train(config_flags.replace(config, more))
+    assert outcome.stopped and outcome.step == 7 and not outcome.validation
     assert load_run(folder)[2] == 7
 
 

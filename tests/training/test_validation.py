@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfvrnn.config import UserError
 from tfvrnn.data import make_dataset
 from tfvrnn.models import SVG, VRNN, PredNet, build_model
+from tfvrnn.runs import load_run
+from tfvrnn.training import train
 from tfvrnn.training.loop import describe
 from tfvrnn.training.optimizer import MovingAverages
 from tfvrnn.training.step import per_unit
@@ -19,6 +22,18 @@ def made(small):
     config = small(train__validation_videos=10, train__pictures=0)
     model = build_model(config.model)
     return config, model, Validation(model, config)
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_a_validation_that_fails_loses_no_step(small, tmp_path, monkeypatch):
+    def fails(self):
+        raise UserError("damaged")
+
+    monkeypatch.setattr(Validation, "__call__", fails)
+    plain = {"model__family": "prednet", "model__prednet_stacks": (2, 2, 2)}
+    with pytest.raises(UserError, match="damaged"):
+        train(small(**plain, train__run_dir=str(tmp_path / "run")))
+    assert load_run(tmp_path / "run")[2] == 3  # of every 3 steps
 
 
 def test_scalars_are_means_over_the_videos_and_the_same_every_time(made):

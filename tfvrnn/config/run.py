@@ -1,5 +1,6 @@
 """The options of data, training and evaluation, and of a whole run."""
 
+import re
 from dataclasses import dataclass, field
 
 from tfvrnn.config.model import ModelConfig
@@ -54,6 +55,11 @@ class DataConfig:
         )
         require_at_least(self, 0, "seed", "color_jitter")
         _check_seed(self.seed)
+        require(
+            not self.service or re.fullmatch(r"grpc://.+:[0-9]+", self.service),
+            "`service` must be grpc://HOST:PORT.",
+            self.service,
+        )
         require(0 < self.crop <= 1, "`crop` must be above 0 and at most 1.", self.crop)
 
 

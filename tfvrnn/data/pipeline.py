@@ -117,6 +117,9 @@ def read(batches: Iterable[tf.Tensor], data: DataConfig) -> Iterator[tf.Tensor]:
         tf.errors.DataLossError,
         tf.errors.NotFoundError,
         tf.errors.FailedPreconditionError,  # records are missing
+        tf.errors.PermissionDeniedError,
+        tf.errors.UnknownError,  # of the disk
+        tf.errors.UnavailableError,  # a tf.data service
         # Whole records of something else. TensorFlow's message may not even be text.
         tf.errors.InvalidArgumentError,
         UnicodeDecodeError,

@@ -1,5 +1,6 @@
 """Group normalisation, convolution blocks, the residual block and the upsampling block."""
 
+import math
 from typing import Any
 
 import keras
@@ -47,7 +48,7 @@ class GroupNorm(keras.layers.Layer):
         Same as `inputs`.
 
     Raises:
-        ValueError: no groups, or channels that do not divide into them.
+        ValueError: no groups, channels that do not divide into them, or groups of one value.
     """
 
     def __init__(
@@ -67,6 +68,12 @@ class GroupNorm(keras.layers.Layer):
     def build(self, input_shape: Shape) -> None:
         channels = input_shape[-1]
         check_groups(channels, self.groups)
+        sides = input_shape[1:-1]
+        if None not in sides and math.prod(sides) * channels == min(self.groups, channels):
+            raise ValueError(
+                "A group must have several values, as one is normalised away. "
+                f"Received: {self.groups} groups, inputs {tuple(input_shape)}"
+            )
         # Never cast to half precision: they multiply float32 statistics.
         options = dict(shape=(channels,), autocast=False)
         self.scale = self.add_weight(name="scale", initializer=self.scale_initializer, **options)

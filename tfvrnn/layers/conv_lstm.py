@@ -41,7 +41,7 @@ class ConvLSTMRecurrence(keras.layers.Layer):
         gates = input_gates + GN(Conv(hidden));  i, f, o, g = split(gates)
         cell' = GN(sigmoid(f) * cell + sigmoid(i) * tanh(g));  hidden' = sigmoid(o) * tanh(cell')
 
-    It is also a cell for `keras.layers.RNN`.
+    Once built, it is also a cell for `keras.layers.RNN`.
 
     Args:
         filters: int, channels of hidden and cell.

@@ -165,7 +165,7 @@ class LatentLevel(keras.layers.Layer):
             ],
             axis=-1,
         )
-        loop = keras.layers.RNN(_DrawingStep(self), return_sequences=True)
+        loop = keras.layers.RNN(_DrawingStep(self), return_sequences=True, dtype=self.dtype_policy)
         outputs = tensor_ops.fold_time(
             loop(inputs_BTHWX, initial_state=[*state, ops.zeros_like(noise[:, 0])])
         )

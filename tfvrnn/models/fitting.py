@@ -117,7 +117,8 @@ class Fitting(keras.Model):
         kwargs["auto_scale_loss"] = False
         super().compile(optimizer, jit_compile=jit_compile, **kwargs)
         # Build it now, so that a file saved before `fit` loads without a warning.
-        optimizer.build(self.trainable_variables)
+        if not optimizer.built:  # building a loss scale again would reset it
+            optimizer.build(self.trainable_variables)
         names = ["negative_elbo", "reconstruction", "kl"]
         names += [f"kl_{resolution}" for resolution in self.latent_resolutions]
         means = {name: keras.metrics.Mean(name, dtype="float32") for name in names}
@@ -127,6 +128,7 @@ class Fitting(keras.Model):
             scheduled_sampling=scheduled_sampling,
             scheduled_mode=scheduled_mode,
             jit_compile=jit_compile,
+            auto_scale_loss=wanted,
             means=means,
         )
 

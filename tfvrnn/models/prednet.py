@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from tfvrnn import tensor_ops
+from tfvrnn.config import require
 from tfvrnn.models.video_predictor import VideoPredictor
 from tfvrnn.tensor_ops import Shape, Tensor
 
@@ -151,6 +152,9 @@ class PredNet(VideoPredictor):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        require(loss in ("L0", "Lall"), "`loss` must be L0 or Lall.", repr(loss))
+        known = feedback in ("previous", "own")
+        require(known, "`feedback` must be previous or own.", repr(feedback))
         self.image_shape = (*image_shape,)
         self.context_frames = context_frames
         self.error_weights = loss

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from tfvrnn.config import require
 from tfvrnn.tensor_ops import Shape, Tensor
 
 # The mean error at which a scale starts: about that of grey pictures.
@@ -63,6 +64,7 @@ class Likelihood(keras.layers.Layer):
 
     def __init__(self, kind: str, channels: int, **kwargs):
         super().__init__(dtype="float32", **kwargs)
+        require(kind in ERRORS, f"`reconstruction` must be one of {', '.join(ERRORS)}.", repr(kind))
         self.kind = kind
         self.channels = channels
         self.error: Any = None  # a weight if calibrated

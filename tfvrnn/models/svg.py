@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from tfvrnn import tensor_ops
+from tfvrnn.config import require
 from tfvrnn.distributions import DiagonalGaussian
 from tfvrnn.models.svg_networks import SVGDecoder, SVGEncoder, normal
 from tfvrnn.models.video_predictor import VideoPredictor
@@ -157,6 +158,7 @@ class SVG(VideoPredictor):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        require(encoder in ("dcgan", "vgg"), "`encoder` must be dcgan or vgg.", repr(encoder))
         self.image_shape = (*image_shape,)
         self.context_frames = context_frames
         self.kind, self.latents, self.learned_prior = encoder, latents, learned_prior

@@ -251,6 +251,10 @@ class VideoPredictor(Fitting):
         batch_size = 32 if batch_size is None else batch_size
         return sampling.predict_videos(self, x, horizon, seed, batch_size, verbose, steps)
 
+    def predict_on_batch(self, x: Any) -> Any:
+        """Predict one batch, see `predict`."""
+        return self.predict(x, batch_size=len(x), verbose=0)
+
     def export(
         self, filepath: str | Path, *args, input_signature: list | None = None, **kwargs
     ) -> None:

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from tfvrnn import tensor_ops
+from tfvrnn.config import require
 from tfvrnn.distributions import LN_2
 from tfvrnn.layers import InitialState, LatentLevel, PixelAdvection
 from tfvrnn.models.decoder import FrameDecoder
@@ -65,7 +66,7 @@ class VRNN(VideoPredictor):
 
     Args:
         image_shape: (S, S, C).
-        channels: dict {resolution: channels}, finest first.
+        channels: dict {resolution: channels}.
         context_frames: int, n_ctx.
         latent_resolutions: tuple of int, coarsest first; `(1,)` is the VRNN without hierarchy.
         latent_channels: tuple of int, channels of each level's latent; by default those of the
@@ -108,16 +109,16 @@ class VRNN(VideoPredictor):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        channels = {int(r): c for r, c in dict(channels).items()}
-        self.image_shape = (*image_shape,)
-        self.context_frames = context_frames
+        known = latent_feedback in ("none", "own")
+        require(known, "`latent_feedback` must be none or own.", repr(latent_feedback))
+        channels = dict(sorted(((int(r), c) for r, c in dict(channels).items()), reverse=True))
+        self.image_shape, self.context_frames = (*image_shape,), context_frames
         self.latent_resolutions = tuple(latent_resolutions)
         self.latent_channels = tuple(
             latent_channels or (channels[r] for r in self.latent_resolutions)
         )
         self.latent_feedback = latent_feedback
-        self.groups, self.remat = groups, remat
-        self.reconstruction = reconstruction
+        self.groups, self.remat, self.reconstruction = groups, remat, reconstruction
         self.forget_bias, self.initial_variance = forget_bias, initial_variance
         self.decoder_skips, self.dense_decoder = decoder_skips, dense_decoder
         self.advection = advection

@@ -45,7 +45,10 @@ class RunFolder:
             preset = (self.path / "config.json").is_file()
             hint = "; it holds a preset, for VideoPredictor.from_preset" if preset else ""
             raise UserError(f"no run in {self.path}: it has no {self.config_file.name}{hint}")
-        config = config_flags.from_flagfile(self.config_file, Config())
+        try:
+            config = config_flags.from_flagfile(self.config_file, Config())
+        except config_flags.FlagError as error:
+            raise UserError(str(error)) from None
         # An option missing from a file of `write_config` would silently take its default.
         text = self.config_file.read_text("utf-8")
         first, *_, last = config_flags.to_flagfile(Config(), exclude=NOT_WRITTEN).splitlines()

@@ -28,6 +28,7 @@ def resolve(changes: dict[str, Any]) -> tuple[Config, bool]:
     4. The options that were set replace those of the base.
     5. The dataset must be prepared, if it needs preparing.
     6. A new run with `train.init_from` must have the same model as that run, except for its loss.
+       The scale of another likelihood starts anew.
     7. Once the model is built, `restore` loads the newest whole checkpoint, or the weights of
        rule 6.
 
@@ -71,11 +72,20 @@ def restore(
     elif checkpoints.were_saved:
         raise UserError(f"no whole checkpoint in {folder.checkpoints}: nothing to continue from")
     elif config.train.init_from:
-        _, source, step = load_run(config.train.init_from)
-        model.set_weights(source.get_weights())
+        theirs, source, step = load_run(config.train.init_from)
+        same = theirs.model.reconstruction == config.model.reconstruction
+        for weight, value in zip(_weights(model, same), _weights(source, same), strict=True):
+            weight.assign(value)
         if checkpoints.averages:
             checkpoints.averages.restart()
         print(f"starting from the weights of {config.train.init_from}, step {step}")
+
+
+def _weights(model, with_scale: bool) -> list:
+    """List the weights, with or without the scale of the likelihood."""
+    likelihood = getattr(model, "likelihood", None)
+    own = [] if with_scale or likelihood is None else likelihood.weights
+    return [weight for weight in model.weights if not any(weight is scale for scale in own)]
 
 
 def _check_init_from(config: Config) -> None:

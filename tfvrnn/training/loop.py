@@ -160,14 +160,15 @@ class Chores:
             means |= per_unit(means, self.model, self.horizon)
             with writing(self.folder):
                 self.summaries.write_scalars(self.summaries.train, step, means)
-        if step % settings.validate_every == 0 or last:
+        # Save first: a validation may fail, or take longer than a scheduler waits.
+        if step % settings.checkpoint_every == 0 or last or stopping:
+            self.checkpoints.save()
+            log.restart_clock()
+        if last or (step % settings.validate_every == 0 and not stopping):
             bar.set_postfix_str("validating")
             findings = self.validation()
             with writing(self.folder):
                 self.found = record(findings, self.summaries, step, self.model)
-            log.restart_clock()
-        if step % settings.checkpoint_every == 0 or last or stopping:
-            self.checkpoints.save()
             log.restart_clock()
         if last or stopping:
             with writing(self.folder):

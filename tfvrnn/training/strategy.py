@@ -126,7 +126,8 @@ class Workers:
 
     def check_same_step(self, step: int) -> None:
         """Raise UserError unless all workers continue from the same step."""
-        if self.several and self._mean(float(step)) != step:
+        # A worker whose step is the mean must fail with the others.
+        if self.several and self.any(self._mean(float(step)) != step):
             raise UserError(
                 f"all workers must continue from one step. This worker found step {step}, another "
                 "worker found a different one: do all see the same run folder?"

@@ -74,15 +74,15 @@ class Page:
         servable, sampler = self._served()
         clips = await asyncio.to_thread(examples.of, servable)
         frames, *sides = sampler.context_shape
-        chooses = sampler.inputs & OPTIONAL
+        free = "horizon" in sampler.inputs & OPTIONAL
         body = {
             "predict": f"v1/models/{self.manager.name}:predict",
             "signature": SAMPLES,
             "context_frames": frames,
             "image_shape": sides,
             "samples": sampler.samples,
-            "horizon": servable.card["horizon"] if "horizon" in chooses else sampler.horizon,
-            "longest": LONGEST if "horizon" in chooses else sampler.horizon,
+            "horizon": min(servable.card["horizon"], LONGEST) if free else sampler.horizon,
+            "longest": LONGEST if free else sampler.horizon,
             "inputs": sorted(sampler.inputs),
             "clips": len(clips) if clips.shape[2:] == tuple(sides) else 0,
             "frames_per_second": FRAMES_PER_SECOND,

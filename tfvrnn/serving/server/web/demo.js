@@ -41,8 +41,13 @@ async function askModel() {
 }
 
 async function predict() {
-  if (!clip || !$("controls").reportValidity()) return;
   asked?.abort();
+  if (!clip) return;
+  if (!$("controls").reportValidity()) {
+    place([]);
+    $("save").disabled = true;
+    return;
+  }
   const own = (asked = new AbortController());
   const [seed, given] = [$("seed").valueAsNumber, model.context_frames];
   const values = {
@@ -120,6 +125,10 @@ async function choose() {
       const part = (_, k) => new Uint8Array(bytes, k * size, size);
       clip = Array.from({ length: bytes.byteLength / size }, part);
     } catch (error) {
+      clip = null;
+      $("given").hidden = true;
+      place([]);
+      $("save").disabled = true;
       fail(error);
       return;
     }
