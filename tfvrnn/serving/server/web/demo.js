@@ -43,11 +43,7 @@ async function askModel() {
 async function predict() {
   asked?.abort();
   if (!clip) return;
-  if (!$("controls").reportValidity()) {
-    place([]);
-    $("save").disabled = true;
-    return;
-  }
+  if (!$("controls").reportValidity()) return place([]);
   const own = (asked = new AbortController());
   const [seed, given] = [$("seed").valueAsNumber, model.context_frames];
   const values = {
@@ -70,7 +66,6 @@ async function predict() {
     show(seed);
     const counted = `${futures.length} futures of ${futures[0].length} frames`;
     say(`${counted}, predicted in ${seconds.toFixed(1)} s.`);
-    $("save").disabled = false;
   } catch (error) {
     if (error.name === "AbortError") return; // another request has taken its place
     place([]);
@@ -128,9 +123,7 @@ async function choose() {
       clip = null;
       $("given").hidden = true;
       place([]);
-      $("save").disabled = true;
-      fail(error);
-      return;
+      return fail(error);
     }
   }
   showGiven();
@@ -210,7 +203,7 @@ function place(list) {
   tiles = list;
   $("videos").replaceChildren(...tiles.map((one) => one.figure));
   $("videos").setAttribute("aria-busy", "false");
-  $("player").hidden = !tiles.length;
+  $("player").hidden = $("save").disabled = !tiles.length;
 }
 
 function tile(name, frames, kind) {
@@ -293,8 +286,7 @@ async function start() {
   try {
     model = await askModel();
   } catch (error) {
-    fail(error);
-    return;
+    return fail(error);
   }
   prepare();
   listen();
