@@ -56,7 +56,7 @@ class DataConfig:
         require_at_least(self, 0, "seed", "color_jitter")
         _check_seed(self.seed)
         require(
-            not self.service or re.fullmatch(r"grpc://.+:[0-9]+", self.service),
+            self.service == "" or bool(re.fullmatch(r"grpc://.+:[0-9]+", self.service)),
             "`service` must be grpc://HOST:PORT.",
             self.service,
         )

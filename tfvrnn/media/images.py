@@ -70,7 +70,7 @@ def _upright(image: Image.Image) -> Image.Image:
     image.load()  # a PNG may have its EXIF after the pixels
     try:
         with warnings.catch_warnings(action="ignore"):
-            turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+            turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     except FAULTS:
         return image
     return image if turn is None else image.transpose(turn)
