@@ -167,7 +167,7 @@ def test_a_link_that_leads_in_a_circle_is_no_flagfile(tmp_path):
     (tmp_path / "a.flags").symlink_to("a.flags")
     (tmp_path / "b.flags").write_text("--flagfile=a.flags\n")
     for name in ("a", "b"):
-        with pytest.raises(FlagError, match=r"cannot read flagfile .*a\.flags"):
+        with pytest.raises(FlagError, match=r"a\.flags: Too many levels of symbolic"):
             config_flags.parse_changes([f"--flagfile={tmp_path / name}.flags"], Config)
 
 

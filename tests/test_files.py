@@ -1,3 +1,4 @@
+import io
 import os
 import subprocess
 import sys
@@ -131,13 +132,28 @@ def of_another_method(whole: bytes) -> bytes:
     return whole
 
 
+def with_header(old: bytes, new: bytes):
+    """Return a function that changes the header of an archive's array, with a right checksum."""
+
+    def changed(whole: bytes) -> bytes:
+        with zipfile.ZipFile(io.BytesIO(whole)) as archive:
+            content = archive.read("a.npy")
+        assert old in content and len(old) == len(new)
+        written = io.BytesIO()
+        with zipfile.ZipFile(written, "w") as archive:
+            archive.writestr("a.npy", content.replace(old, new, 1))
+        return written.getvalue()
+
+    return changed
+
+
 DAMAGES = {
     "cut off": lambda whole: whole[: len(whole) // 2],
     "encrypted": encrypted,
     "another method": of_another_method,
-    "a header of no Python": lambda whole: whole.replace(b"(4,)", b"(4,,", 1),
-    "an open bracket": lambda whole: whole.replace(b"(4,), }", b"(4,   }", 1),
-    "too large": lambda whole: whole.replace(b"(4,), }        ", b"(10**15*4,), } ", 1),
+    "a header of no Python": with_header(b"(4,), }", b"(4,,  }"),
+    "an open bracket": with_header(b"(4,), }", b"(4,   }"),
+    "too large": with_header(b"(4,), }" + b" " * 16, b"(4000000000000000,), } "),
     "text": lambda whole: b"not an archive",
 }
 

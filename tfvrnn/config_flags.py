@@ -245,7 +245,7 @@ def expand_flagfiles(arguments: Sequence[str], reading: tuple[Path, ...] = ()) -
             raise FlagError("--flagfile needs a path")
         # Not Path.expanduser, which refuses a ~name that names no user.
         path = Path(os.path.expanduser(path if equals else rest.pop(0)))  # noqa: PTH111
-        if reading and (beside := reading[-1].parent / path).is_file():
+        if reading and ((beside := reading[-1].parent / path).is_file() or beside.is_symlink()):
             path = beside  # a flagfile names its neighbours by relative paths
         elif not path.exists() and (shipped := shipped_flagfile(path)):
             path = shipped

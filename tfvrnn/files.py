@@ -4,7 +4,6 @@ import contextlib
 import errno
 import fcntl
 import io
-import lzma
 import os
 import re
 import socket
@@ -22,7 +21,7 @@ from tfvrnn.config import UserError
 
 DAMAGED_ARRAYS = (  # raised by NumPy and zipfile for damaged, encrypted and absurd files
     ValueError, TypeError, EOFError, LookupError, OverflowError, MemoryError, RuntimeError,
-    SyntaxError, tokenize.TokenError, struct.error, zlib.error, lzma.LZMAError, zipfile.BadZipFile,
+    SyntaxError, tokenize.TokenError, struct.error, zlib.error, zipfile.BadZipFile,
 )  # fmt: skip
 
 

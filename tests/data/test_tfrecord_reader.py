@@ -326,3 +326,13 @@ def test_a_damaged_plan_is_one_line(tmp_path, content):
     plan.unlink() if content is None else plan.write_text(content)
     with pytest.raises(UserError, match="is not whole"):
         write(tmp_path / "x")
+
+
+@pytest.mark.parametrize("error", [tf.errors.PermissionDeniedError, tf.errors.UnknownError])
+def test_what_the_disk_refuses_is_one_line(error):
+    def batches():
+        raise error(None, None, "records.tfrecord\nno access")
+        yield
+
+    with pytest.raises(UserError, match=r"smmnist cannot be read: records\.tfrecord no access$"):
+        list(read(batches(), DataConfig()))

@@ -158,10 +158,11 @@ def test_an_empty_folder_and_strays(measure, real, generated, tmp_path):
 def test_a_corrupt_video_in_the_middle_is_left_out(measure, real, generated):
     (real / "1" / "4.png").write_bytes(b"no picture")
     (generated / "cut.mp4").write_bytes(b"no video")
+    (generated / "circle.mp4").symlink_to("circle.mp4")
     found = measure(real, generated)
     left_out = {side: done["left_out"] for side, done in found.treatment.items()}
     assert left_out["real"] == {"1": "4.png is not an image"}
-    assert left_out["generated"].keys() == {"cut.mp4"}
+    assert left_out["generated"].keys() == {"cut.mp4", "circle.mp4"}
     assert found.figures["fvd"]["real"] == 3 and found.figures["fvd"]["generated"] == 4
     # Frames that are not needed are not read.
     (real / "1" / "3.png").unlink()

@@ -145,6 +145,14 @@ def test_transparent_pixels_lie_on_black(ffmpeg, tmp_path, name, codec):
     np.testing.assert_allclose(found, np.broadcast_to(expected, found.shape), atol=1)
 
 
+def test_transparent_colours_of_a_palette_lie_on_black(tmp_path):
+    image = Image.fromarray(np.repeat(np.uint8([[0], [1]]), 4, axis=1), "P")
+    image.putpalette([255, 255, 255, 200, 100, 50])
+    image.save(tmp_path / "a.png", transparency=0)
+    [frame] = media.read_video(tmp_path / "a.png")
+    np.testing.assert_array_equal(frame, np.repeat([[[0, 0, 0]], [[200, 100, 50]]], 4, axis=1))
+
+
 def test_transparent_pixels_of_a_gif_lie_on_black(tmp_path):
     colours = np.zeros((8, 8, 4), np.uint8)
     colours[...] = 255, 255, 255, 0

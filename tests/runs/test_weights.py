@@ -222,7 +222,7 @@ def test_another_likelihood_starts_with_its_own_scale(tmp_path, kinds):
     config = config_flags.replace(configs[1], {"train.init_from": str(tmp_path)})
     new = SimpleNamespace(restore=lambda: None, were_saved=False, averages=None)
     resume.restore(config, RunFolder(tmp_path / "new"), model, new)
-    np.testing.assert_array_equal(model.weights[0], source.weights[0])
-    np.testing.assert_array_equal(model.trainable_weights[-1], source.trainable_weights[-1])
+    for weight, theirs in zip(model.trainable_weights, source.trainable_weights, strict=True):
+        np.testing.assert_array_equal(weight, theirs)
     if model.calibrated:
         assert float(model.likelihood.error[0]) == 0.0625

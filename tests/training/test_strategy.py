@@ -13,7 +13,7 @@ from workers import finish, start_workers
 from tfvrnn import config_flags
 from tfvrnn.config import UserError
 from tfvrnn.training import train
-from tfvrnn.training.strategy import make_strategy, slurm_resolver
+from tfvrnn.training.strategy import Workers, make_strategy, slurm_resolver
 
 PROGRAM = Path(__file__).parent / "replica_program.py"
 
@@ -140,3 +140,12 @@ def test_data_that_cannot_be_read_leaves_no_run_folder(tmp_path):
     with pytest.raises(UserError, match="bair"):
         train(config_flags.replace(SMALL, changes))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_worker_at_the_mean_of_the_steps_stops_with_the_others(monkeypatch):
+    workers = Workers(make_strategy("one_device"))
+    workers.several = True
+    means = iter([2.0, 2 / 3])  # of the steps 1, 2, 3, then of the workers that differ from 2
+    monkeypatch.setattr(workers, "_mean", lambda value: next(means))
+    with pytest.raises(UserError, match="all workers must continue from one step"):
+        workers.check_same_step(2)

@@ -34,6 +34,10 @@ def test_a_validation_that_fails_loses_no_step(small, tmp_path, monkeypatch):
     with pytest.raises(UserError, match="damaged"):
         train(small(**plain, train__run_dir=str(tmp_path / "run")))
     assert load_run(tmp_path / "run")[2] == 3  # of every 3 steps
+    with pytest.raises(UserError, match="damaged"):  # in the last step, which is repeated
+        train(small(**plain, train__run_dir=str(tmp_path / "run")))
+    monkeypatch.undo()
+    assert train(small(**plain, train__run_dir=str(tmp_path / "run"))).validation
 
 
 def test_scalars_are_means_over_the_videos_and_the_same_every_time(made):

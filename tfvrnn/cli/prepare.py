@@ -51,8 +51,8 @@ class Options:
     )
     windows: int = option(
         0,
-        "video_folder: average pictures down to this height in pixels, then cut them into "
-        "windows of --size, half a window apart. Every video is split by time. 0: no windows.",
+        "video_folder: average pictures down to this height in pixels, then cut them into windows "
+        "of --size, at least half a window apart. Every video is split by time. 0: no windows.",
     )
     episodes: int = option(1000, "sim_push, pusht: episodes for training.")
     test_episodes: int | None = option(

@@ -15,7 +15,7 @@ DATASETS = ("smmnist", "bair", "cityscapes", "video_folder", *SIM_PUSH_SCENES.va
 
 
 def _check_seed(seed: int) -> None:
-    require(seed < 2**32, "`seed` must be below 2**32, as NumPy's.", seed)
+    require(seed < 2**32, "`seed` must be below 2**32.", seed)
 
 
 @dataclass(frozen=True)

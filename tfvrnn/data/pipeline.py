@@ -119,7 +119,6 @@ def read(batches: Iterable[tf.Tensor], data: DataConfig) -> Iterator[tf.Tensor]:
         tf.errors.FailedPreconditionError,  # records are missing
         tf.errors.PermissionDeniedError,
         tf.errors.UnknownError,  # of the disk
-        tf.errors.UnavailableError,  # a tf.data service
         # Whole records of something else. TensorFlow's message may not even be text.
         tf.errors.InvalidArgumentError,
         UnicodeDecodeError,

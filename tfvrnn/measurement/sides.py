@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,7 +48,7 @@ class FileVideo:
         parts = media.images_in(self.path) if self.path.is_dir() else [self.path]
         stats = [(part.name, part.stat()) for part in parts if part.exists()]
         facts = [(name, s.st_size, s.st_mtime_ns) for name, s in stats]
-        return repr([str(self.path.resolve()), self.name, *facts])
+        return repr([os.path.realpath(self.path), self.name, *facts])
 
 
 @dataclass(frozen=True, eq=False)

@@ -97,8 +97,9 @@ def _colours(frame: av.VideoFrame, stream: av.VideoStream) -> np.ndarray:
     if colours.name != "pal8" and not any(part.is_alpha for part in colours.components):
         return frame.to_ndarray(format="rgb24", **options)
     picture = frame.to_ndarray(format="rgba", **options)
-    if stream.codec_context.name == "rawvideo" and not picture[..., 3].any():
-        return picture[..., :3]  # 32 bits per pixel, 8 of them unused
+    unused = stream.codec_context.name == "rawvideo" or colours.name == "pal8"
+    if unused and not picture[..., 3].any():
+        return picture[..., :3]  # of 32 bits per pixel or colour, 8 may be unused
     return on_black(picture)
 
 

@@ -208,16 +208,16 @@ def _saved_network(folder: Path) -> tuple[Callable, str]:
         raise WeightsUnavailable(f"{folder} has no signature 'default', but {names}")
     signature = loaded.signatures[chosen]
     argument = next(iter(signature.structured_input_signature[1]), None)
-    ranks = {output.shape.rank for output in signature.structured_outputs.values()}
-    if argument is None or not ranks & {2, None}:
+    shapes = {name: output.shape for name, output in signature.structured_outputs.items()}
+    name = "default" if "default" in shapes else next(iter(shapes), "")
+    if argument is None or not shapes or shapes[name].rank not in (2, None):
         raise WeightsUnavailable(f"{folder}: signature {chosen!r} does not map videos to [N, D]")
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         digest.update(sha256(path).encode())
 
     def network(videos):
-        outputs = signature(**{argument: videos})
-        return outputs["default"] if "default" in outputs else next(iter(outputs.values()))
+        return signature(**{argument: videos})[name]
 
     network.loaded = loaded  # a signature does not keep its variables alive
     return network, digest.hexdigest()

@@ -160,8 +160,9 @@ class Chores:
             means |= per_unit(means, self.model, self.horizon)
             with writing(self.folder):
                 self.summaries.write_scalars(self.summaries.train, step, means)
-        # Save first: a validation may fail, or take longer than a scheduler waits.
-        if step % settings.checkpoint_every == 0 or last or stopping:
+        # Save first: a validation may fail, or take longer than a scheduler waits. The last one
+        # comes before, as the step is repeated if it is lost.
+        if (step % settings.checkpoint_every == 0 or stopping) and not last:
             self.checkpoints.save()
             log.restart_clock()
         if last or (step % settings.validate_every == 0 and not stopping):
@@ -170,6 +171,8 @@ class Chores:
             with writing(self.folder):
                 self.found = record(findings, self.summaries, step, self.model)
             log.restart_clock()
+        if last:
+            self.checkpoints.save()
         if last or stopping:
             with writing(self.folder):
                 self.summaries.flush()

@@ -14,8 +14,7 @@ let clip = null; // frames, each a Uint8Array: the context, then the truth
 let uploaded = null; // such frames of the user's own clip
 let futures = []; // of each seed its frames
 let tiles = []; // {figure, pen, frames, kind}: what plays
-let time = 0;
-let held = 0;
+let [time, held] = [0, 0];
 let playing = !calm;
 let asked = null; // aborts the request in hand
 
@@ -110,6 +109,9 @@ function fail(error) {
 
 async function choose() {
   const name = $("clip").value;
+  asked?.abort();
+  clip = null;
+  place([]);
   if (name === "own") {
     clip = uploaded;
   } else {
@@ -120,9 +122,8 @@ async function choose() {
       const part = (_, k) => new Uint8Array(bytes, k * size, size);
       clip = Array.from({ length: bytes.byteLength / size }, part);
     } catch (error) {
-      clip = null;
+      if ($("clip").value !== name) return;
       $("given").hidden = true;
-      place([]);
       return fail(error);
     }
   }
@@ -204,6 +205,7 @@ function place(list) {
   $("videos").replaceChildren(...tiles.map((one) => one.figure));
   $("videos").setAttribute("aria-busy", "false");
   $("player").hidden = $("save").disabled = !tiles.length;
+  if (!tiles.length) say("");
 }
 
 function tile(name, frames, kind) {
@@ -218,8 +220,7 @@ function tile(name, frames, kind) {
 // Playing.
 
 function go(to) {
-  time = Number(to);
-  held = 0;
+  [time, held] = [Number(to), 0];
   const given = time < model.context_frames;
   for (const { figure, pen, frames, kind } of tiles) {
     figure.classList.toggle(kind, !given && time < frames.length);
@@ -251,8 +252,7 @@ function prepare() {
   $("count").textContent = model.context_frames;
   $("rate").textContent = model.frames_per_second;
   $("seed").max = LARGEST_SEED - model.samples;
-  $("horizon").max = model.longest;
-  $("horizon").value = model.horizon;
+  Object.assign($("horizon"), { max: model.longest, value: model.horizon });
   for (const name of ["horizon", "temperature"]) {
     $(name).parentElement.hidden = !model.inputs.includes(name);
   }
