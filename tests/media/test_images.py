@@ -99,8 +99,9 @@ def test_exif_turns_images(tmp_path, orientation):
 )
 def test_damaged_exif_leaves_the_image_as_it_is(tmp_path, exif):
     image = Image.fromarray(np.full((4, 6, 3), 90, np.uint8))
-    image.save(tmp_path / "0.png", exif=b"Exif\0\0" + exif)
-    assert media.read_video(tmp_path).shape == (1, 4, 6, 3)
+    for name in ("0.png", "1.jpg"):
+        image.save(tmp_path / name, exif=b"Exif\0\0" + exif)
+    assert media.read_video(tmp_path).shape == (2, 4, 6, 3)
 
 
 @pytest.mark.parametrize("value", [-1, 65536, 2**31 - 1])

@@ -70,7 +70,10 @@ class TrainConfig:
     run_dir: str = option(
         "", "Folder of the run; an existing run resumes. Default: runs/<date>-<time>."
     )
-    init_from: str = option("", "Run folder whose weights a new run starts from.")
+    init_from: str = option(
+        "",
+        "Run folder whose weights a new run starts from. Only the loss may differ from its model.",
+    )
     steps: int = option(100_000, "Steps of the optimizer.")
     seed: int = option(0, "Seed of initial weights and of all noise.")
     optimizer: str = option(

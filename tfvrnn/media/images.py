@@ -56,7 +56,7 @@ def images(folder: Path) -> Iterator[tuple[None, None, np.ndarray]]:
     """Yield (no time, no duration, frame) of each image in a folder."""
     for path in images_in(folder):
         try:
-            with Image.open(path) as image:
+            with warnings.catch_warnings(action="ignore"), Image.open(path) as image:
                 frame = _colours(_upright(image))
         except VideoError as error:
             raise VideoError(f"{path} {error}") from None
@@ -69,8 +69,7 @@ def _upright(image: Image.Image) -> Image.Image:
     """Turn and mirror an image as its EXIF says. Damaged EXIF is ignored."""
     image.load()  # a PNG may have its EXIF after the pixels
     try:
-        with warnings.catch_warnings(action="ignore"):
-            turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+        turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     except FAULTS:
         return image
     return image if turn is None else image.transpose(turn)

@@ -97,7 +97,7 @@ def read_clip(
         seen += 1
     if seen < (end or span):
         begin = "" if start is None else f" from frame {start}"
-        raise VideoError(f"{path} has {seen} frames; it needs {span}{begin}")
+        raise VideoError(f"{path} has {seen} frame{'s' * (seen != 1)}; it needs {span}{begin}")
     return np.stack(list(window)[::stride])
 
 
