@@ -273,8 +273,8 @@ def _flagfile_lines(path: Path) -> list[str]:
         hint = f"; the package has {near[0]}" if near else ""
         raise FlagError(f"cannot read flagfile {path}: {error.strerror}{hint}") from None
     except UnicodeDecodeError:
-        text = "\0"
-    if "\0" in text:
+        raise FlagError(f"flagfile {path} is not text") from None
+    if "\0" in text:  # valid in UTF-8, but not in a path
         raise FlagError(f"flagfile {path} is not text")
     lines = []
     for number, line in enumerate(map(str.strip, text.splitlines()), 1):

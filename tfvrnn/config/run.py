@@ -72,7 +72,7 @@ class TrainConfig:
     )
     init_from: str = option(
         "",
-        "Run folder whose weights a new run starts from. Only the loss may differ from its model.",
+        "Run folder whose weights a new run starts from. The models may differ only in their loss.",
     )
     steps: int = option(100_000, "Steps of the optimizer.")
     seed: int = option(0, "Seed of initial weights and of all noise.")
