@@ -21,6 +21,7 @@ from tfvrnn.models import build_model
 from tfvrnn.models.objective import loss_terms
 from tfvrnn.models.scheduled_sampling import scheduled_options
 from tfvrnn.runs import RunFolder
+from tfvrnn.runs.resume import check_init_from, start_from
 
 STEPS_PER_CALL = 20
 SAVE_SECONDS = 60.0
@@ -49,7 +50,7 @@ class Progress(NamedTuple):
 
 UNUSED = {  # options that this training does not have
     "data": ("stride", "flip", "color_jitter", "crop", "service"),
-    "train": ("weight_decay", "accumulate", "scale_learning_rate", "init_from", "strategy"),
+    "train": ("weight_decay", "accumulate", "scale_learning_rate", "strategy"),
 }
 
 
@@ -70,6 +71,8 @@ def train(config: Config, clips: Path, minutes: float, out: Path) -> dict[str, A
     begin = time.monotonic()
     settings = config.train
     check(config)
+    if settings.init_from:
+        check_init_from(config)
     require(not out.exists() or not any(out.iterdir()), "`out` must be empty.", out)
     videos = load_clips(clips, config)
     jax.config.update("jax_default_matmul_precision", "tensorfloat32")
@@ -125,9 +128,12 @@ def on_device(variables) -> list:
 
 
 def build(config: Config, precision: str):
-    """Make the model of a configuration."""
+    """Make the model of a configuration, with the weights of `train.init_from` if it is given."""
     with on_cpu():
-        return build_model(config.model, precision, config.train.seed, config.train.remat)
+        model = build_model(config.model, precision, config.train.seed, config.train.remat)
+        if config.train.init_from:
+            start_from(config, model)
+        return model
 
 
 def learning_rate(settings, step: int, share: float) -> float:

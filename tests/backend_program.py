@@ -45,6 +45,11 @@ def main(given_path, out_path):
     out |= run_model(model, frames, noise)
     gradients = gradients_of(model, lambda: sum(model.training_terms(frames, noise)[0].values()))
     out |= {f"gradient/{k}": gradient for k, gradient in enumerate(gradients)}
+    every = np.ones((2, 2), bool)
+    rollout = gradients_of(
+        model, lambda: sum(model.training_terms(frames, noise, own=every)[0].values())
+    )
+    out |= {f"gradient/own_{k}": gradient for k, gradient in enumerate(rollout)}
     loaded = keras.saving.load_model(Path(given_path).with_suffix(".keras"))
     out |= {f"file/{name}": x for name, x in run_file(loaded, given["bytes"]).items()}
     loaded.save(Path(out_path).with_suffix(".keras"))
@@ -76,6 +81,9 @@ def run_model(model, frames, noise):
     """Compute terms, predictions, divergences and a rollout."""
     terms, predictions = model.training_terms(frames, noise)
     out = terms | {"predictions": predictions}
+    own = np.array([[True, False], [True, True]])
+    terms, out["own/predictions"] = model.training_terms(frames, noise, own=own)
+    out |= {f"own/{name}": term for name, term in terms.items()}
     out |= {f"latent_kl_{r}": kl for r, kl in model.latent_kl(frames, noise).items()}
     state = model.begin(frames[:, :2])
     for t in range(2):
@@ -177,6 +185,8 @@ def loader(frames):
 def gradients_of(model, loss):
     """Compute the gradients of the sum of `loss()` by every trainable variable."""
     if BACKEND == "torch":
+        for variable in model.trainable_variables:
+            variable.value.grad = None
         loss().sum().backward()
         return [v.value.grad for v in model.trainable_variables]
     if BACKEND == "jax":

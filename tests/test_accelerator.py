@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfvrnn import config_flags, load_run
+from tfvrnn import config_flags, load_run, presets
 from tfvrnn.config import Config, DataConfig, ModelConfig, TrainConfig, UserError
 from tfvrnn.data import first_videos, smmnist
 from tfvrnn.training.optimizer import make_optimizer
@@ -72,6 +72,22 @@ def test_a_model_is_trained_without_tensorflow_and_loads_with_it(tmp_path):
     videos = first_videos(config.data, config.model, "test", 8)
     terms = model.evaluate(videos, batch_size=8, verbose=0, return_dict=True)
     assert terms["loss"] < records[0]["loss"]
+    check_that_it_continues(clips, out, tmp_path / "next", without.parent)
+
+
+def check_that_it_continues(clips, out, folder, path):
+    """Start from the weights in `out`, on rollouts, with steps too small to change float16."""
+    options = [f"--train.init_from={out}", "--train.scheduled_mode=sequential", "--train.steps=20"]
+    options += ["--train.scheduled_sampling=1", "--train.learning_rate=1e-9", "--minutes=9"]
+    program = ["accelerator.py", f"--train={clips}", f"--out={folder}", *SIZE, *options]
+    done = start(*program, path=[path])
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert f"starting from the weights of {out}, step 100" in done.stdout
+    _, first, _ = load_run(out)
+    _, second, step = load_run(folder)
+    assert step == 20
+    for before, after in zip(first.trainable_variables, second.trainable_variables):
+        np.testing.assert_allclose(after, before, atol=1e-6, rtol=1e-3, err_msg=before.path)
 
 
 @pytest.fixture
@@ -101,6 +117,11 @@ def refused(clips, out, *options):
 )
 def test_options_and_videos_that_do_not_fit_are_refused(option, message, clips, tmp_path):
     assert message in refused(clips, tmp_path / "out", option)
+
+
+def test_weights_of_another_model_are_refused(clips, tmp_path):
+    source = f"--train.init_from={presets.FOLDER / 'smmnist'}"
+    assert "holds another model: --model.image_size is 32" in refused(clips, tmp_path / "o", source)
 
 
 def test_files_and_folders_that_do_not_fit_are_refused(clips, tmp_path):

@@ -23,6 +23,23 @@ def test_mirror_extends_an_axis_as_numpy_does(rng, margin, axis):
     np.testing.assert_array_equal(tensor_ops.mirror(x, margin, axis), expected)
 
 
+def test_scan_passes_the_state_on_and_collects_the_outputs(rng):
+    numbers = rng.normal(size=(2, 5, 3)).astype(np.float32)
+    signs = rng.choice([-1.0, 1.0], size=(2, 5, 1)).astype(np.float32)
+
+    def step(state, inputs):
+        number, sign = inputs
+        total = state["total"] + sign * number
+        return {"total": total}, (total, {"sign": sign})
+
+    first = {"total": tf.ones((2, 3))}
+    state, (totals, others) = tensor_ops.scan(step, first, (tf.constant(numbers), signs))
+    expected = 1.0 + np.cumsum(signs * numbers, axis=1)
+    np.testing.assert_allclose(totals, expected, atol=1e-6)
+    np.testing.assert_allclose(state["total"], expected[:, -1], atol=1e-6)
+    np.testing.assert_array_equal(others["sign"], signs)
+
+
 @pytest.mark.parametrize("factor", [1, 2, 8])
 def test_upsample_nearest_repeats_pixels(rng, factor):
     x = rng.normal(size=(2, 3, 3, 4)).astype(np.float32)

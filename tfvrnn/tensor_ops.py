@@ -1,8 +1,10 @@
 """Tensor helpers of the pure-Keras core: folded time, borders, upsampling, normalisation."""
 
+from collections.abc import Callable
 from typing import Any
 
-from keras import ops
+import keras
+from keras import ops, tree
 from keras.backend import standardize_dtype
 
 Tensor = Any  # a tensor of Keras' backend
@@ -50,6 +52,32 @@ def fold_time(x: Tensor) -> Tensor:
 def unfold_time(x: Tensor, steps: int) -> Tensor:
     """Invert `fold_time`: `[B * T, ...]` to `[B, T, ...]` with `T = steps`."""
     return ops.reshape(x, (-1, steps, *x.shape[1:]))
+
+
+def scan(step: Callable, state: Any, inputs: Any) -> tuple[Any, Any]:
+    """Call `(state, output) = step(state, input)` for the frames of `inputs`, one after another.
+
+    On JAX it is one compiled loop, as XLA takes minutes to compile a long program. Elsewhere the
+    steps follow each other in the program.
+
+    Args:
+        step: a function without side effects.
+        state: first state, a nest of tensors.
+        inputs: nest of `[B, T, ...]`; a step gets `[B, ...]` of each.
+
+    Returns:
+        (last state, outputs), the outputs `[B, T, ...]` in the nest that `step` returns.
+    """
+    steps = tree.flatten(inputs)[0].shape[1]
+    if keras.backend.backend() == "jax":
+        inputs = tree.map_structure(lambda x: ops.moveaxis(x, 1, 0), inputs)
+        state, outputs = ops.scan(step, state, inputs)
+        return state, tree.map_structure(lambda x: ops.moveaxis(x, 0, 1), outputs)
+    outputs = []
+    for time in range(steps):
+        state, output = step(state, tree.map_structure(lambda x: x[:, time], inputs))  # noqa: B023
+        outputs.append(output)
+    return state, tree.map_structure(lambda *x: ops.stack(x, axis=1), *outputs)
 
 
 def upsample_nearest(x: Tensor, resolution: int) -> Tensor:

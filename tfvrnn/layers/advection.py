@@ -70,6 +70,12 @@ class PixelAdvection(keras.layers.Layer):
         margin = self.side // 2
         _, height, width, channels = x.shape
         x = tensor_ops.mirror(tensor_ops.mirror(x, margin, axis=1), margin, axis=2)
+        if keras.backend.backend() == "jax":
+            # Patches are a convolution, which rounds pixels to 11 bits in TF32 on a GPU. Slices are
+            # exact and were 2.5 times as fast on two CPU cores. On TensorFlow they were slower.
+            places = [divmod(place, self.side) for place in range(self.side**2)]
+            slices = [x[:, down : down + height, right : right + width] for down, right in places]
+            return ops.stack(slices, axis=3)
         x = ops.image.extract_patches(
             x, (self.side, self.side), strides=1, data_format="channels_last"
         )

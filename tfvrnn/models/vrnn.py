@@ -256,20 +256,20 @@ class VRNN(VideoPredictor):
 
     def _roll_out(self, frames, parts, latents, own):
         """Compute the logits one after another: (logits, the maps that the model has seen)."""
-        future = ops.split(frames, [self.context_frames], axis=1)[1]
-        state = self._first_state(frames[:, : self.context_frames], parts.context)
-        logits, seen = [], []
-        for step in range(future.shape[1]):
-            seen.append(state.maps)
-            state, outputs = self._decode(state, [z[:, step] for z in latents])
+        context, future = ops.split(frames, [self.context_frames], axis=1)
+
+        def step(state, inputs):
+            chosen, true, *latents = inputs
+            following, outputs = self._decode(state, latents)
             last = [frame[:, None] for frame in state.frame]
-            logits.append(self._logits(outputs[:, None], *last))
-            if step + 1 < future.shape[1]:
-                predicted = ops.cast(ops.sigmoid(logits[-1][:, 0]), frames.dtype)
-                chosen = own[:, step, None, None, None]
-                state = self.observe(state, ops.where(chosen, predicted, future[:, step]))
-        maps = {r: ops.stack(m, axis=1) for r, m in zip(self.map_resolutions, zip(*seen))}
-        return ops.concatenate(logits, axis=1), maps
+            logits = self._logits(outputs[:, None], *last)[:, 0]
+            predicted = ops.cast(ops.sigmoid(logits), frames.dtype)
+            frame = ops.where(chosen[:, None, None, None], predicted, true)
+            return self.observe(following, frame), (logits, state.maps)
+
+        state = self._first_state(context, parts.context)
+        _, (logits, seen) = tensor_ops.scan(step, state, (own, future, *latents))
+        return logits, dict(zip(self.map_resolutions, seen))
 
     def _logits(self, outputs, last: Any = None):
         """Compute frames' float32 logits from the decoder's outputs and the frames before them."""

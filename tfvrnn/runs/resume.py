@@ -54,7 +54,7 @@ def resolve(changes: dict[str, Any]) -> tuple[Config, bool]:
     config = config_flags.replace(base, {**changes, "train.run_dir": str(folder.path)})
     require_prepared(config.data, config.model)
     if config.train.init_from and not resumes:
-        _check_init_from(config)
+        check_init_from(config)
     return config, resumes
 
 
@@ -72,13 +72,22 @@ def restore(
     elif checkpoints.were_saved:
         raise UserError(f"no whole checkpoint in {folder.checkpoints}: nothing to continue from")
     elif config.train.init_from:
-        theirs, source, step = load_run(config.train.init_from)
-        same = theirs.model.reconstruction == config.model.reconstruction
-        for weight, value in zip(_weights(model, same), _weights(source, same), strict=True):
-            weight.assign(value)
+        start_from(config, model)
         if checkpoints.averages:
             checkpoints.averages.restart()
-        print(f"starting from the weights of {config.train.init_from}, step {step}")
+
+
+def start_from(config: Config, model: "VideoPredictor") -> None:
+    """Load the weights of `train.init_from` into a model. Another likelihood's scale starts anew.
+
+    Raises:
+        UserError: as `load_run`.
+    """
+    theirs, source, step = load_run(config.train.init_from)
+    same = theirs.model.reconstruction == config.model.reconstruction
+    for weight, value in zip(_weights(model, same), _weights(source, same), strict=True):
+        weight.assign(value)
+    print(f"starting from the weights of {config.train.init_from}, step {step}")
 
 
 def _weights(model, with_scale: bool) -> list:
@@ -88,7 +97,8 @@ def _weights(model, with_scale: bool) -> list:
     return [weight for weight in model.weights if not any(weight is scale for scale in own)]
 
 
-def _check_init_from(config: Config) -> None:
+def check_init_from(config: Config) -> None:
+    """Raise UserError unless the run `train.init_from` fits: rule 6 of `resolve`."""
     source = RunFolder(config.train.init_from)
     _check_same_model(source, source.read_config(), config_flags.values(config), LOSS_OPTIONS)
     if not checkpoint_paths(source.checkpoints) and not source.weights.is_file():
