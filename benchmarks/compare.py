@@ -1,6 +1,6 @@
 """Train all models of a study alike on equal data, and evaluate them in one report.
 
-    python benchmarks/compare.py --out=FOLDER [--study=smmnist] [--steps=1000] [--seed=0]
+    python benchmarks/compare.py --out=FOLDER [--study=quickstart] [--steps=1000] [--seed=0]
 
 studies.py describes each study. Its models train for equal steps or for equal time. --only=NAME
 trains and evaluates only one of them.
@@ -31,7 +31,7 @@ class CompareConfig:
     """Options of benchmarks/compare.py."""
 
     out: str = option("runs/compare", "Folder of the runs and of the report.")
-    study: str = option("smmnist", "Study.", tuple(STUDIES))
+    study: str = option("quickstart", "Study.", tuple(STUDIES))
     data_dir: str = option("data", "Folder of prepared datasets.")
     steps: int = option(0, "Steps of every model that is trained; 0: the study's own number.")
     minutes: float = option(0.0, "Minutes of every model, in a study of equal time; 0: its own.")

@@ -37,7 +37,7 @@ SMALLER = {  # further options, which replace those of the page; the first patte
     "bin/prepare_data.py --dataset=pusht": "--episodes=3 --test_episodes=2",
     "bin/export.py": "--max_batch=4 --samples=2",
     "benchmarks/compare.py": "--steps=2 --videos=4 --samples=1",
-    "benchmarks/reproduce.py": "--studies=smmnist --seeds=1 --steps=2 --videos=4 --docs=",
+    "benchmarks/reproduce.py": "--studies=quickstart --seeds=1 --steps=2 --videos=4 --docs=",
     "benchmarks/metrics.py": "--videos=2",
     "benchmarks/shapes.py": "--contexts=2 --samples=1",
     "benchmarks/data.py": MODEL,
