@@ -65,8 +65,8 @@ def train(config: Config, clips: Path, minutes: float, out: Path) -> dict[str, A
         The last record of the log.
 
     Raises:
-        UserError: an option that is not used here, videos that do not fit, a folder that is not
-            empty, or no time for any step.
+        UserError: an option that is not used here, weights or videos that do not fit, a folder
+            that is not empty, or no time for any step.
     """
     begin = time.monotonic()
     settings = config.train
@@ -77,6 +77,9 @@ def train(config: Config, clips: Path, minutes: float, out: Path) -> dict[str, A
     videos = load_clips(clips, config)
     jax.config.update("jax_default_matmul_precision", "tensorfloat32")
     model = build(config, settings.precision)
+    if settings.init_from:
+        with on_cpu():
+            start_from(config, model)
     progress = first_progress(model, averages=settings.average_decay > 0)
     key = jax.random.key(settings.seed)
     steps = jax.jit(make_steps(model, config, draw_clips), donate_argnums=0)
@@ -128,12 +131,9 @@ def on_device(variables) -> list:
 
 
 def build(config: Config, precision: str):
-    """Make the model of a configuration, with the weights of `train.init_from` if it is given."""
+    """Make the model of a configuration."""
     with on_cpu():
-        model = build_model(config.model, precision, config.train.seed, config.train.remat)
-        if config.train.init_from:
-            start_from(config, model)
-        return model
+        return build_model(config.model, precision, config.train.seed, config.train.remat)
 
 
 def learning_rate(settings, step: int, share: float) -> float:

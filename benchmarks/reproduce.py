@@ -27,7 +27,7 @@ import compare
 import timed_training
 from studies import STUDIES, learns
 
-from tfvrnn import config_flags, files
+from tfvrnn import config_flags, files, metrics
 from tfvrnn.cli import runtime
 from tfvrnn.config import UserError, option, require, require_at_least
 
@@ -160,7 +160,8 @@ def record_of(wanted, docs, study, seed) -> dict:
         record["runs"][name] = summary(folder / name, result_of(folder, name))
         files.write_whole(path, json.dumps(record, indent=1))
     if missing and seed == 0:
-        results = {name: result_of(folder, name) for name in missing}
+        known = [name for name in STUDIES[study].runs if (folder / name / "evaluation").is_dir()]
+        results = {name: result_of(folder, name) for name in known}
         draw_samples(docs / "images" / f"{study}_samples.png", results)
     return record
 
@@ -266,23 +267,16 @@ def dig(figures, keys):
 
 
 def over_seeds(values, form) -> str:
-    """Format the interquartile mean ± the standard deviation, or "-" if a seed has no value."""
+    """Format the interquartile mean ± the standard deviation, or "-" if a seed has no value.
+
+    Each value counts four times, as three seeds have no whole quarter. So the median of three has
+    four times the weight of each of the others.
+    """
     if any(value is None for value in values):
         return "-"
-    text = format(interquartile_mean(values), form)
-    return f"{text} ± {statistics.stdev(values):{form}}" if len(set(values)) > 1 else text
-
-
-def interquartile_mean(values: list[float]) -> float:
-    """Average the middle half of the values. At its ends, it counts parts of values.
-
-    Of three values, the median counts four times as much as each other. Of two it is the mean.
-
-    Source: Agarwal et al., "Deep Reinforcement Learning at the Edge of the Statistical Precipice",
-    2021. Deviation: there, whole values are left out.
-    """
-    count = len(values)
-    return statistics.mean(sorted(4 * [*values])[count : 3 * count])
+    text = format(metrics.interquartile_mean(4 * values), form)
+    same = len({format(value, form) for value in values}) == 1
+    return text if same else f"{text} ± {statistics.stdev(values):{form}}"
 
 
 def draw_curves(path, records):

@@ -2,8 +2,8 @@
 
 All are of models that two CPU cores can train.
 
-quickstart: every family that has 32x32, and the weights in the package. Three seeds. PredNet has a
-    third of its channels and Adam at 1e-3.
+quickstart: every family that takes 32x32, and the weights in the package. Three seeds. PredNet has
+    a third of its channels and Adam at 1e-3.
 learning_pusht, learning_sim_push: change one training option at a time, in colour, on PushT and on
     sim_push in its fixed scene. Both must be prepared. One seed.
 learning_quickstart: changes some of the same options of the quickstart.

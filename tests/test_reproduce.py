@@ -114,11 +114,13 @@ def test_every_run_has_a_colour_and_a_line_of_its_own():
     assert len(reproduce.NAMES) <= 10 * len(reproduce.LINES)
 
 
-def test_the_interquartile_mean_is_of_the_middle_half():
-    mean = reproduce.interquartile_mean
-    assert mean([7.0]) == 7.0 and mean([1.0, 2.0]) == 1.5
-    assert mean([100.0, 2.0, 4.0]) == pytest.approx((2 + 4 * 4 + 100) / 6)
-    assert mean([9.0, 2.0, 4.0, 0.0]) == 3.0  # half of the values lie between the outer two
+def test_figures_are_interquartile_means_over_the_seeds():
+    assert reproduce.over_seeds([7.0], ".1f") == "7.0"
+    assert reproduce.over_seeds([1.0, 2.0], ".2f") == "1.50 ± 0.71"
+    mean = (2 + 4 * 4 + 100) / 6  # the median of three counts four times
+    assert reproduce.over_seeds([100.0, 2.0, 4.0], ".2f").startswith(f"{mean:.2f} ± ")
+    assert reproduce.over_seeds([9.0, 2.0, 4.0, 0.0], ".1f").startswith("3.0 ± ")
+    assert reproduce.over_seeds([0.5, 0.5 + 1e-9], ".1f") == "0.5"  # equal but for rounding
 
 
 def test_losses_fall_from_one_to_zero():

@@ -22,7 +22,7 @@ FOLDER = Path(__file__).parent / "pretrained"
 SHIPPED = {
     "smmnist": "One moving digit, 32x32x1; 3 frames given, trained to predict 7.",
     "smmnist64": "Two moving digits, 64x64x1; 5 frames given, trained to predict 10.",
-    "pusht": "A simulated disc that pushes a T, 64x64x3; 2 given, trained to predict 10.",
+    "pusht": "A simulated disc that pushes a T, 64x64x3; 2 given, trained to predict 18.",
     "sim_push": "A simulated arm that pushes objects, 64x64x3; 2 given, trained to predict 10.",
 }
 NAMES = tuple(SHIPPED)

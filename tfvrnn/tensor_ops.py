@@ -1,4 +1,4 @@
-"""Tensor helpers of the pure-Keras core: folded time, borders, upsampling, normalisation."""
+"""Tensor helpers of the pure-Keras core: time, borders, upsampling, normalisation."""
 
 from collections.abc import Callable
 from typing import Any

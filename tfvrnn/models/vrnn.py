@@ -259,7 +259,7 @@ class VRNN(VideoPredictor):
         context, future = ops.split(frames, [self.context_frames], axis=1)
 
         def step(state, inputs):
-            chosen, true, *latents = inputs
+            true, chosen, *latents = inputs
             following, outputs = self._decode(state, latents)
             last = [frame[:, None] for frame in state.frame]
             logits = self._logits(outputs[:, None], *last)[:, 0]
@@ -268,7 +268,7 @@ class VRNN(VideoPredictor):
             return self.observe(following, frame), (logits, state.maps)
 
         state = self._first_state(context, parts.context)
-        _, (logits, seen) = tensor_ops.scan(step, state, (own, future, *latents))
+        _, (logits, seen) = tensor_ops.scan(step, state, (future, own, *latents))
         return logits, dict(zip(self.map_resolutions, seen))
 
     def _logits(self, outputs, last: Any = None):

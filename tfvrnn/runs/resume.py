@@ -80,6 +80,8 @@ def restore(
 def start_from(config: Config, model: "VideoPredictor") -> None:
     """Load the weights of `train.init_from` into a model. Another likelihood's scale starts anew.
 
+    Call `check_init_from` first.
+
     Raises:
         UserError: as `load_run`.
     """
