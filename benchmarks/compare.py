@@ -105,7 +105,8 @@ def copy_preset(name, folder, data_dir):
     """Copy a model of the package, which then reads the datasets in `data_dir`."""
     preset, run = presets.read(presets.FOLDER / name), RunFolder(folder)
     config = RunFolder(presets.FOLDER / name).read_config()
-    config = config_flags.replace(config, {"data.data_dir": data_dir, "train.run_dir": str(folder)})
+    folders = {"data.data_dir": str(Path(data_dir).absolute()), "train.run_dir": str(folder)}
+    config = config_flags.replace(config, folders)
     rule = f"{folder} must be empty or a copy of {name}."
     require(not run.exists() or run.read_config() == config, rule, "another run")
     presets.write(folder, preset.config, preset.weights, step=preset.step)
