@@ -201,3 +201,25 @@ def test_frames_between_0_and_1_are_written_like_bytes(tmp_path):
         media.write_video(tmp_path / name, frames, 8.0)
     one, other = (media.read_video(tmp_path / name) for name in ("a.mp4", "b.mp4"))
     np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    "name,side,message",
+    [
+        ("a.mov", 8, "a.mov must end in .gif, .mp4, .webm"),
+        (".mp4", 8, "must end in"),
+        ("a.gif", 65_536, "65536 x 1 pixels; a .gif has at most 65535"),
+        ("a.mp4", 16_386, "16386 x 1 pixels; a .mp4 has at most 16384"),
+    ],
+)
+def test_what_no_file_can_hold_is_refused(tmp_path, name, side, message):
+    with pytest.raises(media.VideoError, match=message):
+        media.write_video(tmp_path / name, np.zeros((1, 1, side, 1), np.uint8), 5)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("options", [(0,), (2, -1), (2, 0, 0)])
+def test_impossible_clips_are_refused(tmp_path, options):
+    media.write_video(tmp_path / "a.gif", np.zeros((4, 8, 8, 1), np.uint8), 5)
+    with pytest.raises(ValueError, match="must be at least"):
+        media.read_clip(tmp_path / "a.gif", *options)

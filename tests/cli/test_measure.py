@@ -74,6 +74,7 @@ def test_an_interruption_says_how_to_continue(start, sides, monkeypatch):
         (["SIDES", "--fvd_network=none"], "without `paired`, only FVD and KVD are measured"),
         (["SIDES", "--fvd_network=nowhere"], "--fvd_network: no SavedModel in nowhere"),
         (["SIDES", "--size=8", "--filter=none", "--fit=stretch"], "nothing is resized"),
+        (["SIDES", "--out=/proc/none"], "cannot write into /proc/none: No such file"),
         (["SIDES", "--frames=20"], "9 frames, at least 20 needed"),
     ],
 )

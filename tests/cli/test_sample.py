@@ -67,3 +67,8 @@ def test_a_preset_of_a_prepared_dataset_draws_the_clips_that_came_with_it(start,
     code, out, _ = start("sample.py", "--pretrained=sim_push", "--contexts=1", "--horizon=2")
     assert code == 0 and out.startswith("samples.gif: 1 test videos")
     assert (tmp_path / "samples.gif").read_bytes().startswith(b"GIF")
+
+
+def test_a_picture_larger_than_a_gif_is_refused(start, run):
+    result = start("sample.py", f"--run_dir={run}", "--contexts=1", "--samples=500")
+    assert_refused(result, "a .gif has at most 65535")

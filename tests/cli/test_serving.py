@@ -118,6 +118,8 @@ def test_predict_refuses(start, tmp_path, clip):
     assert_refused(result, "zero.mp4 cannot be read")
     result = start("predict.py", given, "--export=e", "--out=a.txt")
     assert_refused(result, "`out` must end in .gif, .mp4, .webm")
+    result = start("predict.py", given, "--export=e", "--out=.gif")
+    assert_refused(result, "`out` must end in .gif, .mp4, .webm")
     result = start("predict.py", given, "--export=e", "--out=nowhere/a.gif")
     assert_refused(result, "no folder nowhere")
     result = start("predict.py", given, "--export=e", "--seed=2147483647")

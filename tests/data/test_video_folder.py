@@ -1,6 +1,7 @@
 import dataclasses
 import os
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -231,6 +232,22 @@ def test_linked_folders_are_walked_but_never_in_circles(tmp_path):
     ]  # fmt: skip
 
 
+def test_a_link_to_a_folder_above_is_not_followed_from_a_relative_one(tmp_path, monkeypatch):
+    for name in ("source", "outside"):
+        (tmp_path / name).mkdir()
+        media.write_video(tmp_path / name / "a.gif", frames(1), 8)
+    (tmp_path / "source" / "up").symlink_to("..")
+    monkeypatch.chdir(tmp_path / "source")
+    assert list(map(str, video_folder.find_videos(Path()))) == ["a.gif"]
+
+
+def test_a_dataset_within_its_source_is_no_part_of_it(tmp_path):
+    for number in range(3):
+        write_images(tmp_path / str(number), frames(number))
+    first = prepare(tmp_path, tmp_path)
+    assert not first.skipped and prepare(tmp_path, tmp_path).folder == first.folder
+
+
 def test_a_name_that_is_not_text_is_written_in_escapes(tmp_path):
     root = tmp_path / "source"
     root.mkdir()
@@ -278,6 +295,14 @@ def test_an_unreadable_video_takes_no_place_in_a_split(tmp_path, place):
     prepared = prepare(tmp_path / "videos", tmp_path)
     assert prepared.videos == {"train": 4, "test": 2}
     assert [name for name, _ in prepared.skipped] == ["bad.mp4"]
+
+
+def test_images_beside_the_split_folders_are_refused(tmp_path):
+    write_images(tmp_path / "videos", frames(0))
+    for split in ("train", "test"):
+        write_images(tmp_path / "videos" / split / "a", frames(len(split)))
+    with pytest.raises(UserError, match="lies in none of the folders train, "):
+        prepare(tmp_path / "videos", tmp_path)
 
 
 def test_half_of_the_split_folders_are_refused(tmp_path):

@@ -1,3 +1,5 @@
+import struct
+
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
@@ -118,3 +120,41 @@ def test_the_stub_of_a_webp_is_one_line(tmp_path, length):
     assert media.is_animated(path) == (length == 21)
     with pytest.raises(media.VideoError, match=r"0\.webp"):
         media.read_video(path)
+
+
+def write_tiff(path, bits, photometric, pixels):
+    """Write the grey TIFF `[1, 4]` that Pillow reads and does not write, from its packed bytes."""
+    entries = {256: 4, 257: 1, 258: bits, 259: 1, 262: photometric, 273: 8, 277: 1, 278: 1}
+    entries[279] = len(pixels)
+    head = b"II*\0" + struct.pack("<I", 8 + len(pixels)) + pixels
+    tags = b"".join(
+        struct.pack("<HHII", tag, 3, 1, value) for tag, value in sorted(entries.items())
+    )
+    path.write_bytes(head + struct.pack("<H", len(entries)) + tags + bytes(4))
+
+
+@pytest.mark.parametrize(
+    "bits,photometric,pixels",
+    [(12, 1, "000555aaafff"), (16, 1, "00005555aaaaffff"), (16, 0, "00005555aaaaffff")],
+    ids=["12 bits", "16 bits", "16 bits, 0 is white"],
+)
+def test_a_tiff_says_which_value_is_white(tmp_path, bits, photometric, pixels):
+    write_tiff(tmp_path / "0.tif", bits, photometric, bytes.fromhex(pixels))
+    [frame] = media.read_video(tmp_path)
+    expected = [0, 85, 170, 255] if photometric else [255, 170, 85, 0]
+    np.testing.assert_array_equal(frame, np.repeat(expected, 3).reshape(1, 4, 3))
+
+
+def test_the_transparent_value_of_16_bits_is_black(tmp_path):
+    picture = Image.fromarray(np.uint16([[0, 257, 30_000, 65_535]]))
+    picture.save(tmp_path / "0.png", transparency=30_000)
+    [frame] = media.read_video(tmp_path)
+    np.testing.assert_array_equal(frame[0, :, 0], [0, 1, 0, 255])
+
+
+@pytest.mark.parametrize("ending", ["tif", "png", "webp"])
+def test_a_stack_of_pictures_is_no_frame(tmp_path, ending):
+    first, *others = (Image.new("L", (8, 8), value) for value in (0, 100, 200))
+    first.save(tmp_path / f"0.{ending}", save_all=True, append_images=others)
+    with pytest.raises(media.VideoError, match=f"0.{ending} has 3 pictures: split it into files"):
+        media.read_video(tmp_path)

@@ -12,7 +12,7 @@ from serving_tools import HORIZON, contexts, get, rest, started
 from tiny_models import GreyDrift
 
 from tfvrnn import config_flags, data, files, media
-from tfvrnn.config import Config, DataConfig, ModelConfig
+from tfvrnn.config import Config, DataConfig, ModelConfig, UserError
 from tfvrnn.models import build_model
 from tfvrnn.sampling import sample_videos
 from tfvrnn.serving import examples, in_memory
@@ -123,6 +123,18 @@ def test_a_card_that_leads_to_no_clips_gives_none(tmp_path):
     assert len(examples.of_card({})) == 0
     read_back = json.loads(json.dumps(config_flags.values(CONFIG)))
     assert examples.of_card({"configuration": read_back}).shape == (4, 2 + LONGEST, 8, 8, 1)
+
+
+def test_a_small_dataset_shows_the_clips_that_it_has(monkeypatch):
+    def first_videos(data, model, split, count):
+        if count > 2 or data.horizon == LONGEST:
+            raise UserError("fewer, or shorter")
+        return np.zeros((count, 2 + data.horizon, 8, 8, 1), np.uint8)
+
+    monkeypatch.setattr(examples, "first_videos", first_videos)
+    other = config_flags.replace(CONFIG, {"data.seed": 77})  # not remembered
+    found = examples.of_card({"configuration": config_flags.values(other)})
+    assert found.shape == (2, 2 + CONFIG.data.horizon, 8, 8, 1)
 
 
 def test_clips_that_came_with_a_preset_are_shown(tmp_path, rng):

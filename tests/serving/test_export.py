@@ -16,6 +16,8 @@ from tfvrnn.config import ModelConfig, UserError
 from tfvrnn.models import build_model
 from tfvrnn.runs import load_run
 from tfvrnn.serving import export
+from tfvrnn.serving.client import Client
+from tfvrnn.serving.versions import free_version, version_folders
 
 HORIZON, SAMPLES, LARGEST = 3, 2, 3
 STATEFUL_RANDOM = {"RandomStandardNormal", "RandomUniform", "TruncatedNormal"}
@@ -268,6 +270,23 @@ def test_versions_count_up_and_are_never_written_over(tmp_path):
     assert export.export_model(model, tmp_path, 1).name == "8"
     with pytest.raises(UserError, match=f"version 7 is in {tmp_path} already"):
         export.export_model(model, tmp_path, 1, version=7)
+    # The files beside the versions are those of the newest.
+    export.export_model(model, tmp_path, 1, version=3, name="other")
+    assert json.loads((tmp_path / "model_card.json").read_text())["version"] == 8
+    assert "other" not in (tmp_path / "models.config").read_text()
+
+
+def test_versions_may_begin_with_zeros(tmp_path):
+    for name in ("00000123", "7", "007", "a1", "-1", str(2**63)):
+        (tmp_path / name).mkdir()
+    expected = {7: tmp_path / "7", 123: tmp_path / "00000123"}
+    assert version_folders(tmp_path) == expected
+    assert free_version(tmp_path, None) == 124
+
+
+def test_a_call_may_last_a_year_and_no_more():
+    with Client("127.0.0.1:1", timeout=1e300) as client:
+        assert 1e7 < client.timeout < 1e8
 
 
 def test_two_exports_at_once_are_two_versions(tmp_path, monkeypatch):

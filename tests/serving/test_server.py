@@ -179,21 +179,21 @@ def test_the_client_asks_again_where_the_server_is_unavailable_with_messages_of_
 # New versions.
 
 
+def wait_for(server, version, state):
+    for _ in range(400):
+        if server.manager.states.get(version, ("",))[0] == state:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"version {version} is not {state}: {server.manager.states}")
+
+
 def test_a_new_version_takes_over_and_a_broken_one_does_not(tmp_path, capfd):
     base = tmp_path / "base"
     export.export_model(Drift(), base, 1, 1, None, 1)
     with running(base) as server:
-
-        def wait_for(version, state):
-            for _ in range(400):
-                if server.manager.states.get(version, ("",))[0] == state:
-                    return
-                time.sleep(0.05)
-            raise AssertionError(f"version {version} is not {state}: {server.manager.states}")
-
         export.export_model(Drift(), base, 2, 1, None, 1)
-        wait_for(2, "AVAILABLE")
-        wait_for(1, "END")
+        wait_for(server, 2, "AVAILABLE")
+        wait_for(server, 1, "END")
         frames = np.zeros((1, 3, 8, 8, 3), np.uint8)
         with Client(f"127.0.0.1:{server.port}") as client:
             assert client.sample(frames, [1]).shape == (1, 2, 8, 8, 3)
@@ -201,16 +201,36 @@ def test_a_new_version_takes_over_and_a_broken_one_does_not(tmp_path, capfd):
             (base / "3").mkdir()
             (base / "3" / "link").symlink_to("nowhere")
             (base / "3" / "saved_model.pb").write_bytes(b"not a model")
-            wait_for(3, "END")
+            wait_for(server, 3, "END")
             assert client.sample(frames, [1]).shape == (1, 2, 8, 8, 3)
         _, body = rest(server, "/v1/models/tfvrnn/versions/3")
         assert body["model_version_status"][0]["status"]["error_code"] == "INTERNAL"
         # Once its files are whole, it is tried again. Once its folder goes, the one before serves.
         shutil.copytree(base / "2", base / "3", dirs_exist_ok=True)
-        wait_for(3, "AVAILABLE")
+        wait_for(server, 3, "AVAILABLE")
         shutil.rmtree(base / "3")
-        wait_for(2, "AVAILABLE")
+        wait_for(server, 2, "AVAILABLE")
     assert "version 3 cannot be loaded" in capfd.readouterr().err
+
+
+def test_a_version_that_is_written_anew_is_loaded_again(tmp_path):
+    frames = np.zeros((1, 3, 8, 8, 3), np.uint8)
+    base, horizons = tmp_path / "base", (1, 3, 5)
+    for horizon in horizons:
+        export.export_model(Drift(), tmp_path / str(horizon), horizon, 1, None, 1)
+    base.mkdir()
+    (tmp_path / "1" / "1").rename(base / "1")
+    with running(base) as server, Client(f"127.0.0.1:{server.port}") as client:
+        assert client.sample(frames, [1]).shape[1] == 1
+        for horizon, name in ((3, "1"), (5, "001")):  # a number may begin with zeros
+            shutil.rmtree(next(base.iterdir()))
+            (tmp_path / str(horizon) / "1").rename(base / name)
+            for _ in range(400):
+                if client.sample(frames, [1]).shape[1] == horizon:
+                    break
+                time.sleep(0.05)
+            assert client.sample(frames, [1]).shape[1] == horizon
+        assert server.manager.states[1][0] == "AVAILABLE"
 
 
 def memory() -> int:

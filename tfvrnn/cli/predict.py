@@ -78,7 +78,7 @@ class Options(OfOneModel):
         )
         require(self.video != "", "`video` must name a video or a folder.", repr(self.video))
         require(
-            self.out.endswith(VIDEO_ENDINGS),
+            Path(self.out).suffix in VIDEO_ENDINGS,
             f"`out` must end in {', '.join(VIDEO_ENDINGS)}.",
             repr(self.out),
         )
@@ -136,6 +136,9 @@ def predict(wanted: Options, out: Path) -> None:
     context = media.read_clip(wanted.video, frames, wanted.start, wanted.stride)
     context = media.fit(context, shape)
     seeds = np.arange(wanted.seed, wanted.seed + wanted.samples, dtype=np.int32)
+    blank = np.zeros((len(seeds), 1, *context.shape[1:]), np.uint8)
+    sides = media.side_by_side(context[:1], blank, wanted.scale).shape[1:3]
+    media.check_size(out, *sides)
     futures = sampler.sample(np.repeat(context[None], len(seeds), axis=0), seeds)
     picture = media.side_by_side(context, futures, wanted.scale)
     media.write_video(out, picture, wanted.frame_rate)

@@ -3,6 +3,7 @@
 import codecs
 import errno
 import io
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -66,13 +67,16 @@ def output(path: str | Path) -> Path:
         UserError: no such folder, or no file can be written there.
     """
     path = expanded(path)
-    if not path.parent.is_dir():
-        raise UserError(f"no folder {path.parent} to write {path.name} into")
+    parent = path.parent
+    if path.is_symlink():
+        parent = Path(os.path.realpath(path)).parent
+    if not parent.is_dir():
+        raise UserError(f"no folder {parent} to write {path.name} into")
     try:
         if path.exists():
             path.open("r+b").close()
         else:
-            files.check_writable(path.parent)
+            files.check_writable(parent)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}") from None
     return path

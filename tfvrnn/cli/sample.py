@@ -14,7 +14,14 @@ from pathlib import Path
 from tfvrnn import config_flags
 from tfvrnn.cli import runtime
 from tfvrnn.cli.options import OfOneModel, check_seeds, pretrained_option, run_dir_option
-from tfvrnn.config import TEMPERATURE, check_fields, option, require, require_at_least
+from tfvrnn.config import (
+    TEMPERATURE,
+    UserError,
+    check_fields,
+    option,
+    require,
+    require_at_least,
+)
 from tfvrnn.runs import RunFolder
 
 
@@ -73,6 +80,12 @@ def draw(wanted: Options, out: Path) -> None:
     horizon = wanted.horizon or config.data.horizon
     truth = example_clips(wanted.model_dir, config, wanted.contexts, horizon)
     context = truth[:, : model.context_frames]
+    cell = media.bordered(media.enlarge(truth[0, :1], wanted.scale), 1)
+    sheet = media.grid([[cell] * (wanted.samples + 2)] * wanted.contexts)
+    try:
+        media.check_size(out, *sheet.shape[1:3])
+    except media.VideoError as error:
+        raise UserError(str(error)) from None
     seeds = wanted.seed + np.arange(wanted.contexts * wanted.samples)
     seeds = seeds.reshape(wanted.contexts, -1)
     samples = sample_videos(model, context, horizon, seeds, temperature=wanted.temperature).numpy()

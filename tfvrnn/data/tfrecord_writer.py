@@ -8,7 +8,7 @@ import errno
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,6 +34,11 @@ class Shard(NamedTuple):
 
     split: str
     work: Any
+
+
+def is_prepared(names: Collection[str]) -> bool:
+    """Return whether files of these names are those of a prepared dataset."""
+    return PLAN in names or "dataset_info.json" in names
 
 
 class Skipped(NamedTuple):

@@ -151,8 +151,8 @@ def find_videos(root: Path) -> list[Path]:
 def sort_out(root: Path) -> tuple[list[Path], dict[str, str]]:
     """List the videos below a folder, and why each other file was left out.
 
-    Hidden files, files of operating systems and companions (texts, subtitles, sound) are in neither
-    list.
+    Hidden files, files of operating systems, companions (texts, subtitles, sound) and prepared
+    datasets are in neither list.
     """
 
     def stop(error):
@@ -161,8 +161,9 @@ def sort_out(root: Path) -> tuple[list[Path], dict[str, str]]:
     videos, others = [], {}
     for name, below, names in os.walk(root, onerror=stop, followlinks=True):
         folder = Path(name)
-        if folder.resolve() in [parent.resolve() for parent in folder.parents]:
-            below.clear()  # a link back to a folder above
+        above = [parent.resolve() for parent in folder.absolute().parents]
+        if folder.resolve() in above or tfrecord_writer.is_prepared(names):
+            below.clear()  # a link back to a folder above, or a dataset that was prepared here
             continue
         below[:] = [name for name in below if not _hidden(name)]
         own, images, unknown = _kinds(folder / name for name in sorted(names) if not _hidden(name))
@@ -357,7 +358,7 @@ def _folders(root: Path):
         raise UserError(f"{root} has a folder {min(named)}, but not both train and test")
 
     def split_of(name, _):
-        if name.parts[0] not in SPLITS:
+        if not name.parts or name.parts[0] not in SPLITS:  # no parts: images in the root itself
             raise UserError(f"{root / name} lies in none of the folders {', '.join(SPLITS)}")
         return name.parts[0]
 

@@ -73,7 +73,10 @@ def measure_videos(
     if protocol_file:
         settings = protocol.read_settings(protocol_file, settings.cache_dir)
     out = expanded(out)
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write into {out}: {error.strerror}") from None
     with files.locked(out / ".lock", f"measuring into {out}"):
         sides = _open((real, generated), (real_key, generated_key), settings, out)
         parts = Parts(out / PARTS)

@@ -19,7 +19,7 @@ from tfvrnn.media.reading import frame_rate, frames_of, read_clip, read_video, t
 from tfvrnn.media.resampling import frames_at
 from tfvrnn.media.video_files import VIDEOS
 from tfvrnn.media.wholeness import ends_prematurely
-from tfvrnn.media.writing import to_gif, write_video
+from tfvrnn.media.writing import check_size, to_gif, write_video
 
 __all__ = [
     "GREEN",
@@ -28,6 +28,7 @@ __all__ = [
     "VIDEOS",
     "VideoError",
     "bordered",
+    "check_size",
     "ends_prematurely",
     "enlarge",
     "fit",

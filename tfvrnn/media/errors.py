@@ -1,5 +1,5 @@
-"""The error that reading a video raises."""
+"""The error that reading or writing a video raises."""
 
 
 class VideoError(ValueError):
-    """A video that cannot be read, and why."""
+    """A video that cannot be read or written, and why."""

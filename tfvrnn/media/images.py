@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, ImageSequence
+from PIL import ExifTags, Image, ImageSequence, TiffImagePlugin
 
 from tfvrnn.media.errors import VideoError
 
@@ -57,12 +57,20 @@ def images(folder: Path) -> Iterator[tuple[None, None, np.ndarray]]:
     for path in images_in(folder):
         try:
             with warnings.catch_warnings(action="ignore"), Image.open(path) as image:
+                _check_single(image)
                 frame = _colours(_upright(image))
         except VideoError as error:
             raise VideoError(f"{path} {error}") from None
         except FAULTS:
             raise VideoError(f"{path} is not an image") from None
         yield None, None, frame
+
+
+def _check_single(image: Image.Image) -> None:
+    """Raise VideoError for a stack of pages or an animation. A JPEG may have a second picture."""
+    pages = getattr(image, "n_frames", 1)
+    if pages > 1 and image.format in ("PNG", "TIFF", "WEBP"):
+        raise VideoError(f"has {pages} pictures: split it into files of one picture each")
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -78,14 +86,26 @@ def _upright(image: Image.Image) -> Image.Image:
 def _colours(image: Image.Image) -> np.ndarray:
     if image.mode == "F":
         raise VideoError("has floating-point pixels, and does not say which value is white")
-    if image.mode.startswith("I"):  # 16-bit grey, which Pillow would clip, not scale
-        grey = np.asarray(image)
-        if grey.min() < 0 or grey.max() > 65535:
-            raise VideoError("has integer pixels outside 0 to 65535, the range of 16 bits")
-        image = Image.fromarray(np.round(grey / 257).astype(np.uint8))
+    if image.mode.startswith("I"):  # more than 8 bits, which Pillow would clip, not scale
+        return np.repeat(_grey(image)[..., None], 3, axis=-1)
     if image.has_transparency_data:
         return on_black(np.asarray(image.convert("RGBA")))
     return np.asarray(image.convert("RGB"))
+
+
+def _grey(image: Image.Image) -> np.ndarray:
+    """Scale an image of 9 to 16 bits to 8 bits, `[H, W]`. Its transparent value becomes black."""
+    tags = getattr(image, "tag_v2", {})  # of a TIFF
+    bits = min(16, tags.get(TiffImagePlugin.BITSPERSAMPLE, (16,))[0])
+    white = 2**bits - 1
+    grey = np.asarray(image)
+    if grey.min() < 0 or grey.max() > white:
+        raise VideoError(f"has integer pixels outside 0 to {white}, the range of {bits} bits")
+    scaled = np.round(grey * (255 / white)).astype(np.uint8)
+    if tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0:  # zero is white
+        scaled = 255 - scaled
+    transparent = image.info.get("transparency")
+    return scaled if transparent is None else np.where(grey == transparent, np.uint8(0), scaled)
 
 
 def on_black(picture: np.ndarray) -> np.ndarray:

@@ -88,7 +88,11 @@ def read_clip(
 
     Raises:
         VideoError: also if the video is too short.
+        ValueError: `start` is negative, or `count` or `stride` not positive.
     """
+    for name, value, least in (("count", count, 1), ("start", start, 0), ("stride", stride, 1)):
+        if value is not None and value < least:
+            raise ValueError(f"`{name}` must be at least {least}. Received: {value}")
     span = (count - 1) * stride + 1
     end = None if start is None else start + span
     window, seen = collections.deque(maxlen=span), 0

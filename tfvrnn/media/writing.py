@@ -7,7 +7,10 @@ import av
 import numpy as np
 from PIL import GifImagePlugin, Image, ImageChops
 
+from tfvrnn.media.errors import VideoError
 from tfvrnn.media.pictures import to_uint8
+
+LONGEST_SIDE = {".gif": 65_535, ".mp4": 16_384, ".webm": 16_384}  # of x264 and libvpx
 
 
 def to_gif(video: np.ndarray, frames_per_second: float = 5.0) -> bytes:
@@ -47,6 +50,15 @@ def _changed(before: Image.Image | None, picture: Image.Image) -> tuple[int, int
     return ImageChops.difference(before, picture).getbbox() or (0, 0, 1, 1)
 
 
+def check_size(path: Path, height: int, width: int) -> None:
+    """Raise VideoError unless a file of this ending can hold pictures of this size."""
+    most = LONGEST_SIDE.get(path.suffix.lower())
+    if most is None:
+        raise VideoError(f"{path} must end in {', '.join(LONGEST_SIDE)}")
+    if max(height, width) > most:
+        raise VideoError(f"{path}: {width} x {height} pixels; a {path.suffix} has at most {most}")
+
+
 def write_video(
     path: str | Path, video: np.ndarray, frames_per_second: float, crf: int | None = None
 ) -> None:
@@ -57,9 +69,13 @@ def write_video(
         video: `[T, H, W, C]`, uint8 or in [0, 1].
         frames_per_second: frame rate of the file.
         crf: constant rate factor of .mp4, 0 (no loss) to 51; None: the codec's default.
+
+    Raises:
+        VideoError: another ending, or sides that the format does not have.
     """
     path, video = Path(path), to_uint8(video)
     ending = path.suffix.lower()
+    check_size(path, *video.shape[1:3])
     if ending == ".gif":
         path.write_bytes(to_gif(video, frames_per_second))
         return

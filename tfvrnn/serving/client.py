@@ -36,6 +36,7 @@ RETRIES = {
 
 # Longest pause between connection attempts, in milliseconds. gRPC's default grows to two minutes.
 LONGEST_PAUSE = 2000
+YEAR = 365 * 86_400.0  # seconds
 
 
 class Client:
@@ -47,12 +48,13 @@ class Client:
         target: 'HOST:PORT' of the gRPC server. The environment's proxy is used if `by_proxy`
             returns True.
         name: name of the served model.
-        timeout: seconds for one call, including its retries.
+        timeout: seconds for one call, including its retries; a year at most, as gRPC's clock
+            overflows.
     """
 
     def __init__(self, target: str, name: str = "tfvrnn", timeout: float = 60.0):
         self.name = name
-        self.timeout = timeout
+        self.timeout = min(timeout, YEAR)
         self._channel = grpc.insecure_channel(
             target,
             options=[

@@ -1,7 +1,9 @@
 """Example clips of a served model."""
 
+import contextlib
 import dataclasses
 import functools
+import itertools
 from typing import Any
 
 import numpy as np
@@ -39,10 +41,10 @@ def of_card(card: dict[str, Any]) -> np.ndarray:
 
 @functools.lru_cache(maxsize=1)
 def _clips(config: Config) -> np.ndarray:
-    """Read clips with the longest horizon. If no video is that long, take that of training."""
+    """Read up to COUNT clips with the longest horizon, or that of training if none is that long."""
     data = dataclasses.replace(config.data, digit_source="packaged")  # the other is downloaded
-    try:
-        longest = dataclasses.replace(data, horizon=LONGEST)
-        return first_videos(longest, config.model, "test", COUNT)
-    except UserError:
-        return first_videos(data, config.model, "test", COUNT)
+    longest = dataclasses.replace(data, horizon=LONGEST)
+    for wanted, count in itertools.product((longest, data), range(COUNT, 1, -1)):
+        with contextlib.suppress(UserError):
+            return first_videos(wanted, config.model, "test", count)
+    return first_videos(data, config.model, "test", 1)

@@ -15,7 +15,7 @@ from tfvrnn.models import VideoPredictor
 from tfvrnn.runs import RunFolder, load_run
 from tfvrnn.sampling import arguments
 from tfvrnn.serving import warmup
-from tfvrnn.serving.versions import free_version
+from tfvrnn.serving.versions import free_version, versions
 from tfvrnn.tensor_ops import to_float
 
 CARD = "model_card.json"
@@ -129,15 +129,21 @@ def export_model(
         }
         warmup.write(aside, name, model, WARMED_UP, batch_sizes)
         number = _publish(aside, base, card, version)
-        files.write_whole(base / CARD, _to_json(card))
-        files.write_whole(base / "models.config", models_config(name))
-        files.write_whole(base / "batching.config", batching_config(batch_sizes))
+        if number == versions(base)[-1]:
+            _write_beside(base, card)
     except (OSError, tf.errors.OpError) as error:
         reason = error.strerror if isinstance(error, OSError) else error.message
         raise UserError(f"cannot write the export into {base}: {reason}") from None
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return base / str(number)
+
+
+def _write_beside(base: Path, card: dict) -> None:
+    """Write the files beside the versions, which are of the newest."""
+    files.write_whole(base / CARD, _to_json(card))
+    files.write_whole(base / "models.config", models_config(card["name"]))
+    files.write_whole(base / "batching.config", batching_config(card["batch_sizes"]))
 
 
 def _check_counts(version: int | None, **counts: int) -> None:

@@ -20,7 +20,7 @@ from tfvrnn.runs import load_run
 from tfvrnn.sampling import sample_videos
 from tfvrnn.serving.client import Client, by_proxy
 from tfvrnn.serving.servable import DEFAULT_SIGNATURE, read_signature_defs
-from tfvrnn.serving.versions import existing_versions
+from tfvrnn.serving.versions import existing_versions, version_folders
 
 ROWS_IN_FLIGHT = 8
 # Seconds: the first and the longest pause between tries, and the pause between messages.
@@ -82,7 +82,7 @@ def of_export(base: str | Path) -> Sampler:
         UserError: no version there, or it holds no sampler.
     """
     base = expanded(base)
-    folder = base / str(existing_versions(base)[-1])
+    folder = version_folders(base)[existing_versions(base)[-1]]
     try:
         shapes = _shapes(read_signature_defs(folder))
         with files.for_tensorflow(folder) as name:

@@ -19,18 +19,23 @@ def existing_versions(base: Path) -> list[int]:
 
 
 def versions(base: Path) -> list[int]:
-    """List the numbers of the versions in a base folder, ascending.
+    """List the numbers of the versions in a base folder, ascending."""
+    return list(version_folders(base))
 
-    A version is a folder whose name is a number that TensorFlow Serving reads: an int64.
+
+def version_folders(base: Path) -> dict[int, Path]:
+    """Find the versions in a base folder: {number: folder}, ascending.
+
+    A version is a folder whose name is a number that TensorFlow Serving reads: an int64, which may
+    begin with zeros. Of 7 and 007, it is 7.
     """
     if not base.is_dir():
-        return []
-    names = [path.name for path in base.iterdir() if path.is_dir()]
-    return sorted(
-        int(name)
-        for name in names
-        if name.isascii() and name.isdigit() and name == str(int(name)) and int(name) < 2**63
-    )
+        return {}
+    folders = [path for path in base.iterdir() if path.is_dir()]
+    numbered = [path for path in folders if path.name.isascii() and path.name.isdigit()]
+    longest_first = sorted(numbered, key=lambda path: len(path.name), reverse=True)
+    found = {int(path.name): path for path in longest_first if int(path.name) < 2**63}
+    return dict(sorted(found.items()))
 
 
 def free_version(base: Path, wanted: int | None) -> int:

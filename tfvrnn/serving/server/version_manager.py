@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tfvrnn.serving.errors import Code, Refusal
 from tfvrnn.serving.servable import AnyServable, Servable
-from tfvrnn.serving.versions import existing_versions, versions
+from tfvrnn.serving.versions import existing_versions, version_folders
 
 LOADING, AVAILABLE, END = "LOADING", "AVAILABLE", "END"
 
@@ -55,9 +55,10 @@ class VersionManager(ServedModel):
     """Serves the highest version of an export, under one name.
 
     A new version is loaded and warmed up in the background, and then replaces the old one. The old
-    one still answers the requests that it has begun. A version that cannot be loaded is reported,
-    and tried again when its files change. Meanwhile the next lower version is served. If the served
-    version's folder disappears, the server returns to the highest version that is left.
+    one still answers the requests that it has begun. A version whose files change is loaded again.
+    A version that cannot be loaded is reported, and tried again when its files change. Meanwhile
+    the next lower version is served. If the served version's folder disappears, the server returns
+    to the highest version that is left.
     """
 
     def __init__(self, base: Path, name: str, poll_seconds: float):
@@ -67,6 +68,7 @@ class VersionManager(ServedModel):
         self.poll_seconds = poll_seconds
         self.ready = asyncio.Event()
         self._broken: dict[int, int] = {}
+        self._served: tuple[int, int] | None = None  # version and stamp
         self._stopping = threading.Event()
         self._thread = ThreadPoolExecutor(1, "load")
         self._poller = asyncio.create_task(self._poll())
@@ -87,11 +89,11 @@ class VersionManager(ServedModel):
             await asyncio.sleep(self.poll_seconds)
 
     async def _look(self) -> None:
-        """Load the highest version that has not failed, or has changed since."""
-        stamps = {number: _stamp(self.base / str(number)) for number in versions(self.base)}
+        """Load the highest version that has not failed, unless it is served as it is."""
+        folders = version_folders(self.base)
+        stamps = {number: _stamp(folder) for number, folder in folders.items()}
         whole = [n for n, stamp in stamps.items() if self._broken.get(n) != stamp]
-        current = self._servable.version if self._servable else None
-        if whole and max(whole) != current:
+        if whole and (max(whole), stamps[max(whole)]) != self._served:
             await self._load(max(whole), stamps[max(whole)])
 
     async def _load(self, version: int, stamp: int) -> None:
@@ -106,15 +108,15 @@ class VersionManager(ServedModel):
             self._broken[version] = stamp
             print(f"version {version} cannot be loaded: {reason}", file=sys.stderr, flush=True)
             return
-        old, self._servable = self._servable, new
-        self.states[version] = (AVAILABLE, "")
+        old, self._servable, self._served = self._servable, new, (version, stamp)
         if old:
             self.states[old.version] = (END, "")
+        self.states[version] = (AVAILABLE, "")
         self.ready.set()
         print(f"serving version {version} of {self.name}", flush=True)
 
     def _loaded(self, version: int) -> Servable:
-        servable = Servable(self.base / str(version))
+        servable = Servable(version_folders(self.base)[version])
         servable.warm_up(self._stopping.is_set)
         return servable
 
