@@ -9,6 +9,7 @@ from tfvrnn import layers
 from tfvrnn.models import SVG, VRNN, CopyLast, PredNet
 from tfvrnn.models.decoder import FrameDecoder
 from tfvrnn.models.encoder import EncoderStage, FrameEncoder
+from tfvrnn.models.reconstruction import Likelihood
 from tfvrnn.models.svg import StackedLSTM
 from tfvrnn.models.svg_networks import ConvBatchNorm, SVGDecoder, SVGEncoder
 
@@ -121,6 +122,10 @@ ROWS = {
         ),
         None, ((2, 4, 16, 16, 1), [(2, 2, 1, 1, 10), (2, 2, 8, 8, 6)]),
         ({"reconstruction": (2,), "kl_1": (2,), "kl_8": (2,)}, (2, 2, 16, 16, 1)), 253,
+    ),
+    "likelihood": Row(
+        lambda dtype: Likelihood("gaussian", 3), (None, 4, 8, 8, 3),
+        ((2, 4, 8, 8, 3), (2, 4, 8, 8, 3)), (2,), 1,
     ),
     "conv_batch_norm": Row(
         lambda dtype: ConvBatchNorm(8, 4, 2, "same", True, dtype=dtype),

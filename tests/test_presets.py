@@ -47,6 +47,9 @@ def test_half_precision_rounds_and_is_read_as_float32(tmp_path):
     weight = presets.read(tmp_path).weights[0]
     np.testing.assert_array_equal(weight, np.float16(WEIGHTS[0]))
     assert weight.dtype == np.float32
+    with pytest.raises(ValueError, match="must be float32 for weights beyond 65504"):
+        presets.write(tmp_path, CONFIG, [np.float32([65504, -1e5])], dtype="float16")
+    np.testing.assert_array_equal(presets.read(tmp_path).weights[0], weight)  # nothing was written
 
 
 def test_a_card_that_is_there_gives_way_only_to_a_given_one(preset):

@@ -72,7 +72,7 @@ def find(name: str | Path) -> Path:
     Raises:
         UserError: no preset of that name, or it cannot be downloaded.
     """
-    if name in SHIPPED:
+    if str(name) in SHIPPED:
         return FOLDER / str(name)
     if str(name).startswith("hf:/"):  # a Path has only one slash
         return _download(str(name).removeprefix("hf:/").lstrip("/"))
@@ -180,13 +180,16 @@ def write(
         dtype: of the weights in the file, 'float32' or 'float16'.
 
     Raises:
-        ValueError: another dtype, or the folder is that of a run with checkpoints.
+        ValueError: another dtype, weights beyond float16, or the folder is that of a run with
+            checkpoints.
         OSError: the preset cannot be written.
     """
     if (folder / "checkpoints").is_dir():
         raise UserError(f"{folder} is the folder of a run. A preset needs a folder of its own.")
     if dtype not in ("float32", "float16"):
         raise ValueError(f"`dtype` must be float32 or float16. Received: {dtype!r}")
+    if dtype == "float16" and not fit_float16(weights):
+        raise ValueError("`dtype` must be float32 for weights beyond 65504. Received: 'float16'")
     folder.mkdir(parents=True, exist_ok=True)
     files.write_whole(folder / "config.json", json.dumps(config, indent=2) + "\n")
     arrays = {str(k): weight.astype(dtype) for k, weight in enumerate(weights)}
@@ -196,6 +199,11 @@ def write(
         (folder / name).unlink(missing_ok=True)
     if card or not (folder / "README.md").is_file():
         files.write_whole(folder / "README.md", card or default_card)
+
+
+def fit_float16(weights: list[np.ndarray]) -> bool:
+    """Return whether all weights lie within the range of float16."""
+    return all(np.all(np.abs(weight) <= np.finfo("float16").max) for weight in weights)
 
 
 def _one_line(error: Exception) -> str:

@@ -44,6 +44,24 @@ def test_streaming_is_in_memory(rng, number):
     )
 
 
+@pytest.mark.parametrize("scale", [1e3, 1e-3, 1e-6])
+def test_the_distance_grows_with_the_square_of_the_features(rng, scale):
+    """TF-GAN takes no root of small singular values."""
+    real, generated = features(rng, 200, 40), features(rng, 200, 40, 0.3)
+    expected = frechet_distance(real, generated) * scale**2
+    scaled = [scale * np.float64(x) for x in (real, generated)]
+    np.testing.assert_allclose(frechet_distance(*scaled), expected, rtol=1e-6)
+    streams = [FeatureStatistics(40), FeatureStatistics(40)]
+    for stream, whole in zip(streams, scaled):
+        stream.update(whole)
+    np.testing.assert_allclose(streams[0].frechet_distance(streams[1]), expected, rtol=1e-6)
+    assert abs(frechet_distance(scaled[0], scaled[0])) < 1e-4 * expected
+
+
+def test_features_that_never_change_have_only_means(rng):
+    assert frechet_distance(np.zeros((5, 4)), np.ones((5, 4))) == pytest.approx(4.0)
+
+
 def test_a_set_against_itself_is_zero(rng):
     for number in (200, 20):
         real = features(rng, number, 40)
@@ -87,6 +105,8 @@ def test_wrong_features_are_refused(real, message):
         kernel_distance(real, np.zeros((5, 4)))
     with pytest.raises(ValueError):
         FeatureStatistics(4).frechet_distance(FeatureStatistics(4))
+    with pytest.raises(ValueError, match="of one length"):
+        FeatureStatistics(4).frechet_distance(FeatureStatistics(3))
 
 
 def test_no_stub_of_tfgan_is_left_behind():

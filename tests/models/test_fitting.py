@@ -248,3 +248,10 @@ def test_several_replicas_are_refused(copy, monkeypatch):
     monkeypatch.setattr(type(copy), "distribute_strategy", replicas)
     with pytest.raises(ValueError, match=r"use one device; .*\. Received: 2 replicas"):
         copy.make_test_function()
+
+
+def test_a_batch_of_no_videos_is_refused(rng):
+    model, frames = make(), rng.integers(0, 256, size=(2, 6, 8, 8, 1)).astype(np.uint8)
+    for method in (model.fit, model.evaluate):
+        with pytest.raises(ValueError, match="`batch_size` must be at least 1"):
+            method(frames, batch_size=0)

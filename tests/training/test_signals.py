@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 
 from tfvrnn.training.signals import stop_signals
 
@@ -19,3 +20,16 @@ def test_a_signal_counts_though_nobody_reads_the_message():
         for descriptor in (writer, kept):
             os.close(descriptor)
     assert received == [signal.SIGTERM]
+
+
+def test_another_thread_gets_no_signals():
+    found = []
+
+    def collect():
+        with stop_signals() as received:
+            found.append(received)
+
+    thread = threading.Thread(target=collect)
+    thread.start()
+    thread.join()
+    assert found == [[]]

@@ -65,6 +65,9 @@ def frechet_distance(real: ArrayLike, generated: ArrayLike) -> float:
 
         |m - m'|^2 + Tr(S + S' - 2 (S S')^(1/2)),  unbiased covariances, float64
 
+    Features are divided by their standard deviation first, as TF-GAN takes no root of singular
+    values below 1e-10.
+
     Source: Heusel et al., 2017; TF-GAN, `frechet_classifier_distance_from_activations`.
 
     Args:
@@ -75,8 +78,15 @@ def frechet_distance(real: ArrayLike, generated: ArrayLike) -> float:
         ValueError: fewer than two features, different lengths, values that are not finite.
     """
     real, generated = check_pair(real, generated)
+    variance = _mean_variance(real.var(axis=0), generated.var(axis=0))
+    unit = np.sqrt(variance)
     distance = classifier_metrics().frechet_classifier_distance_from_activations
-    return float(distance(tf.constant(real), tf.constant(generated)))
+    return float(distance(tf.constant(real / unit), tf.constant(generated / unit))) * variance
+
+
+def _mean_variance(real: np.ndarray, generated: np.ndarray) -> float:
+    """Average the variances of all features of both sets; 1 if all are 0."""
+    return float(np.mean([real, generated])) or 1.0
 
 
 def kernel_distance(real: ArrayLike, generated: ArrayLike) -> float:
@@ -169,16 +179,21 @@ class FeatureStatistics:
         """Same as the function `frechet_distance`, of all features that both have received.
 
         Raises:
-            ValueError: fewer than two features.
+            ValueError: fewer than two features, or different lengths.
         """
+        if len(self.sum) != len(other.sum):
+            lengths = f"{len(self.sum)} and {len(other.sum)}"
+            raise ValueError(f"both must have features of one length. Received: {lengths}")
         if min(self.count, other.count) < 2:
             raise ValueError(
                 f"two features at least are needed. Received: {self.count} and {other.count}"
             )
         ours, theirs = self.covariance, other.covariance
-        root = classifier_metrics().trace_sqrt_product(tf.constant(ours), tf.constant(theirs))
+        variance = _mean_variance(np.diag(ours), np.diag(theirs))
+        sides = tf.constant(ours / variance), tf.constant(theirs / variance)
+        root = float(classifier_metrics().trace_sqrt_product(*sides)) * variance
         means = np.sum(np.square(self.mean - other.mean))
-        return float(np.trace(ours + theirs) - 2.0 * float(root) + means)
+        return float(np.trace(ours + theirs) - 2.0 * root + means)
 
 
 def check_pair(real: ArrayLike, generated: ArrayLike) -> tuple[np.ndarray, np.ndarray]:

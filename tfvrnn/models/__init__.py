@@ -93,7 +93,7 @@ def build_model(
     options = dict(dtype=keras.DTypePolicy(precision), horizon=horizon, seed=seed)
     # Keras' initializers draw from Python's generator. Seed it here, then restore its state.
     state = random.getstate()
-    random.seed(seed)
+    random.seed(int(seed))
     try:
         return BUILDERS[config.family](config, remat, options)
     finally:

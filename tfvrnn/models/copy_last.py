@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
-from tfvrnn.models.reconstruction import reconstruction_loss
+from tfvrnn.config import require
+from tfvrnn.models.checks import check_frames
+from tfvrnn.models.reconstruction import ERRORS, reconstruction_loss
 from tfvrnn.models.video_predictor import VideoPredictor
 from tfvrnn.tensor_ops import Shape, Tensor
 
@@ -35,6 +37,9 @@ class CopyLast(VideoPredictor):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        check_frames(image_shape, context_frames, square=False)
+        rule = f"`reconstruction` must be one of {', '.join(ERRORS)}."
+        require(reconstruction in ERRORS, rule, repr(reconstruction))
         self.image_shape = (*image_shape,)
         self.context_frames = context_frames
         self.reconstruction = reconstruction

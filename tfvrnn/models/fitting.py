@@ -171,6 +171,7 @@ class Fitting(keras.Model):
         Raises:
             ValueError: frames that do not fit the model, labels or weights. Nothing was changed.
         """
+        given_frames.check_batch_size(batch_size)
         weights = (kwargs.get("sample_weight"), kwargs.get("class_weight"))
         given_frames.check_no_labels(y, *weights)
         if validation_data is not None:
@@ -189,14 +190,18 @@ class Fitting(keras.Model):
             **kwargs,
         )
 
-    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+    def evaluate(
+        self, x: Any = None, y: Any = None, batch_size: int | None = None, *args: Any, **kwargs: Any
+    ) -> Any:
         """Compute the mean losses of frames. See `keras.Model.evaluate` for further arguments.
 
         Raises:
             ValueError: frames that do not fit the model, labels or weights.
         """
+        given_frames.check_batch_size(batch_size)
         given_frames.check_no_labels(y, kwargs.get("sample_weight"))
-        return super().evaluate(given_frames.checked(x, self.check_frames), None, *args, **kwargs)
+        frames = given_frames.checked(x, self.check_frames)
+        return super().evaluate(frames, None, batch_size, *args, **kwargs)
 
     def check_frames(self, frames: Any) -> None:
         """Raise ValueError unless `frames` are uint8 or float `[B, T, H, W, C]` that fit."""

@@ -8,6 +8,7 @@ from keras import ops
 
 from tfvrnn import tensor_ops
 from tfvrnn.config import require
+from tfvrnn.models.checks import check_frames
 from tfvrnn.models.video_predictor import VideoPredictor
 from tfvrnn.tensor_ops import Shape, Tensor
 
@@ -155,6 +156,10 @@ class PredNet(VideoPredictor):
         require(loss in ("L0", "Lall"), "`loss` must be L0 or Lall.", repr(loss))
         known = feedback in ("previous", "own")
         require(known, "`feedback` must be previous or own.", repr(feedback))
+        check_frames(image_shape, context_frames)
+        side = 2 ** len(stacks)
+        rule = f"`image_shape` must have sides that {side} divides."
+        require(image_shape[0] % side == 0, rule, image_shape)
         self.image_shape = (*image_shape,)
         self.context_frames = context_frames
         self.error_weights = loss

@@ -53,6 +53,7 @@ class Likelihood(keras.layers.Layer):
     Args:
         kind: 'l1', 'l2', 'bce', 'laplace' or 'gaussian'.
         channels: int, image channels.
+        dtype: float32 by default under every policy, as sums over pixels need it.
 
     Call arguments:
         frames: float32 `[B, T, H, W, C]` in [0, 1].
@@ -62,8 +63,8 @@ class Likelihood(keras.layers.Layer):
         float32 `[B]`.
     """
 
-    def __init__(self, kind: str, channels: int, **kwargs):
-        super().__init__(dtype="float32", **kwargs)
+    def __init__(self, kind: str, channels: int, dtype: Any = "float32", **kwargs):
+        super().__init__(dtype=dtype, **kwargs)
         require(kind in ERRORS, f"`reconstruction` must be one of {', '.join(ERRORS)}.", repr(kind))
         self.kind = kind
         self.channels = channels

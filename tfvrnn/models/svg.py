@@ -9,6 +9,7 @@ from keras import ops
 from tfvrnn import tensor_ops
 from tfvrnn.config import require
 from tfvrnn.distributions import DiagonalGaussian
+from tfvrnn.models.checks import check_frames
 from tfvrnn.models.svg_networks import SVGDecoder, SVGEncoder, normal
 from tfvrnn.models.video_predictor import VideoPredictor
 from tfvrnn.tensor_ops import Shape, Tensor
@@ -159,6 +160,8 @@ class SVG(VideoPredictor):
     ):
         super().__init__(**kwargs)
         require(encoder in ("dcgan", "vgg"), "`encoder` must be dcgan or vgg.", repr(encoder))
+        check_frames(image_shape, context_frames)
+        require(image_shape[0] == 64, "`image_shape` must have sides of 64.", image_shape)
         self.image_shape = (*image_shape,)
         self.context_frames = context_frames
         self.kind, self.latents, self.learned_prior = encoder, latents, learned_prior

@@ -287,7 +287,7 @@ class VideoPredictor(Fitting):
         Raises:
             UserError: no such preset, it cannot be read or downloaded, or it holds another class.
         """
-        policy = keras.DTypePolicy(dtype)
+        policy = keras.dtype_policies.get(dtype)
         preset = presets.read(folder := presets.find(name))
         registered = str(preset.config.get("registered_name"))
         kind = keras.saving.get_registered_object(registered)
@@ -297,9 +297,12 @@ class VideoPredictor(Fitting):
             raise UserError(f"{folder} holds no {cls.__name__}: its class is {registered}{hint}")
         try:
             config = {**preset.config, "config": {**preset.config["config"], "dtype": policy}}
+            config["compile_config"] = {}  # a preset is to be compiled anew
             model = keras.saving.deserialize_keras_object(config)
             model.set_weights(preset.weights)
-        except (TypeError, ValueError, KeyError) as error:
+        except (
+            TypeError, ValueError, LookupError, AttributeError, ArithmeticError, MemoryError,
+        ) as error:  # fmt: skip
             reason = str(error).partition("\n")[0][:200]
             raise UserError(f"{folder} holds no {cls.__name__}: {reason}") from None
         return model
@@ -317,10 +320,11 @@ class VideoPredictor(Fitting):
             step: steps of training, noted in the file.
 
         Raises:
-            ValueError: another dtype, or the folder is that of a run with checkpoints.
+            ValueError: another dtype, weights beyond float16, or the folder is that of a run with
+                checkpoints.
             OSError: the folder cannot be written.
         """
-        config = keras.saving.serialize_keras_object(self)
+        config = {**keras.saving.serialize_keras_object(self), "compile_config": {}}
         default = self._card()
         presets.write(expanded(folder), config, self.get_weights(), card, default, step, dtype)
 

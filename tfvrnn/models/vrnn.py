@@ -10,6 +10,7 @@ from tfvrnn import tensor_ops
 from tfvrnn.config import require
 from tfvrnn.distributions import LN_2
 from tfvrnn.layers import InitialState, LatentLevel, PixelAdvection
+from tfvrnn.models.checks import check_frames, checked_levels
 from tfvrnn.models.decoder import FrameDecoder
 from tfvrnn.models.encoder import FrameEncoder
 from tfvrnn.models.reconstruction import Likelihood, reconstruction_loss
@@ -112,11 +113,10 @@ class VRNN(VideoPredictor):
         known = latent_feedback in ("none", "own")
         require(known, "`latent_feedback` must be none or own.", repr(latent_feedback))
         channels = dict(sorted(((int(r), c) for r, c in dict(channels).items()), reverse=True))
+        check_frames(image_shape, context_frames)
         self.image_shape, self.context_frames = (*image_shape,), context_frames
-        self.latent_resolutions = tuple(latent_resolutions)
-        self.latent_channels = tuple(
-            latent_channels or (channels[r] for r in self.latent_resolutions)
-        )
+        levels = checked_levels(image_shape[0], channels, latent_resolutions, latent_channels)
+        self.latent_resolutions, self.latent_channels = levels
         self.latent_feedback = latent_feedback
         self.groups, self.remat, self.reconstruction = groups, remat, reconstruction
         self.forget_bias, self.initial_variance = forget_bias, initial_variance

@@ -75,8 +75,8 @@ def copy_pretrained(name: str, folder: str | Path) -> None:
 def keep_weights(run_dir: str | Path, folder: str | Path, card: str = "") -> Path:
     """Write a run as a preset with its configuration, small enough to share.
 
-    The weights are those of `load_run`, rounded to float16. `load_run` and
-    `VideoPredictor.from_preset` read the folder.
+    The weights are those of `load_run`, rounded to float16 if they lie within its range. `load_run`
+    and `VideoPredictor.from_preset` read the folder.
 
     Args:
         run_dir: run folder.
@@ -92,7 +92,8 @@ def keep_weights(run_dir: str | Path, folder: str | Path, card: str = "") -> Pat
     """
     config, model, step = load_run(run_dir)
     kept = RunFolder(folder)
-    model.save_to_preset(kept.path, "float16", card, step)
+    dtype = "float16" if presets.fit_float16(model.get_weights()) else "float32"
+    model.save_to_preset(kept.path, dtype, card, step)
     kept.write_config(config)
     return kept.weights
 

@@ -67,8 +67,12 @@ def check(model: Predictor, context: Tensor, seeds: Tensor, mean: bool, temperat
 
 def check_temperature(temperature: float) -> None:
     """Raise ValueError unless a temperature is finite and at least 0."""
-    if not 0.0 <= temperature < math.inf:
-        raise ValueError(f"`temperature` must be at least 0. Received: {temperature}")
+    try:
+        known = 0.0 <= temperature < math.inf
+    except TypeError:
+        known = False
+    if not known:
+        raise ValueError(f"`temperature` must be at least 0. Received: {temperature!r}")
 
 
 def check_context(model: Predictor, context: Tensor) -> None:

@@ -1,6 +1,7 @@
 """Export SavedModels that drop into TensorFlow Serving."""
 
 import json
+import operator
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -100,6 +101,7 @@ def export_model(
     """
     backend.require_tensorflow()
     _check_counts(horizon=horizon, samples=samples, max_batch=max_batch, version=version)
+    horizon, samples, max_batch = map(operator.index, (horizon, samples, max_batch))
     arguments.check_temperature(temperature)
     base = expanded(out)
     batch_sizes = allowed_batch_sizes(max_batch)
@@ -122,7 +124,7 @@ def export_model(
             "image_shape": list(model.image_shape),
             "horizon": horizon,
             "samples": samples,
-            "temperature": temperature,
+            "temperature": float(temperature),
             "batch_sizes": batch_sizes,
             "signatures": sorted(signatures),
             **(card or {}),
@@ -156,7 +158,7 @@ def _check_counts(version: int | None, **counts: int) -> None:
 
 def _publish(aside: Path, base: Path, card: dict, version: int | None) -> int:
     """Rename a complete version to its number: the next one free now, not when it was begun."""
-    number = card["version"] = free_version(base, version)
+    number = card["version"] = int(free_version(base, version))
     (aside / "assets.extra" / CARD).write_text(_to_json(card))
     aside.rename(base / str(number))
     return number

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import threading
 from collections.abc import Iterator
 
 
@@ -10,9 +11,13 @@ from collections.abc import Iterator
 def stop_signals() -> Iterator[list[int]]:
     """Collect SIGTERM and Ctrl-C in the yielded list, instead of ending the program.
 
-    A second Ctrl-C raises KeyboardInterrupt.
+    A second Ctrl-C raises KeyboardInterrupt. Only the main thread gets signals: in another, the
+    list stays empty.
     """
     received: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
 
     def note(number, frame):
         if received and number == signal.SIGINT:

@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+
+from tfvrnn.config import UserError
+from tfvrnn.models import SVG, VRNN, CopyLast, PredNet
+from tfvrnn.models.checks import checked_levels
+
+SHAPE, CHANNELS = (8, 8, 1), {8: 8, 4: 8, 1: 8}
+
+
+def vrnn(image_shape=SHAPE, channels=CHANNELS, context_frames=2, levels=(1,), **options):
+    return VRNN(image_shape, channels, context_frames, levels, groups=2, **options)
+
+
+@pytest.mark.parametrize(
+    "make,message",
+    [
+        (lambda: vrnn(context_frames=0), "`context_frames` must be at least 1"),
+        (lambda: vrnn(image_shape=(8, 16, 1)), "must be that of square frames"),
+        (lambda: vrnn(image_shape=(8, 8)), r"`image_shape` must be \(H, W, C\)"),
+        (lambda: vrnn(channels={16: 8, 4: 8, 1: 8}), "from 8, the side of a frame, down to 1"),
+        (lambda: vrnn(channels={}), "from 8, the side of a frame, down to 1"),
+        (lambda: vrnn(levels=(8, 1)), "must increase, coarsest first"),
+        (lambda: vrnn(levels=(2,)), "`latent_resolutions` must be of 1, 4, 8"),
+        (lambda: vrnn(levels=()), "`latent_resolutions` must be of 1, 4, 8"),
+        (lambda: vrnn(levels=(1, 8), latent_channels=(4,)), "one number per latent level"),
+        (lambda: SVG((32, 32, 1), 2), "must have sides of 64"),
+        (lambda: PredNet((20, 20, 1), 2), "sides that 8 divides"),
+        (lambda: CopyLast(SHAPE, 0), "`context_frames` must be at least 1"),
+        (lambda: CopyLast(SHAPE, 2, "foo"), "`reconstruction` must be one of l1, l2"),
+    ],
+)
+def test_impossible_arguments_are_refused_in_one_line(make, message):
+    with pytest.raises(UserError, match=message) as error:
+        make()
+    assert "\n" not in str(error.value)
+
+
+def test_the_channels_of_the_levels_are_those_of_the_maps_or_given_ones():
+    assert checked_levels(8, CHANNELS, [1, 8], None) == ((1, 8), (8, 8))
+    levels, channels = checked_levels(8, CHANNELS, (1, 8), np.array([4, 6]))
+    assert levels == (1, 8) and [*map(int, channels)] == [4, 6]
+
+
+def test_copying_takes_frames_that_are_not_square():
+    assert CopyLast((8, 16, 1), 2).image_shape == (8, 16, 1)
