@@ -72,7 +72,7 @@ def find(name: str | Path) -> Path:
     Raises:
         UserError: no preset of that name, or it cannot be downloaded.
     """
-    if str(name) in SHIPPED:
+    if name in SHIPPED or (str(name) in SHIPPED and not Path(name).is_dir()):
         return FOLDER / str(name)
     if str(name).startswith("hf:/"):  # a Path has only one slash
         return _download(str(name).removeprefix("hf:/").lstrip("/"))
@@ -203,7 +203,7 @@ def write(
 
 def fit_float16(weights: list[np.ndarray]) -> bool:
     """Return whether all weights lie within the range of float16."""
-    return all(np.all(np.abs(weight) <= np.finfo("float16").max) for weight in weights)
+    return not any(np.any(np.abs(weight) > np.finfo("float16").max) for weight in weights)
 
 
 def _one_line(error: Exception) -> str:

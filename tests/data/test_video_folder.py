@@ -239,6 +239,16 @@ def test_a_link_to_a_folder_above_is_not_followed_from_a_relative_one(tmp_path, 
     (tmp_path / "source" / "up").symlink_to("..")
     monkeypatch.chdir(tmp_path / "source")
     assert list(map(str, video_folder.find_videos(Path()))) == ["a.gif"]
+    (tmp_path / "source" / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "source" / "below")
+    assert list(map(str, video_folder.find_videos(Path("..")))) == ["../a.gif"]
+
+
+def test_a_plan_of_the_user_is_no_prepared_dataset(tmp_path):
+    media.write_video(tmp_path / "a.gif", frames(1), 8)
+    for name in ("plan.json", "dataset_info.json"):
+        (tmp_path / name).write_text("{}")
+    assert [path.name for path in video_folder.find_videos(tmp_path)] == ["a.gif"]
 
 
 def test_a_dataset_within_its_source_is_no_part_of_it(tmp_path):

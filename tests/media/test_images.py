@@ -158,3 +158,12 @@ def test_a_stack_of_pictures_is_no_frame(tmp_path, ending):
     first.save(tmp_path / f"0.{ending}", save_all=True, append_images=others)
     with pytest.raises(media.VideoError, match=f"0.{ending} has 3 pictures: split it into files"):
         media.read_video(tmp_path)
+
+
+def test_a_reduced_copy_of_a_tiff_does_not_count(tmp_path):
+    picture = Image.new("L", (8, 8), 100)
+    small = picture.resize((2, 2))
+    small.encoderinfo = {"tiffinfo": {254: 1}}
+    picture.save(tmp_path / "0.tif", save_all=True, append_images=[small])
+    [frame] = media.read_video(tmp_path)
+    np.testing.assert_array_equal(frame, np.full((8, 8, 3), 100))

@@ -61,22 +61,23 @@ def run(
 
 
 def output(path: str | Path) -> Path:
-    """Check before a computation that its output file can be written, and return the path.
+    """Check before a computation that its output file can be written, and return its path.
+
+    Of a link, that is the path of the file that it points to.
 
     Raises:
         UserError: no such folder, or no file can be written there.
     """
     path = expanded(path)
-    parent = path.parent
     if path.is_symlink():
-        parent = Path(os.path.realpath(path)).parent
-    if not parent.is_dir():
-        raise UserError(f"no folder {parent} to write {path.name} into")
+        path = Path(os.path.realpath(path))
+    if not path.parent.is_dir():
+        raise UserError(f"no folder {path.parent} to write {path.name} into")
     try:
         if path.exists():
             path.open("r+b").close()
         else:
-            files.check_writable(parent)
+            files.check_writable(path.parent)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}") from None
     return path

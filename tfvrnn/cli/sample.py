@@ -48,7 +48,7 @@ class Options(OfOneModel):
         self.check_model()
         require_at_least(self, 1, "contexts", "samples", "horizon", "scale")
         require_at_least(self, 0, "seed", "temperature")
-        gif = not self.out or self.out.endswith(".gif")
+        gif = not self.out or Path(self.out).suffix == ".gif"
         require(gif, "`out` must end in .gif.", repr(self.out))
         check_seeds(self.seed, self.contexts * self.samples)
 

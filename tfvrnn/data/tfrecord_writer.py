@@ -38,7 +38,7 @@ class Shard(NamedTuple):
 
 def is_prepared(names: Collection[str]) -> bool:
     """Return whether files of these names are those of a prepared dataset."""
-    return PLAN in names or "dataset_info.json" in names
+    return "dataset_info.json" in names and any(".tfrecord" in name for name in names)
 
 
 class Skipped(NamedTuple):

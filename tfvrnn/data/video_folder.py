@@ -158,11 +158,11 @@ def sort_out(root: Path) -> tuple[list[Path], dict[str, str]]:
     def stop(error):
         raise error
 
-    videos, others = [], {}
+    videos, others, over = [], {}, root.resolve().parents
     for name, below, names in os.walk(root, onerror=stop, followlinks=True):
         folder = Path(name)
-        above = [parent.resolve() for parent in folder.absolute().parents]
-        if folder.resolve() in above or tfrecord_writer.is_prepared(names):
+        above = [parent.resolve() for parent in folder.parents if parent.is_relative_to(root)]
+        if folder.resolve() in (*over, *above) or tfrecord_writer.is_prepared(names):
             below.clear()  # a link back to a folder above, or a dataset that was prepared here
             continue
         below[:] = [name for name in below if not _hidden(name)]

@@ -17,6 +17,7 @@ FAULTS = (  # of Pillow, for damaged files
     OSError, ValueError, SyntaxError, EOFError, TypeError, LookupError, ArithmeticError,
     struct.error, Image.DecompressionBombError,
 )  # fmt: skip
+SUBFILE_TYPE = 254  # tag of a TIFF
 TURNS = {  # by the orientation in EXIF
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -67,10 +68,24 @@ def images(folder: Path) -> Iterator[tuple[None, None, np.ndarray]]:
 
 
 def _check_single(image: Image.Image) -> None:
-    """Raise VideoError for a stack of pages or an animation. A JPEG may have a second picture."""
+    """Raise VideoError for a stack of pages or an animation.
+
+    Small copies of the picture do not count: all further pictures of a JPEG, reduced ones of a
+    TIFF.
+    """
     pages = getattr(image, "n_frames", 1)
-    if pages > 1 and image.format in ("PNG", "TIFF", "WEBP"):
+    if pages == 1 or image.format not in ("PNG", "TIFF", "WEBP"):
+        return
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        pages = sum(not _is_reduced(image, page) for page in range(pages))
+        image.seek(0)
+    if pages > 1:
         raise VideoError(f"has {pages} pictures: split it into files of one picture each")
+
+
+def _is_reduced(image: TiffImagePlugin.TiffImageFile, page: int) -> bool:
+    image.seek(page)
+    return bool(image.tag_v2.get(SUBFILE_TYPE, 0) & 1)
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -56,7 +56,9 @@ def check_size(path: Path, height: int, width: int) -> None:
     if most is None:
         raise VideoError(f"{path} must end in {', '.join(LONGEST_SIDE)}")
     if max(height, width) > most:
-        raise VideoError(f"{path}: {width} x {height} pixels; a {path.suffix} has at most {most}")
+        raise VideoError(
+            f"{path}: {width} x {height} pixels; a {path.suffix} has at most {most} a side"
+        )
 
 
 def write_video(
@@ -71,7 +73,7 @@ def write_video(
         crf: constant rate factor of .mp4, 0 (no loss) to 51; None: the codec's default.
 
     Raises:
-        VideoError: another ending, or sides that the format does not have.
+        VideoError: another ending, or sides too long for the format.
     """
     path, video = Path(path), to_uint8(video)
     ending = path.suffix.lower()

@@ -65,8 +65,8 @@ def frechet_distance(real: ArrayLike, generated: ArrayLike) -> float:
 
         |m - m'|^2 + Tr(S + S' - 2 (S S')^(1/2)),  unbiased covariances, float64
 
-    Features are divided by their standard deviation first, as TF-GAN takes no root of singular
-    values below 1e-10.
+    All features are first divided by one number, the root of their mean variance, as TF-GAN takes
+    no root of singular values below 1e-10.
 
     Source: Heusel et al., 2017; TF-GAN, `frechet_classifier_distance_from_activations`.
 

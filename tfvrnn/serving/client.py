@@ -48,8 +48,8 @@ class Client:
         target: 'HOST:PORT' of the gRPC server. The environment's proxy is used if `by_proxy`
             returns True.
         name: name of the served model.
-        timeout: seconds for one call, including its retries; a year at most, as gRPC's clock
-            overflows.
+        timeout: seconds for one call, including its retries; at most a year, because gRPC's clock
+            overflows beyond it.
     """
 
     def __init__(self, target: str, name: str = "tfvrnn", timeout: float = 60.0):

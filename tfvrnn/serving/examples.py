@@ -44,7 +44,7 @@ def _clips(config: Config) -> np.ndarray:
     """Read up to COUNT clips with the longest horizon, or that of training if none is that long."""
     data = dataclasses.replace(config.data, digit_source="packaged")  # the other is downloaded
     longest = dataclasses.replace(data, horizon=LONGEST)
-    for wanted, count in itertools.product((longest, data), range(COUNT, 1, -1)):
+    for wanted, count in itertools.product((longest, data), range(COUNT, 0, -1)):
         with contextlib.suppress(UserError):
             return first_videos(wanted, config.model, "test", count)
-    return first_videos(data, config.model, "test", 1)
+    raise UserError("no clips")

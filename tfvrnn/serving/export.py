@@ -131,7 +131,7 @@ def export_model(
         }
         warmup.write(aside, name, model, WARMED_UP, batch_sizes)
         number = _publish(aside, base, card, version)
-        if number == versions(base)[-1]:
+        if number == versions(base)[-1] or not (base / CARD).exists():
             _write_beside(base, card)
     except (OSError, tf.errors.OpError) as error:
         reason = error.strerror if isinstance(error, OSError) else error.message

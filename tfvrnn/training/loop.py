@@ -42,14 +42,14 @@ class Outcome:
 def prepare_tensorflow(config: Config) -> None:
     """Set up TensorFlow for the whole process, before it computes anything."""
     if config.train.deterministic:
-        keras.utils.set_random_seed(config.train.seed)
-        tf.config.experimental.enable_op_determinism()
         try:
             tf.config.threading.set_intra_op_parallelism_threads(2)
             tf.config.threading.set_inter_op_parallelism_threads(1)
         except RuntimeError:
-            rule = "`train.deterministic` must be set before TensorFlow computes"
-            raise UserError(f"{rule}: train in a new process, first of all") from None
+            rule = "`train.deterministic` needs a new process"
+            raise UserError(f"{rule}: TensorFlow has already computed in this one") from None
+        keras.utils.set_random_seed(config.train.seed)
+        tf.config.experimental.enable_op_determinism()
     if not tf.config.list_physical_devices("GPU"):
         # On a CPU, the graph optimizer costs 10 s of start-up at width 16. In two trials, with it
         # and without it, the time per step differed by less than 6 percent.

@@ -55,10 +55,11 @@ class VersionManager(ServedModel):
     """Serves the highest version of an export, under one name.
 
     A new version is loaded and warmed up in the background, and then replaces the old one. The old
-    one still answers the requests that it has begun. A version whose files change is loaded again.
-    A version that cannot be loaded is reported, and tried again when its files change. Meanwhile
-    the next lower version is served. If the served version's folder disappears, the server returns
-    to the highest version that is left.
+    one still answers the requests that it has begun. If the files of the served version change, it
+    is loaded again once they are at rest. If that fails, the one in memory stays. A new version
+    that cannot be loaded is reported, and tried again when its files change. Meanwhile the next
+    lower version is served. If the served version's folder disappears, the server returns to the
+    highest version that is left.
     """
 
     def __init__(self, base: Path, name: str, poll_seconds: float):
@@ -68,7 +69,8 @@ class VersionManager(ServedModel):
         self.poll_seconds = poll_seconds
         self.ready = asyncio.Event()
         self._broken: dict[int, int] = {}
-        self._served: tuple[int, int] | None = None  # version and stamp
+        self._served = 0  # stamp of the served version when it was loaded
+        self._stamps: dict[int, int] = {}  # of the last look
         self._stopping = threading.Event()
         self._thread = ThreadPoolExecutor(1, "load")
         self._poller = asyncio.create_task(self._poll())
@@ -89,34 +91,44 @@ class VersionManager(ServedModel):
             await asyncio.sleep(self.poll_seconds)
 
     async def _look(self) -> None:
-        """Load the highest version that has not failed, unless it is served as it is."""
+        """Load the highest version that has not failed, or the served one if it has changed."""
         folders = version_folders(self.base)
         stamps = {number: _stamp(folder) for number, folder in folders.items()}
-        whole = [n for n, stamp in stamps.items() if self._broken.get(n) != stamp]
-        if whole and (max(whole), stamps[max(whole)]) != self._served:
-            await self._load(max(whole), stamps[max(whole)])
+        before, self._stamps = self._stamps, stamps
+        current = self._servable.version if self._servable else None
+        whole = [n for n, stamp in stamps.items() if n == current or self._broken.get(n) != stamp]
+        if not whole:
+            return
+        newest, stamp = max(whole), stamps[max(whole)]
+        known = (self._served, self._broken.get(newest))
+        at_rest = before.get(newest) == stamp
+        if newest != current or (stamp not in known and at_rest):
+            await self._load(newest, folders[newest], stamp)
 
-    async def _load(self, version: int, stamp: int) -> None:
-        self.states[version] = (LOADING, "")
+    async def _load(self, version: int, folder: Path, stamp: int) -> None:
+        again = self._servable is not None and self._servable.version == version
+        if not again:
+            self.states[version] = (LOADING, "")
         loop = asyncio.get_running_loop()
         try:
-            new = await loop.run_in_executor(self._thread, self._loaded, version)
+            new = await loop.run_in_executor(self._thread, self._loaded, folder)
         # The server continues, whatever is wrong with the files.
         except Exception as error:
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:500]
-            self.states[version] = (END, reason)
+            if not again:
+                self.states[version] = (END, reason)
             self._broken[version] = stamp
             print(f"version {version} cannot be loaded: {reason}", file=sys.stderr, flush=True)
             return
-        old, self._servable, self._served = self._servable, new, (version, stamp)
+        old, self._servable, self._served = self._servable, new, stamp
         if old:
             self.states[old.version] = (END, "")
         self.states[version] = (AVAILABLE, "")
         self.ready.set()
         print(f"serving version {version} of {self.name}", flush=True)
 
-    def _loaded(self, version: int) -> Servable:
-        servable = Servable(version_folders(self.base)[version])
+    def _loaded(self, folder: Path) -> Servable:
+        servable = Servable(folder)
         servable.warm_up(self._stopping.is_set)
         return servable
 
