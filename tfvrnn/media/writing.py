@@ -10,7 +10,7 @@ from PIL import GifImagePlugin, Image, ImageChops
 from tfvrnn.media.errors import VideoError
 from tfvrnn.media.pictures import to_uint8
 
-LONGEST_SIDE = {".gif": 65_535, ".mp4": 16_384, ".webm": 16_384}  # of x264 and libvpx
+LONGEST_SIDE = {".gif": 65_535, ".mp4": 16_384, ".webm": 65_536}  # of x264 and VP9
 
 
 def to_gif(video: np.ndarray, frames_per_second: float = 5.0) -> bytes:
