@@ -76,6 +76,14 @@ def test_shipped_presets_are_found_by_name(name):
     assert (folder / "weights.npz").is_file() and (folder / "README.md").is_file()
 
 
+def test_a_path_is_a_folder_before_it_is_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert presets.find(Path("smmnist")) == presets.FOLDER / "smmnist"
+    (tmp_path / "smmnist").mkdir()
+    assert presets.find(Path("smmnist")).resolve() == tmp_path / "smmnist"
+    assert presets.find("smmnist") == presets.FOLDER / "smmnist"
+
+
 def test_a_preset_of_the_hub_is_found_in_its_cache(hub):
     assert presets.read(presets.find("hf://someone/pusht")).step == 7
 

@@ -1,8 +1,11 @@
+import json
+
+import keras
 import numpy as np
 import pytest
 
 from tfvrnn.config import UserError
-from tfvrnn.models import SVG, VRNN, CopyLast, PredNet
+from tfvrnn.models import SVG, VRNN, CopyLast, PredNet, VideoPredictor
 from tfvrnn.models.checks import checked_levels
 
 SHAPE, CHANNELS = (8, 8, 1), {8: 8, 4: 8, 1: 8}
@@ -44,3 +47,27 @@ def test_the_channels_of_the_levels_are_those_of_the_maps_or_given_ones():
 
 def test_copying_takes_frames_that_are_not_square():
     assert CopyLast((8, 16, 1), 2).image_shape == (8, 16, 1)
+
+
+@keras.saving.register_keras_serializable(package="test")
+class Foreign(keras.optimizers.SGD):
+    """An optimizer that nobody else has."""
+
+
+def test_a_preset_holds_no_optimizer(tmp_path):
+    model = CopyLast(SHAPE, 2)
+    model.compile(Foreign())
+    model.save_to_preset(tmp_path)
+    assert "Foreign" not in (tmp_path / "config.json").read_text()
+    assert not VideoPredictor.from_preset(tmp_path).compiled
+
+
+@pytest.mark.parametrize("values", [{"channels": {}}, {"latent_channels": [4]}, {"groups": "a"}])
+def test_a_damaged_preset_is_one_line(tmp_path, values):
+    vrnn(levels=(1, 8)).save_to_preset(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["config"] |= values
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match="holds no VideoPredictor") as error:
+        VideoPredictor.from_preset(tmp_path)
+    assert "\n" not in str(error.value)

@@ -276,6 +276,13 @@ def test_versions_count_up_and_are_never_written_over(tmp_path):
     assert "other" not in (tmp_path / "models.config").read_text()
 
 
+def test_numbers_of_numpy_are_exported(tmp_path):
+    given = dict(samples=np.int64(1), version=np.int64(4), max_batch=np.int32(1))
+    export.export_model(Drift(), tmp_path, np.int64(1), temperature=np.float32(0.5), **given)
+    card = json.loads((tmp_path / "model_card.json").read_text())
+    assert (card["version"], card["horizon"], card["temperature"]) == (4, 1, 0.5)
+
+
 def test_versions_may_begin_with_zeros(tmp_path):
     for name in ("00000123", "7", "007", "a1", "-1", str(2**63)):
         (tmp_path / name).mkdir()
@@ -379,7 +386,7 @@ def test_an_export_has_its_temperature(tmp_path):
     assert_same_frames(found, sampling.sample_videos(model, frames, HORIZON, mean=True).numpy())
 
 
-@pytest.mark.parametrize("temperature", [-1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("temperature", [-1.0, float("nan"), float("inf"), None, "1"])
 def test_a_temperature_that_is_none_is_refused(tmp_path, temperature):
     with pytest.raises(ValueError, match="`temperature` must be at least 0"):
         export.export_model(Drift(), tmp_path, HORIZON, temperature=temperature)

@@ -72,7 +72,8 @@ class PixelAdvection(keras.layers.Layer):
         x = tensor_ops.mirror(tensor_ops.mirror(x, margin, axis=1), margin, axis=2)
         if keras.backend.backend() == "jax":
             # Patches are a convolution, which rounds pixels to 11 bits in TF32 on a GPU. Slices are
-            # exact. On two CPU cores they took 0.4 of the time on JAX, and 1.4 on TensorFlow.
+            # exact. In one trial on two CPU cores they took 0.4 of the time on JAX, but 1.4 of it
+            # on TensorFlow.
             places = [divmod(place, self.side) for place in range(self.side**2)]
             slices = [x[:, down : down + height, right : right + width] for down, right in places]
             return ops.stack(slices, axis=3)
