@@ -2,9 +2,9 @@
 
     python benchmarks/clips.py --out=clips.npz [--videos=2000] [--flagfile=… --data.horizon=28 …]
 
-Of a prepared dataset it writes frames, one window per video: give --data.horizon the length of the
-videos, so that training cuts its own windows from them. Of moving digits it writes the digits and
-their paths, a hundredth of the size, from which the device paints the same videos.
+For a prepared dataset, it writes frames, one window per video. Give --data.horizon the length of
+the videos, so that training cuts its own windows from them. For moving digits, it writes the digits
+and their paths, a hundredth of the size. The device paints the same videos from them.
 """
 
 import sys

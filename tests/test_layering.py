@@ -1,6 +1,7 @@
 """Imports obey the table of layers in docs/design.md."""
 
 import ast
+import re
 import sys
 from pathlib import Path
 
@@ -8,18 +9,17 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "tfvrnn"
 
-# Rows import downward only. Modules of one row do not import each other.
-ROWS = [
-    {"config", "config_flags", "commands", "tensor_ops", "distributions", "media", "simulators"},
-    {"backend", "files", "dataset_paths", "reporting"},
-    {"layers", "data", "metrics", "presets", "sampling"},
-    {"models"},
-    {"runs"},
-    {"training", "evaluation", "measurement", "serving"},
-    {"cli"},
-    {"__main__"},
+TABLE = re.findall(
+    r"^\| (\d) \| (`.*?) \| .* \|(.*)\|$", (PACKAGE.parent / "docs/design.md").read_text(), re.M
+)
+UNITS = [
+    (unit, int(row), {*filter(None, libraries.replace(",", " ").split())})
+    for row, units, libraries in TABLE
+    for unit in re.findall(r"`(\w+)(?:/|\.py)`", units)
 ]
-ROW_OF = {unit: number for number, row in enumerate(ROWS) for unit in row}
+# Rows import downward only. Modules of one row do not import each other.
+ROW_OF = {unit: row for unit, row, _ in UNITS}
+LIBRARIES_OF = {unit: libraries for unit, _, libraries in UNITS}
 STANDARD_LIBRARY = {*sys.stdlib_module_names, "_typeshed"}  # _typeshed is for type checkers only
 STANDARD_LIBRARY_ONLY = {"config", "commands", "dataset_paths"}
 PURE_KERAS = {"tensor_ops", "distributions", "layers", "models"}
@@ -51,6 +51,21 @@ def test_imports_go_strictly_downward(path):
     own = unit_of(path)
     for unit in set(imported_units(path)) - {own}:
         assert ROW_OF[unit] < ROW_OF[own], f"{path} imports {unit}"
+
+
+def test_the_table_has_a_row_for_every_module():
+    assert ROW_OF.keys() == set(map(unit_of, FILES))
+
+
+@pytest.mark.parametrize("unit", sorted(LIBRARIES_OF))
+def test_the_table_lists_the_libraries(unit):
+    roots = {
+        module.split(".")[0]
+        for path in FILES
+        if unit_of(path) == unit
+        for module, _ in imports(path)
+    }
+    assert roots - STANDARD_LIBRARY - {"tfvrnn", "numpy"} == LIBRARIES_OF[unit]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))

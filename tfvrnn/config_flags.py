@@ -70,6 +70,17 @@ class _IntegersParser(flags.ArgumentParser):
         return self.syntactic_help
 
 
+class _ChoiceParser(flags.EnumParser):
+    """Parses one of several words. It names the nearest where none fits."""
+
+    def parse(self, argument):
+        try:
+            return super().parse(argument)
+        except ValueError as error:
+            nearest = difflib.get_close_matches(argument, filter(None, self.enum_values), 1, 0.0)
+            raise ValueError(f"{error}; the nearest is {nearest[0]}") from None
+
+
 class _BooleanFlag(flags.BooleanFlag):
     def __init__(self, name, default, text, optional: bool):
         super().__init__(name, None, text)
@@ -163,7 +174,7 @@ def define(config_class: "type[DataclassInstance]") -> flags.FlagValues:
             parser, serializer = _IntegersParser(of_tuple, optional), _CommaSerializer()
             flags.DEFINE(parser, name, default, text, flag_values, serializer)
         elif choices:
-            flags.DEFINE_enum(name, default, list(choices), text, flag_values=flag_values)
+            flags.DEFINE(_ChoiceParser(choices), name, default, text, flag_values)
         else:
             kinds = {int: flags.DEFINE_integer, float: flags.DEFINE_float, str: flags.DEFINE_string}
             kinds[hint](name, default, text, flag_values=flag_values)
@@ -268,9 +279,9 @@ def _flagfile_lines(path: Path) -> list[str]:
         text = path.read_text(encoding="utf-8-sig")  # some editors write a byte order mark
     except OSError as error:
         names = [found.relative_to(SHIPPED).as_posix() for found in SHIPPED.rglob("*.flags")]
-        near = [name for name in names if name.endswith(f"/{path.name}")]
-        near = near or difflib.get_close_matches(str(path), names, 1, cutoff=0.4)
-        hint = f"; the package has {near[0]}" if near else ""
+        by_stem = {Path(name).stem: name for name in names}
+        near = difflib.get_close_matches(path.stem, by_stem, 1)
+        hint = f"; the nearest in the package is {by_stem[near[0]]}" if near else ""
         raise FlagError(f"cannot read flagfile {path}: {error.strerror}{hint}") from None
     except UnicodeDecodeError:
         raise FlagError(f"flagfile {path} is not text") from None

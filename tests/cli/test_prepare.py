@@ -49,7 +49,10 @@ def test_a_lack_of_long_enough_videos_is_reported_last(start, videos, tmp_path):
         (["--source=videos/0.gif"], "videos/0.gif is a file: name its folder"),
         (["--source=videos", "--dataset=kth"], "bair|cityscapes|video_folder|sim_push|pusht"),
         (["--source=videos", "--channels=2"], "must be 1 or 3"),
-        (["--source=videos", "--size=48"], "`size` must be a power of two from 8"),
+        (
+            ["--source=videos", "--size=48"],
+            "`size` must be 8 times a power of two (8, 16, 32, ...)",
+        ),
         (["--source=videos", "--clip_frames=0"], "at least 1"),
         (["--source=videos", "--test_fraction=1"], "between 0 and 1"),
         (["--source=.", "--dataset=cityscapes"], "holds no"),

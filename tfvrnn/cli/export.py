@@ -28,7 +28,9 @@ class Options(OfOneModel):
 
     run_dir: str = run_dir_option()
     pretrained: str = pretrained_option()
-    out: str = option("", "Base folder of the export; versions are numbered folders in it.")
+    out: str = option(
+        "", "Required. Base folder of the export; versions are numbered folders in it."
+    )
     horizon: int | None = option(None, "Frames that a request predicts; none: as in training.")
     samples: int = option(EXPORT_SAMPLES, "Futures per context that the signature `samples` draws.")
     version: int | None = option(None, "Version number; none: the next free one.")

@@ -25,7 +25,9 @@ PLACES = ("real", "generated", "real_key", "generated_key", "out", "protocol", "
 class Sides:
     """Paths among the options of `tfvrnn measure`."""
 
-    real: str = option("", "Folder of videos, video, .npy, .npz, or file of --save_statistics.")
+    real: str = option(
+        "", "Required. Folder of videos, video, .npy, .npz, or file of --save_statistics."
+    )
     generated: str = option("", "Folder of videos, video, .npy or .npz.")
     real_key: str = option("", "Name of the array in the .npz of --real, if it has several.")
     generated_key: str = option(

@@ -43,7 +43,9 @@ class Options(OfOneModel):
     export: str = option("", "Base folder of an export.")
     server: str = option("", "HOST:PORT of a gRPC server.")
     name: str = option("tfvrnn", "Name of the served model.")
-    video: str = option("", "Video file (mp4, gif, webm, ...) or folder of images to continue.")
+    video: str = option(
+        "", "Required. Video file (mp4, gif, webm, ...) or folder of images to continue."
+    )
     out: str = option("prediction.gif", "Video to write: .gif, .mp4 or .webm.")
     horizon: int | None = option(None, "Frames to predict; none: as in training or export.")
     samples: int = option(4, "Futures to draw, side by side.")

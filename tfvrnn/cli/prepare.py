@@ -75,7 +75,11 @@ class Options:
         check_fields(self)
         require_at_least(self, 1, "clip_frames", "stride", "episodes", "test_episodes", "workers")
         known = self.size >= 8 and self.size & (self.size - 1) == 0
-        require(known, "`size` must be a power of two from 8, as models need.", self.size)
+        require(
+            known,
+            "`size` must be 8 times a power of two (8, 16, 32, ...), as models need.",
+            self.size,
+        )
         require_at_least(self, 0, "seed", "frame_rate", "windows")
         require(self.channels in (1, 3), "`channels` must be 1 or 3.", self.channels)
         require(

@@ -63,7 +63,7 @@ def run(
 def output(path: str | Path) -> Path:
     """Check before a computation that its output file can be written, and return its path.
 
-    Of a link, that is the path of the file that it points to.
+    For a link, it is the path of the file that the link points to.
 
     Raises:
         UserError: no such folder, or no file can be written there.

@@ -18,7 +18,7 @@ from tfvrnn.serving.versions import existing_versions
 class Options:
     """Options of `tfvrnn serve`."""
 
-    export: str = option("", "Base folder of an export.")
+    export: str = option("", "Required. Base folder of an export.")
     name: str = option("tfvrnn", "Name of the served model.")
     host: str = option(
         "127.0.0.1",
@@ -27,7 +27,9 @@ class Options:
     port: int = option(8500, "Port of gRPC; 0: any free port.")
     rest_port: int = option(8501, "Port of REST; 0: any free port.")
     batching: bool = option(True, "Compute waiting requests together, as one batch.")
-    queue: int = option(64, "Most rows that may wait. Further requests are refused as unavailable.")
+    queue: int = option(
+        64, "Largest number of rows that may wait. Further requests are refused as unavailable."
+    )
     max_request_mb: int = option(64, "Largest request in megabytes.")
     request_timeout: float = option(60.0, "Seconds until a REST request times out.")
     poll_seconds: float = option(1.0, "Seconds between checks for a new version.")

@@ -55,7 +55,7 @@ class MeasureConfig:
         ("gaussian", "uniform"),
     )
     lpips: str = option("alex", "Trunk of LPIPS; none: not measured.", ("alex", "vgg", "none"))
-    fvd_network: str = option("i3d", "Features of FVD: i3d, the folder of a SavedModel, or none.")
+    fvd_network: str = option("i3d", "Network of FVD: i3d, the folder of a SavedModel, or none.")
     subsets: int = option(10, "Number of random halves for the deviations of FVD and KVD.")
     examples: int = option(4, "Clips that the report shows.")
     cache_dir: str = option("", "Folder that keeps weights. Default: the user's cache.")

@@ -20,8 +20,8 @@ class ModelConfig:
     width: int = option(64, "Channels of the finest feature maps; 64 in the paper.")
     max_channels: int = option(
         0,
-        "vrnn: most channels of a feature map. They double from `width` at every halving of the "
-        "resolution. 0, as in the paper: up to 8 * width.",
+        "vrnn: largest number of channels of a feature map. They double from `width` at every "
+        "halving of the resolution. 0, as in the paper: up to 8 * width.",
     )
     context_frames: int = option(2, "Context frames, which are given to the model.")
     latent_resolutions: tuple[int, ...] | None = option(
@@ -178,7 +178,7 @@ class ModelConfig:
         require(
             top // min(self.groups, top) >= MINIMUM_GROUP,
             f"`groups` must leave at least {MINIMUM_GROUP} of the {top} channels at 1x1 to each "
-            "group, as a group of one or two values normalises everything away.",
+            "group. Groups of two keep only signs, and groups of one keep nothing.",
             self._sizes(),
         )
 

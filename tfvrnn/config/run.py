@@ -114,8 +114,8 @@ class TrainConfig:
     beta_warmup_steps: int = option(0, "Steps over which beta rises from 0.")
     free_nats: float = option(
         0.0,
-        "Nats per predicted frame of each latent level's KL that cost nothing, in the sum over a "
-        "video.",
+        "Free nats per predicted frame and latent level: the part of a level's KL, summed over a "
+        "video, that costs nothing.",
     )
     scheduled_sampling: float = option(
         0.0,
@@ -131,8 +131,8 @@ class TrainConfig:
     )
     accumulate: int = option(
         1,
-        "Portions that a batch is computed in, to save memory. The gradient is that of the whole "
-        "batch, except for svg, whose batch normalisation sees one portion.",
+        "Number of portions in which a batch is computed, to save memory. The gradient is that of "
+        "the whole batch, except for svg, whose batch normalisation sees one portion.",
     )
     remat: bool = option(
         False, "Recompute the decoder's activations for the gradient, to save memory."
@@ -149,8 +149,8 @@ class TrainConfig:
     )
     strategy: str = option(
         "one_device",
-        "one_device; mirrored: all GPUs of this machine; multi_worker: several machines, named by "
-        "TF_CONFIG or Slurm; tpu.",
+        "one_device: the first GPU, or the CPU; mirrored: all GPUs of this machine; multi_worker: "
+        "several machines, named by TF_CONFIG or Slurm; tpu.",
         ("one_device", "mirrored", "multi_worker", "tpu"),
     )
     jit_compile: bool | None = option(
@@ -214,13 +214,13 @@ class EvalConfig:
         "Definition of SSIM: of Wang et al., or skimage's uniform window, as SVG reports.",
         ("gaussian", "uniform"),
     )
-    lpips: str = option("alex", "Trunk of LPIPS; none: not measured.", ("alex", "vgg", "none"))
+    lpips: str = option("alex", "Trunk of LPIPS; none disables it.", ("alex", "vgg", "none"))
     lpips_trunk: str = option(
         "",
-        "File to take LPIPS's weights from, where they cannot be fetched: as --source of "
-        "`tfvrnn fetch`.",
+        "File with LPIPS's weights, for a machine without a network. Its formats are those of "
+        "--source of `tfvrnn fetch`.",
     )
-    fvd_network: str = option("i3d", "Features of FVD: i3d, the folder of a SavedModel, or none.")
+    fvd_network: str = option("i3d", "Network of FVD: i3d, the folder of a SavedModel, or none.")
     fvd_repeats: int = option(5, "FVDs computed, each from one future per context.")
     fvd_context: bool = option(False, "Whether the clips of FVD begin with the context.")
     examples: int = option(4, "Videos that the report shows.")

@@ -75,7 +75,7 @@ def write_dataset(
         description: text for its metadata.
 
     Raises:
-        UserError: a finished or unfinished dataset of other options is there, another preparation
+        UserError: a finished or unfinished dataset with other options exists, another preparation
             is running, no space is left, or a split has no record.
     """
     final, aside = folder / VERSION, folder / f".incomplete-{VERSION}"
@@ -98,10 +98,14 @@ def write_dataset(
             prepared = _finish(aside, final, features, paths, description)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise UserError(f"no space left in {folder}: the same command continues") from None
+            raise UserError(
+                f"no space left in {folder}. Free some, then the same command continues"
+            ) from None
         raise UserError(f"cannot write {error.filename or folder}: {error.strerror}") from None
     except tf.errors.ResourceExhaustedError:
-        raise UserError(f"no space left in {folder}: the same command continues") from None
+        raise UserError(
+            f"no space left in {folder}. Free some, then the same command continues"
+        ) from None
     return prepared
 
 

@@ -28,7 +28,7 @@ class Measures:
     Args:
         model: with its weights.
         config: of the run, with the settings of the evaluation.
-        lpips, network: None: not measured.
+        lpips, network: None disables the measure.
     """
 
     def __init__(

@@ -32,8 +32,8 @@ def make_protocol(
     Args:
         config: of the run, with the settings of the evaluation.
         model: with its weights, after `step` steps.
-        lpips: None: not measured.
-        network: of the FVD; None: not measured.
+        lpips: None disables the measure.
+        network: of the FVD. None disables the measure.
 
     Returns:
         {'model': what is measured, 'data': on which videos, 'settings': how, 'code_version' and

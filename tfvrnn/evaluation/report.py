@@ -111,7 +111,7 @@ def _check_same_videos(results):
         if not np.array_equal(first.shown[:, 0], other.shown[:, 0]):
             raise UserError(
                 f"{first.name} and {other.name} were measured on different videos: the dataset "
-                "has changed; another --eval.name measures them again"
+                "has changed. Give another --eval.name to measure them again"
             )
 
 

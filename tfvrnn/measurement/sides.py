@@ -145,10 +145,8 @@ def _of_folder(side: Side, path: Path) -> Side:
         name = path.name if video == path else str(video.relative_to(path))
         side.videos.append(FileVideo(name, video))
     if not found:
-        strays = [
-            f"{name}: {reason}" for name, reason in itertools.islice(side.left_out.items(), 1)
-        ]
-        why = f" ({strays[0][:200]})" if strays else ""
+        strays = itertools.islice(side.left_out.items(), 1)
+        why = "".join(f" ({name}: {reason})" for name, reason in strays)
         raise UserError(f"--{side.label}: no videos in {path}{why}")
     return side
 

@@ -24,10 +24,13 @@ class Findings(NamedTuple):
     """The findings of a validation.
 
     Attributes:
-        scalars: negative_elbo, reconstruction, kl and kl_<resolution>, means over the videos, as
-            from `loss_terms`. The values of `per_unit`. copy_last, the reconstruction term of
-            copying the last context frame, scaled to the number of frames that the terms count.
-            active_channels_<resolution>, the number of latent channels in use in the first batch.
+        scalars: by name:
+            - negative_elbo, reconstruction, kl, kl_<resolution>: the terms of `loss_terms`, means
+              over the videos
+            - the values of `per_unit`
+            - copy_last: the reconstruction term of copying the last context frame, scaled to the
+              number of frames that the terms count
+            - active_channels_<resolution>: latent channels in use in the first batch
         videos: {name: uint8 `[pictures, T, H, W, C]`}, context first.
     """
 
