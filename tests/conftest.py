@@ -48,7 +48,8 @@ def pytest_collection_modifyitems(items):
     fast = [Path(__file__).parent / name for name in FAST]
     assert all(path.exists() for path in fast), fast  # a module that moved must stay in the list
     for item in items:
-        if any(item.path.is_relative_to(path) for path in fast):
+        thorough = item.get_closest_marker("thorough")
+        if not thorough and any(item.path.is_relative_to(path) for path in fast):
             item.add_marker(pytest.mark.fast)
 
 

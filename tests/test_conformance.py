@@ -115,6 +115,7 @@ def other_settings():
     set_both(*was)
 
 
+@pytest.mark.thorough
 @each
 def test_the_users_settings_of_keras_change_nothing(name, other_settings):
     first, inputs = make(name), make_inputs(name)
@@ -127,6 +128,7 @@ def test_the_users_settings_of_keras_change_nothing(name, other_settings):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.thorough
 @each
 def test_eager_equals_graph_equals_saved_model(name, tmp_path):
     layer, inputs = make(name), make_inputs(name)

@@ -81,6 +81,7 @@ def is_name(name: bytes) -> bool:
 LETTERS = st.text("[]*?{}()\\'\"#%$~&;:=+-,. \n\tüx1").map(os.fsencode)
 
 
+@pytest.mark.thorough
 @given(name=(st.binary(max_size=40) | LETTERS).filter(is_name))
 @example(b"lr[3e-3]")
 @example(b"gs:x")

@@ -16,6 +16,8 @@ from studies import STUDIES
 
 sys.path.pop(0)
 
+pytestmark = pytest.mark.thorough
+
 # Replaces bin/train.py: makes checkpoints, ends on SIGTERM, writes down its options.
 TRAIN = """
 import json, pathlib, signal, sys, time

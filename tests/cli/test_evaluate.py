@@ -21,6 +21,7 @@ QUICK = [
 ]
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("eagerly")
 def test_a_run_and_then_two_are_evaluated(start, small_run, tmp_path):
     runs = [shutil.copytree(small_run, tmp_path / name) for name in ("a", "b")]
@@ -76,6 +77,7 @@ def test_runs_may_have_commas_in_their_names(start):
         assert_refused(start("evaluate.py", f"--runs={runs}"), "`runs` must name run folders")
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("eagerly")
 def test_a_pretrained_model_is_measured_in_a_folder_of_its_own(start, tmp_path):
     code, out, _ = start("evaluate.py", "--pretrained=smmnist", *QUICK)

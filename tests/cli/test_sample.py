@@ -63,6 +63,7 @@ def test_records_that_are_cut_off_are_one_line(start, run):
     assert_refused(start("sample.py", f"--run_dir={run}", "--contexts=6"), "cannot be read")
 
 
+@pytest.mark.thorough
 def test_a_preset_of_a_prepared_dataset_draws_the_clips_that_came_with_it(start, tmp_path):
     code, out, _ = start("sample.py", "--pretrained=sim_push", "--contexts=1", "--horizon=2")
     assert code == 0 and out.startswith("samples.gif: 1 test videos")

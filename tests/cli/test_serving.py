@@ -43,6 +43,7 @@ def test_a_run_is_exported_and_its_export_continues_a_clip(start, copying_run, c
     assert code == 0 and len(media.read_video("long.mp4")) == 7
 
 
+@pytest.mark.thorough
 def test_a_pretrained_model_works_at_once(start, clip, tmp_path):
     code, out, _ = start("sample.py", "--pretrained=smmnist", "--contexts=1", "--samples=1")
     assert code == 0 and out.startswith("samples.gif: 1 test videos after step ")

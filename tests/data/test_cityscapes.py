@@ -38,6 +38,7 @@ def archive(tmp_path_factory):
     return root
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("packed", [False, True], ids=["folder", "zip"])
 def test_snippets_of_the_official_layout(archive, tmp_path, packed):
     source = archive
@@ -61,6 +62,7 @@ def test_snippets_of_the_official_layout(archive, tmp_path, packed):
     assert sorted(clip[0, 0, 0, 0] for clip in train) == [0, 100, 130]
 
 
+@pytest.mark.thorough
 def test_the_large_size(archive, tmp_path):
     cityscapes.prepare(archive, tmp_path, 128)
     data = DataConfig("cityscapes", str(tmp_path), horizon=8, batch_size=1)

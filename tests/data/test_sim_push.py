@@ -57,6 +57,7 @@ def test_actions_are_stored():
     assert actions[..., :2].std() > 0.3
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(not HAS_SIMULATOR, reason="the extra sim is not installed")
 def test_episodes_are_those_of_their_seed(tmp_path):
     stored = []

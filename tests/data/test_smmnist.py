@@ -122,6 +122,7 @@ def test_what_is_drawn_covers_its_range_and_no_more():
         )
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("side,fastest", [(16, 1), (32, 2), (128, 8)])
 def test_other_sizes_scale_digits_and_speeds(side, fastest):
     paths = our_paths(200, 10, side)

@@ -120,6 +120,7 @@ def test_a_service_of_one_worker_makes_the_same_videos(data, service):
         np.testing.assert_array_equal(here, there)
 
 
+@pytest.mark.thorough
 def test_a_trainer_of_several_is_served_its_own_part_in_order_also_when_started_again(
     data, service
 ):

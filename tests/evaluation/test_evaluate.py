@@ -207,12 +207,14 @@ def test_unlike_runs_are_refused_before_the_first_is_measured(run, copying_run, 
     assert not (run / "evaluation").exists()
 
 
+@pytest.mark.thorough
 def test_runs_of_one_name_are_told_apart(copying_run, tmp_path, cheap):
     runs = [shutil.copytree(copying_run, tmp_path / name / "run") for name in ("a", "b")]
     results = evaluate_runs(runs, CHANGES)
     assert [result.name for result in results] == [str(run) for run in runs]
 
 
+@pytest.mark.thorough
 def test_what_was_measured_is_read_and_a_change_measured_anew(run, monkeypatch, capsys, cheap):
     first = evaluate_run(run, CHANGES)
     with monkeypatch.context() as not_again:
@@ -256,6 +258,7 @@ def test_seeds_of_training_share_a_configuration(run, copying_run, tmp_path, che
     assert first["configuration"] == seed["configuration"] != rate["configuration"]
 
 
+@pytest.mark.thorough
 def test_the_protocol_gives_the_same_figures_and_refuses_another_model(
     run, copying_run, tmp_path, cheap
 ):
@@ -303,6 +306,7 @@ def test_what_cannot_be_measured_is_said_and_never_a_number(run, monkeypatch, ca
     assert "--eval.horizon" in short.notes[0] and "--eval.fvd_context" not in short.notes[0]
 
 
+@pytest.mark.thorough
 def test_lpips_is_measured_unless_it_is_set_to_none(run, monkeypatch, cheap):
     asked = []
 
@@ -322,6 +326,7 @@ def test_lpips_is_measured_unless_it_is_set_to_none(run, monkeypatch, cheap):
     assert asked == [("alex", "", None)]
 
 
+@pytest.mark.thorough
 def test_without_a_network_one_line_says_so_before_anything_is_measured(
     run, tmp_path, monkeypatch, capsys, cheap
 ):
@@ -372,6 +377,7 @@ def test_times_that_the_grid_cannot_show_are_refused_before_anything_is_measured
     assert not (run / "evaluation").exists()
 
 
+@pytest.mark.thorough
 def test_a_broken_result_is_refused(run, cheap):
     path = evaluate_run(run, CHANGES).path
     whole = path.with_suffix(".npz").read_bytes()

@@ -15,6 +15,7 @@ from tfvrnn.sampling import sample_videos
 HEADS = (64, 192, 384, 256, 256)  # channels of AlexNet's feature maps
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("eagerly")
 def test_lpips_and_the_gaussian_ssim_through_an_evaluation(rng):
     config = Config(

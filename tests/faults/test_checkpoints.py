@@ -127,6 +127,7 @@ def test_a_full_disk_is_one_line_and_what_was_saved_stays(saved):
     assert len(tf.io.gfile.glob(f"{folder.checkpoints}/*temp*")) == 0
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("room", [0, 500, 3_000, 30_000])
 def test_a_run_on_a_full_disk_ends_with_one_line_and_begins_later(tmp_path, room):

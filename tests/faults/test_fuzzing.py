@@ -1,6 +1,6 @@
 """Mutated flags, flagfiles, run folders, checkpoints, videos, records raise only declared errors.
 
-    python -m pytest tests/faults/test_fuzzing.py --hypothesis-profile=long -n 0 \
+    python -m pytest tests/faults/test_fuzzing.py -m '' -n 0 --hypothesis-profile=long \
         --hypothesis-show-statistics
 
 tries many more of each. tests/serving/test_refusals.py does the same for requests to the server.
@@ -24,6 +24,8 @@ from tfvrnn.data import make_dataset, read
 from tfvrnn.data.tfrecord_writer import Shard, write_dataset
 from tfvrnn.metrics import weights
 from tfvrnn.runs import RunFolder, load_run
+
+pytestmark = pytest.mark.thorough
 
 NAMES = [name for name, _, _ in config_flags.options(Config)]
 VALUES = st.one_of(

@@ -109,6 +109,7 @@ def test_wrong_features_are_refused(real, message):
         FeatureStatistics(4).frechet_distance(FeatureStatistics(3))
 
 
+@pytest.mark.thorough
 def test_no_stub_of_tfgan_is_left_behind():
     program = (
         "import sys; from tfvrnn.metrics import frechet;"

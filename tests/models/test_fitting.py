@@ -31,6 +31,7 @@ def make(optimizer=None, policy="float32", **options):
     return model
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("probability", [0.0, pytest.param(0.8, marks=pytest.mark.thorough)])
 def test_a_step_of_fit_is_a_step_of_the_train_step(probability, rng, monkeypatch):
     """Equal noise gives equal losses, weights and scale. SGD is used, as Adam enlarges rounding."""
@@ -107,6 +108,7 @@ def test_callbacks_leave_a_compiled_file_a_backup_and_events(fitted, frames):
     assert {f"epoch_{name}" for name in NAMES} <= tags
 
 
+@pytest.mark.thorough
 def test_a_backup_resumes_after_the_epoch_that_it_was_written_in(fitted, frames, tmp_path):
     model, history, folder, generator = fitted
     shutil.copytree(folder / "backup", tmp_path / "backup")

@@ -160,6 +160,7 @@ def test_a_pytorch_loader_of_tensors_or_of_tuples_trains(frames):
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+@pytest.mark.thorough
 def test_a_dataset_of_keras_and_a_generator_train(model, frames):
     class Batches(keras.utils.PyDataset):
         def __len__(self):

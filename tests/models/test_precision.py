@@ -22,6 +22,7 @@ def kl_per_level(precision):
     return {level: np.sum(nats) for level, nats in kl.items()}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 def test_half_precision_keeps_the_kl_of_trained_weights(precision):
     exact, half = kl_per_level("float32"), kl_per_level(precision)
@@ -29,6 +30,7 @@ def test_half_precision_keeps_the_kl_of_trained_weights(precision):
         assert half[level] == pytest.approx(nats, rel=0.03)
 
 
+@pytest.mark.thorough
 def test_a_policy_of_all_of_keras_does_not_change_a_model(rng):
     size = dict(image_size=8, channels=1, width=8, groups=2, latent_resolutions=(1, 8))
     model = build_model(ModelConfig(**size, latent_feedback="own"), seed=3)

@@ -23,6 +23,7 @@ def model():
     return model
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", presets.NAMES)
 def test_shipped_models_are_those_of_the_programs(name):
     config, expected, _ = load_pretrained(name)

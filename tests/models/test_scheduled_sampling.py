@@ -51,6 +51,7 @@ def test_parallel_takes_predictions_from_true_frames():
     np.testing.assert_allclose(options["seen"], expected, atol=1e-6)
 
 
+@pytest.mark.thorough
 def test_sequential_equals_all_at_once_with_the_same_frames(model):
     """Each prediction sees the ones before it: given those as `seen`, it comes out again."""
     frames, noise = make_inputs(model)
@@ -95,6 +96,7 @@ def test_sequential_equals_a_rollout_with_the_posteriors_latents(model):
         state = model.observe(state, frame)
 
 
+@pytest.mark.thorough
 def test_only_sequential_has_a_gradient_through_predictions():
     model = make(**MOVING)
     frames, noise = make_inputs(model)

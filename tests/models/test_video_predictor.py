@@ -156,6 +156,7 @@ def test_generate_refuses_what_sample_videos_refuses(model, context):
         model.generate(context[:, :1])
 
 
+@pytest.mark.thorough
 def test_predict_is_one_future_a_row_whatever_the_batches(model, context):
     whole = model.predict(context, verbose=0)
     np.testing.assert_array_equal(whole, model.generate(context, 3, np.arange(5)))
@@ -171,6 +172,7 @@ def test_predict_is_one_future_a_row_whatever_the_batches(model, context):
         model.predict(context, batch_size=0, verbose=0)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "options",
     [
@@ -199,6 +201,7 @@ def test_a_file_keeps_the_model_and_all_that_follows_the_data(options, tmp_path,
     np.testing.assert_array_equal(*terms)
 
 
+@pytest.mark.thorough
 def test_keras_exports_the_call(frames, tmp_path):
     # One level is traced faster than two.
     model = awakened(ModelConfig(**SMALL | dict(latent_resolutions=(1,))))

@@ -27,6 +27,7 @@ def resolve(arguments):
 SMALL = {"image_size": 16, "channels": 1, "width": 8, "groups": 2}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("averaged", [False, True], ids=["last", "averages"])
 @pytest.mark.parametrize("family", ["vrnn", "svg", "prednet"])
 def test_every_weight_of_a_run_is_loaded(family, averaged, tmp_path, rng):
@@ -211,6 +212,7 @@ def test_a_pretrained_model_is_loaded_by_its_name():
         load_pretrained("mnist")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kinds", [("l1", "gaussian"), ("laplace", "gaussian"), ("gaussian", "l1")])
 def test_another_likelihood_starts_with_its_own_scale(tmp_path, kinds):
     configs = [Config(model=ModelConfig(**SMALL, reconstruction=kind)) for kind in kinds]

@@ -213,6 +213,7 @@ def test_a_new_version_takes_over_and_a_broken_one_does_not(tmp_path, capfd):
     assert "version 3 cannot be loaded" in capfd.readouterr().err
 
 
+@pytest.mark.thorough
 def test_a_version_that_is_written_anew_is_loaded_again(tmp_path):
     frames = np.zeros((1, 3, 8, 8, 3), np.uint8)
     base, horizons = tmp_path / "base", (1, 3, 5)

@@ -160,12 +160,14 @@ def test_a_finished_run_has_nothing_left_to_do(copy):
     assert sorted((folder / "checkpoints").iterdir()) == before
 
 
+@pytest.mark.thorough
 def test_only_the_newest_checkpoints_are_kept(plain_copy):
     folder, config = plain_copy
     train(config_flags.replace(config, {"train.steps": 12, "train.checkpoints_to_keep": 2}))
     assert [p.name for p in checkpoint_paths(folder / "checkpoints")] == ["ckpt-12", "ckpt-9"]
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("eagerly")
 def test_sample_program_draws_a_grid_of_futures(run, tmp_path, monkeypatch, capsys):
     out = tmp_path / "samples.gif"
@@ -245,6 +247,7 @@ def test_a_run_without_a_whole_checkpoint_is_not_started_anew(copy):
     assert (folder / "config.flags").read_text() == before
 
 
+@pytest.mark.thorough
 def test_a_deleted_part_of_the_newest_checkpoint_is_reported(plain_copy, capsys):
     folder, config = plain_copy
     (folder / "checkpoints" / "ckpt-6.index").unlink()
@@ -277,6 +280,7 @@ def test_a_checkpoint_of_another_shape_is_not_taken(copy):
         load_run(folder)
 
 
+@pytest.mark.thorough
 def test_init_from_starts_a_new_run_from_the_weights(copy, tmp_path, monkeypatch, capsys):
     folder, config = copy
     changes = {"train.run_dir": str(tmp_path / "new"), "train.init_from": str(folder)}
@@ -317,6 +321,7 @@ def test_a_loss_or_gradient_that_is_not_finite_stops_the_run(copy, monkeypatch, 
     assert [p.name for p in checkpoint_paths(folder / "checkpoints")] == ["ckpt-6", "ckpt-3"]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_after_the_current_step(plain_copy, monkeypatch, number):
     folder, config = plain_copy

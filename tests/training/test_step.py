@@ -203,6 +203,7 @@ def test_averages_are_updated_by_the_step(small):
         np.testing.assert_allclose(average, 0.5 * (old + new.numpy()), atol=1e-6)
 
 
+@pytest.mark.thorough
 def test_the_same_batch_again_lowers_the_loss(small):
     """The step lowers the loss on one batch, trained many times."""
     config = small(train__learning_rate=3e-3)

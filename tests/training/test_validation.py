@@ -24,6 +24,7 @@ def made(small):
     return config, model, Validation(model, config)
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("eagerly")
 def test_a_validation_that_fails_loses_no_step(small, tmp_path, monkeypatch):
     def fails(self):
@@ -114,6 +115,7 @@ def test_no_pictures_where_none_are_wanted(made):
     assert videos == {} and scalars["reconstruction"] > 0
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("eagerly")
 def test_a_channel_is_active_if_its_kl_is_not_zero(made):
     _, model, validation = made
@@ -126,6 +128,7 @@ def test_a_channel_is_active_if_its_kl_is_not_zero(made):
     assert busy == {"active_channels_1": 0, "active_channels_4": 1}
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("eagerly")
 def test_moving_averages_are_what_is_validated(made):
     config, model, _ = made
