@@ -139,6 +139,22 @@ def test_weights_without_their_places_are_one_line(preset):
         presets.read(preset)
 
 
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, 1j, True], ids=str)
+def test_weights_are_finite_numbers(preset, wrong):
+    weights = {str(k): np.asarray(weight) for k, weight in enumerate(WEIGHTS)}
+    np.savez(preset / "weights.npz", **(weights | {"0": np.array([wrong])}), step=1)
+    with pytest.raises(
+        UserError, match=r"holds no preset: .*weights\.npz must hold finite numbers"
+    ):
+        presets.read(preset)
+
+
+def test_a_deeply_nested_configuration_is_one_line(preset):
+    (preset / "config.json").write_text("[" * 100_000)
+    with pytest.raises(UserError, match=r"holds no preset: .*config\.json is nested too deeply"):
+        presets.read(preset)
+
+
 def test_config_json_is_text_to_read(preset):
     assert json.loads((preset / "config.json").read_text()) == CONFIG
 

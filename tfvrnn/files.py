@@ -4,6 +4,7 @@ import contextlib
 import errno
 import fcntl
 import io
+import json
 import os
 import re
 import socket
@@ -14,6 +15,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +29,8 @@ DAMAGED_ARRAYS = (  # raised by NumPy and zipfile for damaged, encrypted and abs
 
 def write_whole(path: Path, content: bytes | str) -> None:
     """Write a file under another name, then rename it. Readers see the old file or the new one."""
+    if path.is_symlink():
+        path = Path(os.path.realpath(path))  # a link stays, and its file is replaced
     # Only a part of the name, as the whole name may have the greatest length allowed.
     partial = path.with_name(f".{path.name[:40]}-{os.getpid()}")
     try:
@@ -34,6 +38,19 @@ def write_whole(path: Path, content: bytes | str) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        OSError: no such file, or it cannot be read.
+        ValueError: the file is damaged, or nested too deeply.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError(f"{path} is nested too deeply") from None
 
 
 def check_writable(folder: Path) -> None:

@@ -108,7 +108,7 @@ def read(folder: Path) -> Preset:
         UserError: a file is missing, damaged, or not part of a preset.
     """
     try:
-        config = json.loads((folder / "config.json").read_text("utf-8"))
+        config = files.read_json(folder / "config.json")
         if not isinstance(config, dict):
             raise ValueError("config.json holds no model")
         return Preset(config, *read_weights(folder / "weights.npz"))
@@ -129,14 +129,17 @@ def read_weights(path: Path) -> tuple[list[np.ndarray], int]:
 
     Raises:
         OSError: no such file, or it cannot be read.
-        ValueError: the file is damaged, or holds no weights.
+        ValueError: the file is damaged, or holds no weights, or weights that are not finite.
     """
     arrays = files.read_arrays(path)
     try:
         step = int(arrays.pop("step"))
-        return [arrays[str(k)].astype(np.float32) for k in range(len(arrays))], step
+        weights = [arrays[str(k)] for k in range(len(arrays))]
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path} holds no weights: {_one_line(error)}") from None
+    if not all(weight.dtype.kind in "fiu" and np.all(np.isfinite(weight)) for weight in weights):
+        raise ValueError(f"{path} must hold finite numbers")
+    return [weight.astype(np.float32) for weight in weights], step
 
 
 def read_clips(folder: Path) -> np.ndarray:

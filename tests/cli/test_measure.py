@@ -6,6 +6,7 @@ import pytest
 from measure_tools import noise, save_network, write_side
 from program_tools import assert_refused
 
+from tfvrnn.cli import runtime
 from tfvrnn.config import MeasureConfig
 from tfvrnn.measurement import measure_videos
 
@@ -54,8 +55,8 @@ def test_an_interruption_says_how_to_continue(start, sides, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("tfvrnn.measurement.measure_videos", interrupted)
-    code, _, _ = start("measure.py", *sides)
-    assert code == "stopped: the same command continues"
+    code, _, err = start("measure.py", *sides)
+    assert code == runtime.INTERRUPTED and err == "stopped: the same command continues\n"
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,8 @@ def test_what_cannot_be_written_is_reported_with_the_reason(tmp_path, monkeypatc
     (tmp_path / "link.gif").symlink_to("none/a.gif")
     with pytest.raises(UserError, match=r"no folder .*none to write a.gif into"):
         runtime.output(tmp_path / "link.gif")
+    (tmp_path / "other.gif").symlink_to("film.bin")  # the format is that of the given name
+    assert runtime.output(tmp_path / "other.gif") == tmp_path / "other.gif"
 
     def refuse(dir):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))

@@ -317,7 +317,20 @@ def test_what_is_unfinished_is_not_thrown_away(tmp_path, monkeypatch):
     monkeypatch.undo()
     with pytest.raises(UserError, match=r"unfinished preparation .* or delete it"):
         write(tmp_path / "x", videos=10)
+    next((tmp_path / "x" / ".incomplete-1.0.0").glob(".*.tfrecord*.json")).write_text("{")
     assert write(tmp_path / "x").videos == {"train": VIDEOS}
+
+
+def test_a_damaged_plan_of_an_unfinished_preparation_is_another(tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tfrecord_writer, "_finish", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path / "x")
+    (tmp_path / "x" / ".incomplete-1.0.0" / "plan.json").write_text("[]")
+    with pytest.raises(UserError, match=r"unfinished preparation .* or delete it"):
+        write(tmp_path / "x")
 
 
 @pytest.mark.parametrize("content", [None, "", "[]", '{"plan": 1}'])

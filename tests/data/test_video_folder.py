@@ -88,15 +88,16 @@ def test_every_kind_of_video_becomes_clips(videos, tmp_path):
     assert batch.shape == (3, 4, 16, 16, 3)
 
 
-def test_folders_named_train_and_test_are_the_splits(tmp_path):
+@pytest.mark.parametrize(("train", "test"), [("train", "test"), ("Train", "TEST")])
+def test_folders_named_train_and_test_are_the_splits(tmp_path, train, test):
     root = tmp_path / "videos"
-    write_images(root / "train" / "a", frames(0))
-    write_images(root / "train" / "b", frames(1))
-    write_images(root / "test" / "c", frames(2))
+    write_images(root / train / "a", frames(0))
+    write_images(root / train / "b", frames(1))
+    write_images(root / test / "c", frames(2))
     prepared = prepare(root, tmp_path, channels=1)
     assert prepared.videos == {"train": 4, "test": 2}
     assert stored(prepared, "test")[0]["video"].shape == (5, 16, 16, 1)
-    write_images(root / "test" / "copy", frames(0))
+    write_images(root / test / "copy", frames(0))
     with pytest.raises(UserError, match="are the same video, in two splits"):
         prepare(root, tmp_path / "again")
 

@@ -207,7 +207,6 @@ def test_unlike_runs_are_refused_before_the_first_is_measured(run, copying_run, 
     assert not (run / "evaluation").exists()
 
 
-@pytest.mark.thorough
 def test_runs_of_one_name_are_told_apart(copying_run, tmp_path, cheap):
     runs = [shutil.copytree(copying_run, tmp_path / name / "run") for name in ("a", "b")]
     results = evaluate_runs(runs, CHANGES)
@@ -326,7 +325,6 @@ def test_lpips_is_measured_unless_it_is_set_to_none(run, monkeypatch, cheap):
     assert asked == [("alex", "", None)]
 
 
-@pytest.mark.thorough
 def test_without_a_network_one_line_says_so_before_anything_is_measured(
     run, tmp_path, monkeypatch, capsys, cheap
 ):

@@ -131,3 +131,18 @@ def test_repeated_frames_of_ogg_are_skipped_as_ffmpeg_does(ffmpeg, tmp_path):
     assert 10 <= len(expected) < 40  # otherwise the test would be void
     assert_same_pictures(media.read_video(path), expected)
     assert len(frame_times(path)) == len(expected)
+
+
+@pytest.mark.parametrize(
+    ("container", "codec"),
+    [
+        ("mp4", ["-c:v", "libx264", "-x264-params", "interlaced=1"]),
+        ("ts", ["-c:v", "mpeg2video", "-flags", "+ildct+ilme", "-q:v", 2]),
+    ],
+)
+def test_colours_of_interlaced_frames_are_ffmpegs(ffmpeg, tmp_path, container, codec):
+    path = tmp_path / f"a.{container}"
+    scene = "testsrc2=size=64x48:rate=10:duration=1"
+    ffmpeg("-f", "lavfi", "-i", scene, "-pix_fmt", "yuv420p", *codec, path)
+    difference = media.read_video(path).astype(int) - shown(ffmpeg, path)
+    assert np.abs(difference).max() <= 1

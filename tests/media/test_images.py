@@ -1,4 +1,5 @@
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -152,10 +153,34 @@ def test_the_transparent_value_of_16_bits_is_black(tmp_path):
     np.testing.assert_array_equal(frame[0, :, 0], [0, 1, 0, 255])
 
 
-@pytest.mark.parametrize("ending", ["tif", "png", "webp"])
-def test_a_stack_of_pictures_is_no_frame(tmp_path, ending):
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_the_transparent_value_of_a_few_bits_is_black(tmp_path, bits):
+    most = 2**bits - 1
+    # A row of 8 pixels, whose values end with the transparent one.
+    values = [*range(most + 1 - 8, most + 1)] if bits == 4 else [0, 0, 0, 0, 0, 0, 0, most]
+    row = sum(value << bits * (7 - place) for place, value in enumerate(values))
+    head = struct.pack(">IIBBBBB", 8, 1, bits, 0, 0, 0, 0)
+    chunks = [(b"IHDR", head), (b"tRNS", struct.pack(">H", most))]
+    chunks += [(b"IDAT", zlib.compress(b"\0" + row.to_bytes(bits))), (b"IEND", b"")]
+    parts = [
+        struct.pack(">I", len(content))
+        + kind
+        + content
+        + struct.pack(">I", zlib.crc32(kind + content))
+        for kind, content in chunks
+    ]
+    (tmp_path / "0.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+    [frame] = media.read_video(tmp_path)
+    shown = [round(value * 255 / most) for value in values[:-1]] + [0]
+    np.testing.assert_array_equal(frame[0, :, 0], shown)
+
+
+@pytest.mark.parametrize(
+    ("ending", "kind"), [("tif", "TIFF"), ("png", "PNG"), ("webp", "WEBP"), ("png", "GIF")]
+)
+def test_a_stack_of_pictures_is_no_frame(tmp_path, ending, kind):
     first, *others = (Image.new("L", (8, 8), value) for value in (0, 100, 200))
-    first.save(tmp_path / f"0.{ending}", save_all=True, append_images=others)
+    first.save(tmp_path / f"0.{ending}", kind, save_all=True, append_images=others)
     with pytest.raises(media.VideoError, match=f"0.{ending} has 3 pictures: split it into files"):
         media.read_video(tmp_path)
 

@@ -1,5 +1,7 @@
 """Test videos that come with a preset."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -68,3 +70,10 @@ def test_a_file_without_clips_is_one_line(arrays, tmp_path):
 def test_clips_of_an_earlier_preset_do_not_stay(preset):
     presets.write(preset[0], {}, [np.zeros(1)])
     assert len(presets.read_clips(preset[0])) == 0
+
+
+def test_clips_that_do_not_fit_the_model_are_refused(preset):
+    folder, _, config = preset
+    other = dataclasses.replace(config, model=dataclasses.replace(MODEL, image_size=16))
+    with pytest.raises(UserError, match=r"frames of \(16, 16, 1\). Received: \(8, 8, 1\)"):
+        example_clips(folder, other, 1, 2)

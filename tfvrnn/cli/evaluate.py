@@ -11,7 +11,6 @@ finished one is loaded from disk.
 
 import csv
 import os
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -98,10 +97,8 @@ def main(arguments: list[str]) -> None:
     if wanted.report or report.parent.is_dir():  # otherwise the evaluation creates it
         report = runtime.output(report)
     changes = {n.removeprefix("eval."): v for n, v in given.items() if n.startswith("eval.")}
-    try:
+    with runtime.resumable():
         evaluate(wanted, changes, report)
-    except KeyboardInterrupt:
-        sys.exit("stopped: the same command continues")
 
 
 def evaluate(wanted: Options, changes: dict, report: Path) -> None:

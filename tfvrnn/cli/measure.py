@@ -9,7 +9,6 @@ Each side is a folder of videos (files, or folders of images), one video, or a u
 [N, T, H, W, C]. An interrupted measurement continues where it stopped.
 """
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,10 +70,8 @@ def main(arguments: list[str]) -> None:
         require(not path or expanded(path).exists(), f"--{name} must exist.", path)
     if wanted.save_statistics:
         runtime.output(wanted.save_statistics)
-    try:
+    with runtime.resumable():
         measure(wanted)
-    except KeyboardInterrupt:
-        sys.exit("stopped: the same command continues")
 
 
 def measure(wanted: Options) -> None:

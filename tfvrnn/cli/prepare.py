@@ -153,11 +153,8 @@ def main(arguments: list[str]) -> None:
 
     from tfvrnn.data.prepare import prepare  # TensorFlow takes seconds to import
 
-    try:
+    with runtime.resumable():
         prepared = prepare(wanted.dataset, dataclasses.asdict(wanted))
-    except KeyboardInterrupt:
-        print("stopped: the same command continues", file=sys.stderr)
-        sys.exit(runtime.INTERRUPTED)
     counts = ", ".join(f"{split} {count}" for split, count in prepared.videos.items())
     print(f"{prepared.folder}: {counts}")
     print(f"next:\n  {training_command(wanted)}")

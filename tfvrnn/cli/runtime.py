@@ -1,11 +1,12 @@
 """Shared runtime of the programs: help, printing, and one-line errors."""
 
 import codecs
+import contextlib
 import errno
 import io
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -60,26 +61,33 @@ def run(
     sys.exit(0)
 
 
+@contextlib.contextmanager
+def resumable() -> Iterator[None]:
+    """Let Ctrl-C say that the same command continues, and exit with code 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("stopped: the same command continues", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+
 def output(path: str | Path) -> Path:
     """Check before a computation that its output file can be written, and return its path.
-
-    For a link, it is the path of the file that the link points to.
 
     Raises:
         UserError: no such folder, or no file can be written there.
     """
     path = expanded(path)
-    if path.is_symlink():
-        path = Path(os.path.realpath(path))
-    if not path.parent.is_dir():
-        raise UserError(f"no folder {path.parent} to write {path.name} into")
+    file = Path(os.path.realpath(path)) if path.is_symlink() else path
+    if not file.parent.is_dir():
+        raise UserError(f"no folder {file.parent} to write {file.name} into")
     try:
-        if path.exists():
-            path.open("r+b").close()
+        if file.exists():
+            file.open("r+b").close()
         else:
-            files.check_writable(path.parent)
+            files.check_writable(file.parent)
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}") from None
+        raise UserError(f"cannot write {file}: {error.strerror}") from None
     return path
 
 

@@ -92,7 +92,7 @@ def write_dataset(
             total = len(paths)
             with tqdm(total=total, unit="file", disable=not total) as bar:
                 for shard, name in paths:
-                    if not _report(aside / name).is_file():
+                    if not _read(_report(aside / name)):
                         _write_shard(aside / name, features, make(shard.work))
                     bar.update()
             prepared = _finish(aside, final, features, paths, description)
@@ -111,7 +111,7 @@ def write_dataset(
 
 def _already(final, plan) -> Prepared:
     try:
-        stored = json.loads((final / PLAN).read_text())
+        stored = files.read_json(final / PLAN)
         same = stored["plan"] == plan
         prepared = Prepared(final, stored["videos"], [Skipped(*x) for x in stored["skipped"]])
     except (OSError, ValueError, KeyError, TypeError):
@@ -144,11 +144,17 @@ def _begin(aside, plan) -> None:
 
 def _plan_in(path):
     """Read the plan of a file, which may also hold the results that `_finish` wrote."""
+    stored = _read(path)
+    return stored and stored.get("plan", stored)
+
+
+def _read(path: Path) -> dict | None:
+    """Read a JSON object; None if the file is missing or damaged."""
     try:
-        stored = json.loads(path.read_text())
+        stored = files.read_json(path)
     except (OSError, ValueError):
         return None
-    return stored.get("plan", stored)
+    return stored if isinstance(stored, dict) else None
 
 
 def _file_names(name: str, shards) -> list[str]:
@@ -181,7 +187,7 @@ def _write_shard(path: Path, features, made: Iterable[dict | Skipped]) -> None:
 
 
 def _finish(aside, final, features, paths, description) -> Prepared:
-    reports = {name: json.loads(_report(aside / name).read_text()) for _, name in paths}
+    reports = {name: files.read_json(_report(aside / name)) for _, name in paths}
     skipped = [Skipped(*entry) for report in reports.values() for entry in report["skipped"]]
     infos, videos = [], {}
     for split in dict.fromkeys(shard.split for shard, _ in paths):

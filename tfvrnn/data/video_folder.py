@@ -347,20 +347,24 @@ def _fault(path: Path, options) -> str | None:
 def _folders(root: Path):
     """Return a function from (name, content) to the split by folder; None without such folders.
 
+    The names may have capitals.
+
     Raises:
         UserError: a folder is named after a split, but train and test are not both there. The
             function raises it for a video in none of the folders train, test and validation.
     """
-    named = {path.name for path in root.iterdir() if path.is_dir()} & set(SPLITS)
+    named = {path.name.casefold() for path in root.iterdir() if path.is_dir()} & set(SPLITS)
     if not named:
         return None
     if not {"train", "test"} <= named:
         raise UserError(f"{root} has a folder {min(named)}, but not both train and test")
 
     def split_of(name, _):
-        if not name.parts or name.parts[0] not in SPLITS:  # no parts: images in the root itself
+        # No parts: images in the root itself.
+        split = name.parts[0].casefold() if name.parts else ""
+        if split not in SPLITS:
             raise UserError(f"{root / name} lies in none of the folders {', '.join(SPLITS)}")
-        return name.parts[0]
+        return split
 
     return split_of
 

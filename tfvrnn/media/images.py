@@ -59,6 +59,7 @@ def images(folder: Path) -> Iterator[tuple[None, None, np.ndarray]]:
         try:
             with warnings.catch_warnings(action="ignore"), Image.open(path) as image:
                 _check_single(image)
+                _scale_transparency(image)
                 frame = _colours(_upright(image))
         except VideoError as error:
             raise VideoError(f"{path} {error}") from None
@@ -74,7 +75,7 @@ def _check_single(image: Image.Image) -> None:
     TIFF.
     """
     pages = getattr(image, "n_frames", 1)
-    if pages == 1 or image.format not in ("PNG", "TIFF", "WEBP"):
+    if pages == 1 or image.format not in ("GIF", "PNG", "TIFF", "WEBP"):
         return
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         pages = sum(not _is_reduced(image, page) for page in range(pages))
@@ -86,6 +87,13 @@ def _check_single(image: Image.Image) -> None:
 def _is_reduced(image: TiffImagePlugin.TiffImageFile, page: int) -> bool:
     image.seek(page)
     return bool(image.tag_v2.get(SUBFILE_TYPE, 0) & 1)
+
+
+def _scale_transparency(image: Image.Image) -> None:
+    """Scale the transparent grey of a PNG of 2 or 4 bits, of which Pillow scales only the pixels."""
+    bits = {"L;2": 2, "L;4": 4}.get(image.tile[0].args if image.tile else "")
+    if image.format == "PNG" and bits and "transparency" in image.info:
+        image.info["transparency"] *= 255 // (2**bits - 1)
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -59,7 +59,7 @@ def decoded(path: Path) -> Iterator[tuple[float | None, float | None, np.ndarray
             for frame in frames:
                 if not count:  # PyAV keeps a frame for long after its side data are read
                     matrix = frame.side_data.get("DISPLAYMATRIX")
-                picture = _upright(_colours(frame, stream), matrix)
+                picture = _upright(_colours(_progressive(frame), stream), matrix)
                 yield frame.time, _duration(frame, container), picture
                 count += 1
     except FFmpegError as error:
@@ -86,6 +86,19 @@ def _duration(frame: av.VideoFrame, container: InputContainer) -> float | None:
     if container.format.name == "avi" or not frame.duration:  # AVI has none: FFmpeg makes them up
         return None
     return float(frame.duration * frame.time_base) if frame.time_base else None
+
+
+def _progressive(frame: av.VideoFrame) -> av.VideoFrame:
+    """Unmark an interlaced frame: FFmpeg's program places its colours as those of any other."""
+    if not frame.interlaced_frame:
+        return frame
+    graph = av.filter.Graph()
+    source = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
+    )
+    graph.link_nodes(source, graph.add("setfield", "prog"), graph.add("buffersink")).configure()
+    graph.push(frame)
+    return graph.pull()
 
 
 def _colours(frame: av.VideoFrame, stream: av.VideoStream) -> np.ndarray:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import tfvrnn
+from tfvrnn import files
 from tfvrnn.config import UserError, expanded
 
 
@@ -21,7 +22,7 @@ def read_json(path: str | Path) -> dict:
         UserError: no such file, or no result in it.
     """
     try:
-        found = json.loads(expanded(path).read_text(encoding="utf-8"))
+        found = files.read_json(expanded(path))
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read: {error}") from None
     if not isinstance(found, dict):

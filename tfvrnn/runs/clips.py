@@ -23,10 +23,16 @@ def example_clips(run_dir: str | Path, config: Config, count: int, horizon: int)
         uint8 `[count, n_ctx + horizon, H, W, C]`.
 
     Raises:
-        UserError: the preset has too few or too short ones, and the dataset is not there.
+        UserError: the preset has too few or too short ones, and the dataset is not there. Or its
+            clips do not fit its model.
     """
     length = config.model.context_frames + horizon
     clips = presets.read_clips(RunFolder(run_dir).path)
+    if len(clips) and clips.shape[2:] != config.model.image_shape:
+        raise UserError(
+            f"the clips of {run_dir} must have frames of {config.model.image_shape}. Received: "
+            f"{clips.shape[2:]}"
+        )
     if len(clips) >= count and clips.shape[1] >= length:
         return clips[:count, :length]
 

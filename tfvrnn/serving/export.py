@@ -305,11 +305,11 @@ def batching_config(batch_sizes: Sequence[int]) -> str:
 
 def _evaluation(folder: RunFolder) -> dict:
     """Read the evaluations of a run: {protocol: contents of its file}."""
-    files = sorted(folder.evaluation.glob("*.json"))
+    paths = sorted(folder.evaluation.glob("*.json"))
     try:
-        return {path.stem: json.loads(path.read_text()) for path in files}
+        return {path.stem: files.read_json(path) for path in paths}
     except ValueError as error:
-        raise UserError(f"an evaluation in {files[0].parent} cannot be read: {error}") from None
+        raise UserError(f"an evaluation in {folder.evaluation} cannot be read: {error}") from None
 
 
 def _to_json(value) -> str:

@@ -1,6 +1,5 @@
 """Models that answer requests: the checks of requests, and one loaded version of an export."""
 
-import json
 import logging
 import weakref
 from collections.abc import Callable, Iterable
@@ -129,7 +128,7 @@ class Servable(AnyServable):
         self.folder = folder
         self.version = int(folder.name)
         card = folder / "assets.extra" / CARD
-        self.card = json.loads(card.read_text()) if card.is_file() else {}
+        self.card = files.read_json(card) if card.is_file() else {}
         self.signature_defs = read_signature_defs(folder)
         for name, signature in self.signature_defs.items():
             infos = signature.inputs.values()

@@ -35,7 +35,8 @@ def log() -> logging.Logger:
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
-    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+    malformed = HttpProcessingError, web.RequestPayloadError
+    return not (record.exc_info and isinstance(record.exc_info[1], malformed))
 
 
 class RestApi:
@@ -210,9 +211,14 @@ def to_array(name: str, value: Any, info: meta_graph_pb2.TensorInfo, most_rows: 
     if dtype.is_integer and numbers and not dtype.min <= min(numbers) <= max(numbers) <= dtype.max:
         raise Refusal(Code.INVALID_ARGUMENT, f"`{name}` must lie in {dtype.min} to {dtype.max}")
     try:
-        return np.array(numbers, dtype.as_numpy_dtype).reshape([rows, *sides[1:]])
+        array = np.array(numbers, np.float64 if dtype.is_floating else dtype.as_numpy_dtype)
+        with np.errstate(over="ignore"):
+            converted = array.astype(dtype.as_numpy_dtype)
+        if not np.array_equal(np.isfinite(array), np.isfinite(converted)):
+            raise OverflowError
     except OverflowError:
         raise Refusal(Code.INVALID_ARGUMENT, f"`{name}` does not fit {dtype.name}") from None
+    return converted.reshape([rows, *sides[1:]])
 
 
 def _collect(value, sides, kinds, numbers: list) -> bool:
