@@ -148,13 +148,13 @@ def group_norm(x: Tensor, scale: Tensor, offset: Tensor, groups: int) -> Tensor:
 
 def _in_groups(x, groups):
     """Reshape `[N, H, W, C]` to float32 `[N, P, G, c]`."""
-    _, height, width, channels = x.shape
+    _, height, width, channels = ops.shape(x)  # of tensors where a side is unknown
     return ops.reshape(ops.cast(x, "float32"), (-1, height * width, groups, channels // groups))
 
 
 def _as(x, y_NPGc):
     """Invert `_in_groups`, to the shape and dtype of `x`."""
-    return ops.cast(ops.reshape(y_NPGc, (-1, *x.shape[1:])), x.dtype)
+    return ops.cast(ops.reshape(y_NPGc, (-1, *ops.shape(x)[1:])), x.dtype)
 
 
 def _group_statistics(x_NPGc):
@@ -173,7 +173,7 @@ def _group_statistics(x_NPGc):
 
 def _group_norm_gradient(dy, x, mean, inverse, a):
     """Return (dx `[N, P, G, c]`, d scale, d offset `[C]`). `a` is inverse * scale."""
-    pixels = x.shape[1]
+    pixels = x.shape[1] or ops.cast(ops.shape(x)[1], "float32")
     sum_dy = ops.sum(dy, axis=1, keepdims=True)
     sum_dy_x = ops.sum(dy * x, axis=1, keepdims=True)
     sum_dy_normal = (sum_dy_x - mean * sum_dy) * inverse

@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -79,3 +80,12 @@ def test_a_window_without_a_centre_raises(side):
 def test_its_configuration_makes_it_again():
     layer = PixelAdvection.from_config(PixelAdvection(5, name="compose").get_config())
     assert (layer.side, layer.name, layer.compute_dtype) == (5, "compose", "float32")
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
+def test_it_computes_in_float32_under_any_dtype(rng, dtype):
+    last, outputs = rng.random((1, 4, 4, 1)), rng.normal(size=(1, 4, 4, 11))
+    found = PixelAdvection(3, dtype=dtype)(last, outputs)
+    expected = PixelAdvection(3)(np.float32(last), np.float32(outputs))
+    assert keras.backend.standardize_dtype(found.dtype) == "float32"
+    np.testing.assert_allclose(found, expected, atol=0.05 if "16" in dtype else 1e-6)

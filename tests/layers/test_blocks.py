@@ -1,5 +1,7 @@
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from reference import conv_same, group_norm
 
 from tfvrnn.layers import GroupNorm, ResidualBlock, UpConv
@@ -70,3 +72,26 @@ def test_channels_that_do_not_divide_raise():
         GroupNorm(groups=4).build((None, 3, 3, 6))
     with pytest.raises(ValueError, match=r"`groups` must be positive. Received: 0"):
         GroupNorm(groups=0)
+
+
+@pytest.mark.parametrize("make", [lambda: UpConv(4, 2), lambda: GroupNorm(2)])
+def test_sides_may_be_unknown_until_the_call(rng, make):
+    layer, inputs = make(), keras.Input((None, None, 4))
+    model = keras.Model(inputs, layer(inputs))
+    x = rng.random((2, 6, 4, 4), np.float32)
+    np.testing.assert_allclose(model.predict(x, verbose=0), layer(x), atol=1e-6)
+
+
+def test_a_group_norm_of_unknown_sides_has_the_same_gradient(rng):
+    layer, x = GroupNorm(2), tf.constant(rng.random((2, 3, 5, 4), np.float32))
+    layer.build(x.shape)
+
+    def gradient(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = tf.reduce_sum(layer(x) ** 3)
+        return tape.gradient(y, x)
+
+    unknown = tf.TensorSpec((None, None, None, 4), tf.float32)
+    found = tf.function(gradient, input_signature=[unknown])(x)
+    np.testing.assert_allclose(found, gradient(x), atol=1e-5)

@@ -73,3 +73,18 @@ def test_wrong_frames_are_refused(pair):
         ssim(frames[..., :6, :6, :], truth[..., :6, :6, :], "uniform")
     with pytest.raises(ValueError, match="gaussian, uniform"):
         ssim(frames, truth, "box")
+
+
+@pytest.mark.parametrize("known", [(None, None, None, 3), (2, None, 20, 3), (None, 24, 20, 3)])
+@pytest.mark.parametrize("figure", [psnr, ssim, lambda a, b: ssim(a, b, "uniform")])
+def test_in_a_graph_lengths_may_be_unknown(rng, known, figure):
+    frames, truth = rng.random((2, 2, 24, 20, 3), np.float32)
+    spec = tf.TensorSpec(known, tf.float32)
+    found = tf.function(figure, input_signature=[spec, tf.TensorSpec((2, 24, 20, 3), tf.float32)])
+    np.testing.assert_allclose(found(frames, truth), figure(frames, truth), rtol=1e-5)
+
+
+def test_in_a_graph_the_rank_must_be_known():
+    anything = tf.TensorSpec(None, tf.float32)
+    with pytest.raises(ValueError, match="must be of one shape"):
+        tf.function(psnr, input_signature=[anything, anything]).get_concrete_function()

@@ -127,3 +127,24 @@ def test_a_tfgan_that_imports_is_used_plainly(monkeypatch):
     monkeypatch.setitem(sys.modules, frechet.CLASSIFIER_METRICS, whole)
     assert frechet.classifier_metrics.__wrapped__() is whole
     assert sys.modules[frechet.CLASSIFIER_METRICS] is whole
+
+
+@pytest.mark.parametrize("scales", [[1, 1, 1, 1, 1e3], [1e-2, 1, 1, 1, 30], [1e-3, 1e-2, 1e-4]])
+@pytest.mark.parametrize("factor", [1.0, 1.01])
+def test_features_of_unequal_scales(rng, scales, factor):
+    real = rng.normal(size=(200, len(scales))) * scales
+    generated = factor * real
+    # Of the same axes, so that the root of the product is a multiple of the covariance.
+    trace, mean = np.trace(np.cov(real.T)), real.mean(axis=0)
+    expected = (factor - 1) ** 2 * (trace + mean @ mean)
+    close = {"rel": 1e-3, "abs": 1e-7 * trace}
+    assert frechet_distance(real, generated) == pytest.approx(expected, **close)
+    ours, theirs = FeatureStatistics(len(scales)), FeatureStatistics(len(scales))
+    ours.update(real)
+    theirs.update(generated)
+    assert ours.frechet_distance(theirs) == pytest.approx(expected, **close)
+
+
+def test_a_line_needs_two_points(rng):
+    with pytest.raises(ValueError, match=r"`points` must be at least 2\. Received: 1"):
+        frechet_infinity(rng.normal(size=(8, 2)), rng.normal(size=(8, 2)), points=1)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 from inputs import GOLDEN, images, pictures, trunk_arrays
 
 from tfvrnn.metrics import LPIPS, WeightsUnavailable, lpips, perceptual_network, weights
@@ -68,3 +69,11 @@ def test_wrong_frames_are_refused(alex):
         alex(frames.astype(int), truth.astype(int))
     assert alex(frames[:, :31, :31], truth[:, :31, :31]).shape == (3,)
     assert alex(frames[:0], truth[:0]).shape == (0,)
+
+
+@pytest.mark.parametrize("known", [(None, 64, 64, 3), (None, None, None, 3)])
+def test_in_a_graph_lengths_may_be_unknown(alex, known):
+    frames, truth = images()
+    spec = tf.TensorSpec(known, tf.float32)
+    found = tf.function(alex, input_signature=[spec, spec])(frames, truth)
+    np.testing.assert_allclose(found, alex(frames, truth), rtol=1e-5)

@@ -81,6 +81,8 @@ def test_what_is_no_array_is_refused(model, frames, unchanged):
             model.fit(frames, validation_data=validation, verbose=0)
     with pytest.raises(ValueError, match=r"take frames only\. Received: labels"):
         model.fit(frames, sample_weight=np.ones(5), verbose=0)
+    with pytest.raises(ValueError, match="labels or weights"):
+        model.evaluate(frames, None, 2, 0, np.ones(5))
     unknown = tf.data.Dataset.from_tensors(frames).map(
         lambda x: tf.ensure_shape(tf.py_function(lambda y: y, [x], tf.uint8), (None,) * 5)
     )

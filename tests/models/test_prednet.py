@@ -150,3 +150,13 @@ def test_number_of_parameters_and_the_copys_error(frames):
         second_phase.reconstruction_term(frames[:, 2:], copied), expected, rtol=1e-5
     )
     assert model.counted_frames(7) == 1  # a mean over time
+
+
+def test_all_layers_above_the_image_count_a_tenth(rng):
+    frames = rng.random((2, 3, 16, 16, 1), np.float32)
+    model = PredNet((16, 16, 1), 1, stacks=(2, 2, 2, 2))
+    state = model.begin(frames[:, :1])
+    expected = [np.mean(error, axis=(1, 2, 3)) for error in state.error]
+    found = model._weighted_error(state.error)
+    np.testing.assert_allclose(found, expected[0] + 0.1 * sum(expected[1:]), rtol=1e-5)
+    assert len(expected) == 5 and min(part.min() for part in expected) > 0

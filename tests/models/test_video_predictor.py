@@ -166,6 +166,9 @@ def test_predict_is_one_future_a_row_whatever_the_batches(model, context):
     np.testing.assert_array_equal(model.predict(data, verbose=0), batches)
     np.testing.assert_array_equal(model.predict(data, verbose=0, steps=1), batches[:3])
     moved = model.predict(context[1:], 3, seed=1, verbose=0)
+    for seed in (2**63 - 1, 2**64, 1.5, True):
+        with pytest.raises(ValueError, match="`seed` must be an integer within"):
+            model.predict(context, seed=seed, verbose=0)
     np.testing.assert_allclose(moved, whole[1:], atol=1e-5)
     assert model.predict(context[:1], horizon=5, verbose=0).shape == (1, 5, 8, 8, 1)
     with pytest.raises(ValueError, match=r"`batch_size` must be at least 1. Received: 0"):
@@ -225,15 +228,19 @@ def test_a_batch_is_predicted_as_in_predict(model, context):
     np.testing.assert_allclose(model.predict_on_batch(context), expected, atol=1e-6)
 
 
+def vrnn(groups=2, **options):
+    return VRNN((8, 8, 1), {8: 8, 4: 8, 1: 8}, 2, (1,), groups=groups, **options)
+
+
 @pytest.mark.parametrize(
     "make, message",
     [
         (lambda: SVG((64, 64, 1), 2, encoder="DCGAN"), "`encoder` must be dcgan or vgg.*'DCGAN'"),
         (lambda: PredNet((8, 8, 1), 2, loss="L1"), "`loss` must be L0 or Lall.*'L1'"),
         (lambda: PredNet((8, 8, 1), 2, feedback="prev"), "must be previous or own.*'prev'"),
-        (lambda: VRNN((8, 8, 1), {8: 8, 1: 8}, 2, (1,), latent_feedback="both"), "none or own"),
-        (lambda: VRNN((8, 8, 1), {8: 8, 1: 8}, 2, (1,), reconstruction="mse"), "one of l1, l2, bc"),
-        (lambda: VRNN((8, 8, 1), {8: 16, 4: 16, 1: 16}, 2, (1,)), "must have several values"),
+        (lambda: vrnn(latent_feedback="both"), "none or own"),
+        (lambda: vrnn(reconstruction="mse"), "one of l1, l2, bc"),
+        (lambda: vrnn(groups=8), "must leave at least 4 of the 8"),
     ],
 )
 def test_unknown_words_and_groups_of_one_value_are_refused(make, message):

@@ -57,6 +57,7 @@ class PixelAdvection(keras.layers.Layer):
         """Build nothing: the layer has no weights."""
 
     def call(self, last: Tensor, outputs: Tensor) -> Tensor:
+        last, outputs = (ops.cast(x, "float32") for x in (last, outputs))
         offsets, pixels = ops.split(outputs, [1 + self.side**2], axis=-1)
         centre = [0.0] * (1 + self.side**2)
         centre[1 + self.side**2 // 2] = STAY

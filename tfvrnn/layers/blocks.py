@@ -305,9 +305,9 @@ class UpConv(keras.layers.Layer):
         return ops.relu(self.norm(self.conv(inputs)))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        batch, height, width, _ = input_shape
-        side = 4 if height == 1 else 2 * height
-        return (batch, side, 4 if width == 1 else 2 * width, self.filters)
+        batch, *sides, _ = input_shape
+        height, width = (side and (4 if side == 1 else 2 * side) for side in sides)
+        return (batch, height, width, self.filters)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "filters": self.filters, "groups": self.groups}

@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, ImageSequence, TiffImagePlugin
+from PIL import ExifTags, Image, ImageSequence, PngImagePlugin, TiffImagePlugin
 
 from tfvrnn.media.errors import VideoError
 
@@ -90,9 +90,10 @@ def _is_reduced(image: TiffImagePlugin.TiffImageFile, page: int) -> bool:
 
 
 def _scale_transparency(image: Image.Image) -> None:
-    """Scale the transparent grey of a PNG of 2 or 4 bits, of which Pillow scales only the pixels."""
-    bits = {"L;2": 2, "L;4": 4}.get(image.tile[0].args if image.tile else "")
-    if image.format == "PNG" and bits and "transparency" in image.info:
+    """Scale the transparent grey of a PNG of 2 or 4 bits. Pillow scales only its pixels."""
+    tiles = image.tile if isinstance(image, PngImagePlugin.PngImageFile) else ()
+    bits = {"L;2": 2, "L;4": 4}.get(tiles[0].args if tiles else "")
+    if bits and "transparency" in image.info:
         image.info["transparency"] *= 255 // (2**bits - 1)
 
 

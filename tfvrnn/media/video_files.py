@@ -9,6 +9,7 @@ import av
 import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.filter import Graph
 from av.stream import Disposition
 
 from tfvrnn.media.errors import VideoError
@@ -92,7 +93,7 @@ def _progressive(frame: av.VideoFrame) -> av.VideoFrame:
     """Unmark an interlaced frame: FFmpeg's program places its colours as those of any other."""
     if not frame.interlaced_frame:
         return frame
-    graph = av.filter.Graph()
+    graph = Graph()
     source = graph.add_buffer(
         width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
     )

@@ -62,7 +62,7 @@ def ssim(
         raise ValueError(f"`definition` must be one of {names}. Received: {definition!r}")
     frames, truth = _checked(frames, truth)
     window = SSIM_WINDOWS[definition]
-    if min(frames.shape[-3:-1]) < window:
+    if any(side is not None and side < window for side in frames.shape[-3:-1]):
         raise ValueError(
             f"`frames` must be at least {window} pixels wide and high for the {definition} SSIM. "
             f"Received: shape {frames.shape}"
@@ -74,7 +74,11 @@ def ssim(
 
 def _uniform_ssim(x, y):
     shape, window = tf.shape(x), SSIM_WINDOWS["uniform"]
-    x, y = (tf.reshape(tf.cast(v, tf.float64), (-1, *v.shape[-3:])) for v in (x, y))
+    images = tf.concat([[-1], shape[-3:]], axis=0)
+    x, y = (
+        tf.ensure_shape(tf.reshape(tf.cast(v, tf.float64), images), (None, *v.shape[-3:]))
+        for v in (x, y)
+    )
 
     def local_mean(image):
         return tf.nn.avg_pool2d(image, window, 1, "VALID")
@@ -92,7 +96,7 @@ def _uniform_ssim(x, y):
 
 def _checked(frames, truth):
     frames, truth = tf.convert_to_tensor(frames), tf.convert_to_tensor(truth)
-    if frames.shape != truth.shape or frames.shape.rank < 3:
+    if not are_alike(frames, truth):
         raise ValueError(
             f"`frames` and `truth` must be of one shape [..., H, W, C]. "
             f"Received: {frames.shape} and {truth.shape}"
@@ -105,6 +109,12 @@ def _checked(frames, truth):
     for pixels in (frames, truth):
         check_range(pixels)
     return tf.cast(frames, tf.float32), tf.cast(truth, tf.float32)
+
+
+def are_alike(frames: tf.Tensor, truth: tf.Tensor) -> bool:
+    """Check that both are `[..., H, W, C]` of one shape, as far as a graph knows it."""
+    ranks = frames.shape.rank, truth.shape.rank
+    return None not in ranks and min(ranks) >= 3 and frames.shape.is_compatible_with(truth.shape)
 
 
 def check_range(pixels: tf.Tensor) -> None:

@@ -65,8 +65,8 @@ def frechet_distance(real: ArrayLike, generated: ArrayLike) -> float:
 
         |m - m'|^2 + Tr(S + S' - 2 (S S')^(1/2)),  unbiased covariances, float64
 
-    All features are first divided by one number, the root of their mean variance, as TF-GAN takes
-    no root of singular values below 1e-10.
+    Features of a mean variance below 1 are first scaled to one of 10,000, because TF-GAN takes no
+    root of singular values below 1e-10.
 
     Source: Heusel et al., 2017; TF-GAN, `frechet_classifier_distance_from_activations`.
 
@@ -78,15 +78,15 @@ def frechet_distance(real: ArrayLike, generated: ArrayLike) -> float:
         ValueError: fewer than two features, different lengths, values that are not finite.
     """
     real, generated = check_pair(real, generated)
-    variance = _mean_variance(real.var(axis=0), generated.var(axis=0))
-    unit = np.sqrt(variance)
+    unit = _unit(real.var(axis=0), generated.var(axis=0))
     distance = classifier_metrics().frechet_classifier_distance_from_activations
-    return float(distance(tf.constant(real / unit), tf.constant(generated / unit))) * variance
+    return float(distance(tf.constant(real / unit), tf.constant(generated / unit))) * unit**2
 
 
-def _mean_variance(real: np.ndarray, generated: np.ndarray) -> float:
-    """Average the variances of all features of both sets; 1 if all are 0."""
-    return float(np.mean([real, generated])) or 1.0
+def _unit(real: np.ndarray, generated: np.ndarray) -> float:
+    """Return the number to divide features by, given the variances of both sets."""
+    deviation = float(np.sqrt(np.mean([real, generated])))
+    return deviation / 100 if 0 < deviation < 1 else 1.0
 
 
 def kernel_distance(real: ArrayLike, generated: ArrayLike) -> float:
@@ -123,12 +123,14 @@ def frechet_infinity(
 
     Args:
         real, generated: same as for `frechet_distance`, with at least 4 features each.
-        points: number of sizes on the line.
+        points: number of sizes on the line, at least 2.
         seed: of the subsets.
 
     Raises:
-        ValueError: same as `frechet_distance`, or fewer than 4 features.
+        ValueError: same as `frechet_distance`, fewer than 4 features, or fewer than 2 points.
     """
+    if points < 2:
+        raise ValueError(f"`points` must be at least 2. Received: {points}")
     real, generated = (
         _checked(features, name, LEAST_FOR_INFINITY)
         for features, name in ((real, "real"), (generated, "generated"))
@@ -189,9 +191,9 @@ class FeatureStatistics:
                 f"two features at least are needed. Received: {self.count} and {other.count}"
             )
         ours, theirs = self.covariance, other.covariance
-        variance = _mean_variance(np.diag(ours), np.diag(theirs))
-        sides = tf.constant(ours / variance), tf.constant(theirs / variance)
-        root = float(classifier_metrics().trace_sqrt_product(*sides)) * variance
+        unit = _unit(np.diag(ours), np.diag(theirs))
+        sides = tf.constant(ours / unit**2), tf.constant(theirs / unit**2)
+        root = float(classifier_metrics().trace_sqrt_product(*sides)) * unit**2
         means = np.sum(np.square(self.mean - other.mean))
         return float(np.trace(ours + theirs) - 2.0 * root + means)
 

@@ -176,8 +176,10 @@ class FeatureNetwork:
         """Compute features float32 `[N, D]` of videos uint8 `[N, T, H, W, 1 or 3]`, by batch.
 
         Raises:
-            ValueError: another shape or dtype, fewer than 9 frames.
+            ValueError: another shape or dtype, fewer than 9 frames, a batch size below 1.
         """
+        if batch_size < 1:
+            raise ValueError(f"`batch_size` must be at least 1. Received: {batch_size}")
         check_videos(videos)
         batches = range(0, len(videos), batch_size)
         return np.concatenate(

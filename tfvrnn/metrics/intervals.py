@@ -34,8 +34,9 @@ def bootstrap_interval(
         (lower end, upper end). If N is 1, both are the value itself.
 
     Raises:
-        UserError: no values, more than one dimension, a level outside 0 to 1.
+        UserError: no values, more than one dimension, a level outside 0 to 1, no resamples.
     """
+    require(resamples >= 1, "`resamples` must be at least 1.", resamples)
     values = np.asarray(values, np.float64)
     require(values.ndim == 1 and len(values) > 0, "`values` must be [N].", values.shape)
     rng, rows = np.random.default_rng(seed), max(1, AT_ONCE // len(values))
@@ -49,6 +50,7 @@ def bootstrap_interval(
 
 def interval_of_mean(values: np.ndarray) -> list[float]:
     """Compute the `bootstrap_interval` of the mean over videos of values `[V]` or `[V, ...]`."""
+    require(len(values) > 0, "`values` must be of one video at least.", len(values))
     by_video = np.asarray(values, np.float64).reshape(len(values), -1).mean(axis=1)
     return list(bootstrap_interval(by_video))
 

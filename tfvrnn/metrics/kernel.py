@@ -16,8 +16,10 @@ def blockwise_kernel_distance(real: ArrayLike, generated: ArrayLike, block: int 
         block: rows and columns that are held in memory.
 
     Raises:
-        ValueError: same as `kernel_distance`.
+        ValueError: same as `kernel_distance`, or a block below 1.
     """
+    if block < 1:
+        raise ValueError(f"`block` must be at least 1. Received: {block}")
     real, generated = check_pair(real, generated)
     within = [_sum(x, x, block) - np.sum(_kernel_of_itself(x)) for x in (real, generated)]
     pairs = [len(x) * (len(x) - 1) for x in (real, generated)]

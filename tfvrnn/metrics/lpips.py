@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfvrnn.metrics import weights
 from tfvrnn.metrics.conversion import CONVOLUTIONS
-from tfvrnn.metrics.frame import check_range
+from tfvrnn.metrics.frame import are_alike, check_range
 
 # Layers by their number in torchvision: (stride, padding) of a convolution with ReLU, or POOL.
 # A tap is the map after the ReLU of a layer.
@@ -36,7 +36,7 @@ class TooSmall(ValueError):
 def check_frame_size(trunk: str, shape: tuple[int, ...]) -> None:
     """Raise TooSmall if images `[..., H, W, C]` would leave nothing for a trunk's last tap."""
     least = LEAST_SIDE[trunk]
-    if min(shape[-3:-1]) < least:
+    if any(side is not None and side < least for side in shape[-3:-1]):
         raise TooSmall(
             f"`frames` must be at least {least} pixels wide and high for the trunk {trunk}. "
             f"Received: shape {tuple(shape)}"
@@ -86,18 +86,24 @@ class LPIPS(tf.Module):
     def __call__(self, frames: tf.Tensor | np.ndarray, truth: tf.Tensor | np.ndarray) -> tf.Tensor:
         frames, truth = tf.convert_to_tensor(frames), tf.convert_to_tensor(truth)
         self._check(frames, truth)
+        rows = tf.shape(frames)[:-3]
+        if None in frames.shape:  # in a graph
+            images = [tf.reshape(x, (-1, *tf.unstack(tf.shape(x)[-3:]))) for x in (frames, truth)]
+            channels = frames.shape[-1]
+            images = [tf.ensure_shape(x, (None, None, None, channels)) for x in images]
+            return tf.reshape(self._compiled(*images), rows)
         number = int(np.prod(frames.shape[:-3]))
         if not number:
-            return tf.zeros(frames.shape[:-3])
+            return tf.zeros(rows)
         at_once = max(k for k in range(1, min(number, AT_ONCE) + 1) if number % k == 0)
         portions = [tf.reshape(x, (-1, at_once, *x.shape[-3:])) for x in (frames, truth)]
         distances = tf.map_fn(
             lambda pair: self._compiled(*pair), portions, fn_output_signature=tf.float32
         )
-        return tf.reshape(distances, frames.shape[:-3])
+        return tf.reshape(distances, rows)
 
     def _check(self, frames, truth):
-        if frames.shape != truth.shape or frames.shape.rank < 3 or frames.shape[-1] not in (1, 3):
+        if not are_alike(frames, truth) or frames.shape[-1] not in (1, 3):
             raise ValueError(
                 f"`frames` and `truth` must be of one shape [..., H, W, 1 or 3]. "
                 f"Received: {frames.shape} and {truth.shape}"

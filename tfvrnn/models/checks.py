@@ -1,8 +1,9 @@
 """Rules of the models' arguments that `ModelConfig` checks for the programs."""
 
+import math
 from collections.abc import Mapping, Sequence
 
-from tfvrnn.config import require
+from tfvrnn.config import MINIMUM_GROUP, require
 
 
 def check_frames(image_shape: Sequence[int], context_frames: int, square: bool = True) -> None:
@@ -31,9 +32,15 @@ def checked_levels(
     Raises:
         UserError: a rule is broken.
     """
-    rule = f"`channels` must be of resolutions from {side}, the side of a frame, down to 1."
-    known = len(channels) > 0 and (max(channels), min(channels)) == (side, 1)
-    require(known, rule, sorted(channels, reverse=True))
+    halvings = side // 8
+    rule = "`image_shape` must have sides of 8 times a power of two (8, 16, 32, 64, 128, ...)."
+    require(halvings > 0 and side % 8 == 0 and not halvings & (halvings - 1), rule, side)
+    wanted = [side // 2**k for k in range(halvings.bit_length())] + [4, 1]
+    rule = f"`channels` must be of the resolutions {', '.join(map(str, wanted))}."
+    require(sorted(channels, reverse=True) == wanted, rule, sorted(channels, reverse=True))
+    coarse = [channels[resolution] for resolution in (8, 4, 1)]
+    require(len({*coarse}) == 1, "`channels` must be equal at 8, 4 and 1.", coarse)
+    require(levels is not None, "`latent_resolutions` must be given.", levels)
     rule = f"`latent_resolutions` must be of {', '.join(map(str, sorted(channels)))}."
     require(len(levels) > 0 and set(levels) <= set(channels), rule, levels)
     increasing = list(levels) == sorted(set(levels))
@@ -42,4 +49,30 @@ def checked_levels(
         latent_channels = [channels[resolution] for resolution in levels]
     known = len(latent_channels) == len(levels) and min(latent_channels) >= 1
     require(known, "`latent_channels` must be one number per latent level.", latent_channels)
+    least = MINIMUM_GROUP // 2  # means and raw variances are normalised together
+    rule = f"`latent_channels` must be at least {least} at 1x1."
+    require(levels[0] != 1 or latent_channels[0] >= least, rule, latent_channels)
     return (*levels,), (*latent_channels,)
+
+
+def check_vrnn(
+    side: int,
+    top: int,
+    groups: int,
+    latent_feedback: str,
+    forget_bias: float,
+    initial_variance: float,
+    advection: int,
+) -> None:
+    """Raise UserError for options that no VRNN has, given its side and its channels at 1x1."""
+    known = latent_feedback in ("none", "own")
+    require(known, "`latent_feedback` must be none or own.", repr(latent_feedback))
+    require(groups >= 1, "`groups` must be at least 1.", groups)
+    rule = f"`groups` must leave at least {MINIMUM_GROUP} of the {top} channels at 1x1 to each."
+    require(top // min(groups, top) >= MINIMUM_GROUP, rule, groups)
+    require(math.isfinite(forget_bias), "`forget_bias` must be finite.", forget_bias)
+    known = 1e-4 <= initial_variance <= 100.0
+    require(known, "`initial_variance` must lie in 0.0001 to 100.", initial_variance)
+    known = advection == 0 or (0 < advection < side and advection % 2 == 1)
+    rule = f"`advection` must be 0, or an odd number below {side}, the side of a frame."
+    require(known and not isinstance(advection, bool), rule, advection)

@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from tfvrnn.config import TrainConfig
-from tfvrnn.models import given_frames
+from tfvrnn.models import given_frames, keras_steps
 from tfvrnn.models.objective import loss_terms
 from tfvrnn.models.reconstruction import Likelihood
 from tfvrnn.sampling import arguments
@@ -93,9 +93,11 @@ class Fitting(keras.Model):
 
         Raises:
             ValueError: a loss or metrics, a negative beta or free_nats, an unknown mode,
-                'sequential' for a model with `remat`, or a scheduled_sampling outside [0, 1] or
-                that the model does not have.
+                'sequential' for a model with `remat`, a scheduled_sampling outside [0, 1] or that
+                the model does not have, or another `jit_compile`.
         """
+        if jit_compile not in (True, False, "auto"):
+            raise ValueError(f"`jit_compile` must be a bool or auto. Received: {jit_compile!r}")
         given = [name for name in ITS_OWN if kwargs.get(name) is not None]
         if given:
             raise ValueError(f"The loss and the metrics are the model's own. Received: {given[0]}")
@@ -191,7 +193,13 @@ class Fitting(keras.Model):
         )
 
     def evaluate(
-        self, x: Any = None, y: Any = None, batch_size: int | None = None, *args: Any, **kwargs: Any
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        sample_weight: Any = None,
+        **kwargs,
     ) -> Any:
         """Compute the mean losses of frames. See `keras.Model.evaluate` for further arguments.
 
@@ -199,9 +207,9 @@ class Fitting(keras.Model):
             ValueError: frames that do not fit the model, labels or weights.
         """
         given_frames.check_batch_size(batch_size)
-        given_frames.check_no_labels(y, kwargs.get("sample_weight"))
+        given_frames.check_no_labels(y, sample_weight)
         frames = given_frames.checked(x, self.check_frames)
-        return super().evaluate(frames, None, batch_size, *args, **kwargs)
+        return super().evaluate(frames, None, batch_size, verbose, **kwargs)
 
     def check_frames(self, frames: Any) -> None:
         """Raise ValueError unless `frames` are uint8 or float `[B, T, H, W, C]` that fit."""
@@ -243,43 +251,15 @@ class Fitting(keras.Model):
         if not self.trainable_variables:
             raise ValueError(f"{type(self).__name__} has nothing to learn: only evaluate it.")
         self._check_strategy()
-        known = self.train_function
-        made = super().make_train_function(force)
-        if self.train_function is not known and keras.backend.backend() == "jax":
-            variables = [*self.trainable_variables, *self.non_trainable_variables]
-            variables += [*self.optimizer.variables, *self.metrics_variables]
-            self.train_function = self._kept(self.train_function, variables)
-        return made
+        if self.train_function is None or force:
+            self.train_function = keras_steps.step_function(self, super(), "train")
+        return self.train_function
 
     def make_test_function(self, force: bool = False) -> Any:
         self._check_strategy()
-        known = self.test_function
-        made = super().make_test_function(force)
-        if self.test_function is not known and keras.backend.backend() == "jax":
-            variables = [*self.trainable_variables, *self.non_trainable_variables]
-            variables += self.metrics_variables
-            self.test_function = self._kept(self.test_function, variables)
-        return made
-
-    def _kept(self, function, variables):
-        """Wrap a step of Keras on JAX so that the variables keep their values if it fails.
-
-        Keras takes the values out of the variables while it trains. If a step fails, for example
-        on a wrong batch or an error in the data, Keras leaves the model without values.
-        """
-
-        def step(state, batches):
-            try:
-                return function(state, batches)
-            except BaseException:
-                values = keras.tree.flatten(state)
-                if not any(value.is_deleted() for value in values):  # it failed while it computed
-                    for variable, value in zip(variables, values, strict=True):
-                        variable.assign(value)
-                    self._jax_state = None  # of an earlier step; Keras would come back to it
-                raise
-
-        return step
+        if self.test_function is None or force:
+            self.test_function = keras_steps.step_function(self, super(), "test")
+        return self.test_function
 
     def _check_strategy(self):
         """Raise ValueError on several TensorFlow replicas: they would draw the same noise."""

@@ -12,7 +12,7 @@ from tfvrnn.models.checks import check_frames
 from tfvrnn.models.video_predictor import VideoPredictor
 from tfvrnn.tensor_ops import Shape, Tensor
 
-LAYER_WEIGHTS = {"L0": (1.0, 0.0, 0.0, 0.0), "Lall": (1.0, 0.1, 0.1, 0.1)}
+LAYER_WEIGHTS = {"L0": 0.0, "Lall": 0.1}  # of the layers above the image
 
 
 class PredNetState(NamedTuple):
@@ -132,12 +132,12 @@ class PredNet(VideoPredictor):
     `feedback='previous'`. Deviations: see docs/baselines.md.
 
     Args:
-        image_shape: (S, S, C), S divisible by 8.
+        image_shape: (S, S, C), S divisible by 8, or by 2 to the number of stacks.
         context_frames: int, n_ctx.
         loss: 'L0' (only the image's error) or 'Lall' (plus a tenth of the other layers').
         extrapolate: bool, whether training is in the second phase.
         feedback: 'previous' or 'own', see above.
-        stacks: channels of the three layers above the image.
+        stacks: channels of the layers above the image; three in the paper.
     """
 
     mean_over_pixels = True
@@ -281,10 +281,8 @@ class PredNet(VideoPredictor):
 
     def _weighted_error(self, errors):
         """Return the weighted sum of the layers' mean errors, float32 `[B]`."""
-        return sum(
-            weight * ops.mean(ops.cast(error, "float32"), axis=(1, 2, 3))
-            for weight, error in zip(LAYER_WEIGHTS[self.error_weights], errors)
-        )
+        means = [ops.mean(ops.cast(error, "float32"), axis=(1, 2, 3)) for error in errors]
+        return means[0] + LAYER_WEIGHTS[self.error_weights] * sum(means[1:])
 
     def get_config(self) -> dict[str, Any]:
         return {

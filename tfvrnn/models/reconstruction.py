@@ -134,6 +134,7 @@ def reconstruction_loss(kind: str, frames: Tensor, predictions: Tensor) -> Tenso
         kind: same as for `Likelihood`.
         frames, predictions: float32 `[B, T, H, W, C]` in [0, 1].
     """
+    require(kind in ERRORS, f"`kind` must be one of {', '.join(ERRORS)}.", repr(kind))
     if kind == "bce":
         # Keep half a grey level away from 0 and 1, where the cross-entropy is infinite.
         predictions = ops.clip(predictions, 0.5 / 255, 1 - 0.5 / 255)

@@ -7,10 +7,9 @@ import keras
 from keras import ops
 
 from tfvrnn import tensor_ops
-from tfvrnn.config import require
 from tfvrnn.distributions import LN_2
 from tfvrnn.layers import InitialState, LatentLevel, PixelAdvection
-from tfvrnn.models.checks import check_frames, checked_levels
+from tfvrnn.models.checks import check_frames, check_vrnn, checked_levels
 from tfvrnn.models.decoder import FrameDecoder
 from tfvrnn.models.encoder import FrameEncoder
 from tfvrnn.models.reconstruction import Likelihood, reconstruction_loss
@@ -110,12 +109,12 @@ class VRNN(VideoPredictor):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        known = latent_feedback in ("none", "own")
-        require(known, "`latent_feedback` must be none or own.", repr(latent_feedback))
         channels = dict(sorted(((int(r), c) for r, c in dict(channels).items()), reverse=True))
         check_frames(image_shape, context_frames)
         self.image_shape, self.context_frames = (*image_shape,), context_frames
-        levels = checked_levels(image_shape[0], channels, latent_resolutions, latent_channels)
+        side, offsets = image_shape[0], (forget_bias, initial_variance)
+        levels = checked_levels(side, channels, latent_resolutions, latent_channels)
+        check_vrnn(side, channels[1], groups, latent_feedback, *offsets, advection)
         self.latent_resolutions, self.latent_channels = levels
         self.latent_feedback = latent_feedback
         self.groups, self.remat, self.reconstruction = groups, remat, reconstruction

@@ -57,6 +57,16 @@ def frame_count(horizon: Any) -> int:
     return count
 
 
+def check_seed(seed: Any) -> None:
+    """Raise ValueError unless a first seed is an integer from which further ones can be counted."""
+    try:
+        known = not isinstance(seed, bool) and abs(operator.index(seed)) < 2**62
+    except TypeError:
+        known = False
+    if not known:
+        raise ValueError(f"`seed` must be an integer within 2**62. Received: {seed!r}")
+
+
 def check(model: Predictor, context: Tensor, seeds: Tensor, mean: bool, temperature: float) -> None:
     """Raise ValueError unless these arrays fit the model and each other."""
     check_context(model, context)
@@ -68,8 +78,8 @@ def check(model: Predictor, context: Tensor, seeds: Tensor, mean: bool, temperat
 def check_temperature(temperature: float) -> None:
     """Raise ValueError unless a temperature is finite and at least 0."""
     try:
-        known = 0.0 <= temperature < math.inf
-    except TypeError:
+        known = 0.0 <= float(temperature) < math.inf
+    except (TypeError, ValueError):
         known = False
     if not known:
         raise ValueError(f"`temperature` must be at least 0. Received: {temperature!r}")

@@ -67,6 +67,7 @@ def predict_videos(
     """Draw one future per context, batch by batch; see `VideoPredictor.predict`."""
     if batch_size < 1:
         raise ValueError(f"`batch_size` must be at least 1. Received: {batch_size}")
+    arguments.check_seed(seed)
     futures, rows = [], 0
     total = -(-len(context) // batch_size) if hasattr(context, "shape") else steps
     bar = keras.utils.Progbar(total, verbose=1 if verbose == "auto" else verbose)
