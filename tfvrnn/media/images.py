@@ -92,7 +92,7 @@ def _is_reduced(image: TiffImagePlugin.TiffImageFile, page: int) -> bool:
 def _scale_transparency(image: Image.Image) -> None:
     """Scale the transparent grey of a PNG of 2 or 4 bits. Pillow scales only its pixels."""
     tiles = image.tile if isinstance(image, PngImagePlugin.PngImageFile) else ()
-    bits = {"L;2": 2, "L;4": 4}.get(tiles[0].args if tiles else "")
+    bits = {"L;2": 2, "L;4": 4}.get(str(tiles[0].args) if tiles else "")
     if bits and "transparency" in image.info:
         image.info["transparency"] *= 255 // (2**bits - 1)
 

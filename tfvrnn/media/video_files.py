@@ -98,8 +98,8 @@ def _progressive(frame: av.VideoFrame) -> av.VideoFrame:
         width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
     )
     graph.link_nodes(source, graph.add("setfield", "prog"), graph.add("buffersink")).configure()
-    graph.push(frame)
-    return graph.pull()
+    graph.vpush(frame)
+    return graph.vpull()
 
 
 def _colours(frame: av.VideoFrame, stream: av.VideoStream) -> np.ndarray:
