@@ -66,6 +66,7 @@ def test_serialised_it_is_the_same_function(name):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.build is None])
 def test_a_model_fits_and_its_file_continues_where_it_was(name, tmp_path):
     model, inputs = make(name), make_inputs(name)

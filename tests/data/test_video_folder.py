@@ -199,6 +199,7 @@ def write_timed(path, seconds, size=16):
         write.mux(stream.encode())
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("true", "wanted"),
     [(Fraction(24000, 1001), 24), (Fraction(30000, 1001), 30), (Fraction(60000, 1001), 60)],

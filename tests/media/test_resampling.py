@@ -48,6 +48,7 @@ def test_a_rate_that_changes_keeps_its_time(tmp_path, base):
     assert len(found) == 61 and found == shown_at(CHANGING, 30, 61)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("true", [Fraction(30000, 1001), Fraction(24000, 1001), Fraction(30), 25.3])
 @pytest.mark.parametrize("ending", ["mkv", "mp4"])
 def test_rounded_times_lose_and_double_no_frame(tmp_path, true, ending):

@@ -31,6 +31,7 @@ def test_each_length_is_evaluated(model, videos):
         assert found == pytest.approx(loss_of(model, videos[:, :length]), abs=1e-6)
 
 
+@pytest.mark.thorough
 def test_each_length_trains(model, videos):
     other = videos[:, :5]
     model.fit(videos[:, :3], validation_data=other, verbose=0)
@@ -43,6 +44,7 @@ def test_each_length_trains(model, videos):
     assert model.evaluate(other, verbose=0)[0] == pytest.approx(loss_of(model, other), abs=1e-6)
 
 
+@pytest.mark.thorough
 def test_several_steps_at_once_see_each_length(model, videos):
     model.compile(steps_per_execution=2)
     for length in (3, 4, 3):

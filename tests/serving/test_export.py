@@ -190,6 +190,7 @@ def test_rows_of_one_step_may_be_at_different_times(exported):
         step(seed=seeds[:1], time=tf.constant([0, 5]), **state)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "options,precision",
     [
@@ -365,6 +366,7 @@ def test_the_card_of_an_evaluated_run_has_its_figures(copying_run, tmp_path):
     assert card["evaluation"] == {"quick": {"fvd": 123.5}}
 
 
+@pytest.mark.thorough
 def test_bfloat16_by_option_stays_near_float32(exported_run, rng):
     frames, found = rng.integers(0, 256, (1, 2, 8, 8, 1), np.uint8), []
     for precision, version in exported_run.items():

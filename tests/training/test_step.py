@@ -155,6 +155,7 @@ def test_xla_compiles_to_the_same_step(small):
     np.testing.assert_allclose(compiled[0]["gradient_norm"], plain[0]["gradient_norm"], rtol=1e-4)
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("portions, mode", [(1, "parallel"), (2, "parallel"), (2, "sequential")])
 def test_scheduled_sampling_predicts_from_the_models_own_predictions(small, portions, mode):

@@ -282,8 +282,8 @@ def _matched(selection: Selection, settings: MeasureConfig) -> list[PairClips]:
                 samples.append(clip)
             else:
                 late[clip.video] = (
-                    f"its central clip begins {behind} frames after the skipped ones, the real "
-                    f"one's {begin}"
+                    f"its central clip begins at frame {behind} after the skipped ones, "
+                    f"the real one's at frame {begin}"
                 )
         if samples:
             pairs.append(PairClips(pair.name, truth, samples))

@@ -78,7 +78,7 @@ def check(model: Predictor, context: Tensor, seeds: Tensor, mean: bool, temperat
 def check_temperature(temperature: float) -> None:
     """Raise ValueError unless a temperature is finite and at least 0."""
     try:
-        known = 0.0 <= float(temperature) < math.inf
+        known = not isinstance(temperature, str) and 0.0 <= float(temperature) < math.inf
     except (TypeError, ValueError):
         known = False
     if not known:
