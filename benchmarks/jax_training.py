@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 
 import jax
 import keras
+import numpy as np
 from jax import numpy as jnp
 
-from tfvrnn import files
+from tfvrnn import files, presets
 from tfvrnn.config import Config, UserError, require
 from tfvrnn.models import build_model
 from tfvrnn.models.objective import loss_terms
@@ -322,5 +323,6 @@ def save(model, config: Config, progress: Progress, out: Path) -> None:
     chosen = progress.averages or progress.values + progress.others
     for variable, value in zip(model.trainable_variables + untrained(model), chosen):
         variable.assign(value)
-    model.save_to_preset(out, "float16", step=int(progress.step))
+    fits = presets.fit_float16([np.asarray(value) for value in chosen])
+    model.save_to_preset(out, "float16" if fits else "float32", step=int(progress.step))
     RunFolder(out).write_config(config)

@@ -77,6 +77,8 @@ class _ChoiceParser(flags.EnumParser):
         try:
             return super().parse(argument)
         except ValueError as error:
+            if not argument:
+                raise
             nearest = difflib.get_close_matches(argument, filter(None, self.enum_values), 1, 0.0)
             raise ValueError(f"{error}; the nearest is {nearest[0]}") from None
 
@@ -279,9 +281,10 @@ def _flagfile_lines(path: Path) -> list[str]:
         text = path.read_text(encoding="utf-8-sig")  # some editors write a byte order mark
     except OSError as error:
         names = [found.relative_to(SHIPPED).as_posix() for found in SHIPPED.rglob("*.flags")]
-        by_stem = {Path(name).stem: name for name in names}
-        near = difflib.get_close_matches(path.stem, by_stem, 1)
-        hint = f"; the nearest in the package is {by_stem[near[0]]}" if near else ""
+        stems = difflib.get_close_matches(path.stem, {Path(name).stem for name in names}, 1)
+        alike = sorted(name for name in names if Path(name).stem in stems)
+        near = difflib.get_close_matches(str(path), alike, 1, 0.0)
+        hint = f"; the nearest in the package is {near[0]}" if near else ""
         raise FlagError(f"cannot read flagfile {path}: {error.strerror}{hint}") from None
     except UnicodeDecodeError:
         raise FlagError(f"flagfile {path} is not text") from None

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 from tfvrnn import commands
-from tfvrnn.config import SIM_PUSH_SCENES, DataConfig, ModelConfig, UserError, expanded
+from tfvrnn.config import SIM_PUSH_SCENES, DataConfig, ModelConfig, UserError, expanded, require
+
+COLOUR = ("bair", "pusht", *SIM_PUSH_SCENES.values())
 
 
 def prepared_folder(dataset: str, data_dir: str | Path, side: int, channels: int) -> Path:
@@ -16,13 +18,16 @@ def require_prepared(data: DataConfig, model: ModelConfig) -> Path | None:
     """Return the folder of the prepared dataset's version, or None if nothing needs preparing.
 
     Raises:
-        UserError: the folder is missing. The message has the command that prepares it.
+        UserError: the folder is missing. The message has the command that prepares it, or says that
+            the dataset has no grey frames.
     """
     if data.dataset == "smmnist":
         return None
     folder = prepared_folder(data.dataset, data.data_dir, model.image_size, model.channels)
     folder /= "2.0.0" if data.dataset == "bair" else "1.0.0"
     if not folder.is_dir():
+        rule = f"`model.channels` must be 3 for {data.dataset}, which is in colour."
+        require(data.dataset not in COLOUR or model.channels == 3, rule, model.channels)
         options = {"dataset": data.dataset}
         if data.dataset == SIM_PUSH_SCENES["fixed"]:
             options = {"dataset": "sim_push", "scene": "fixed"}

@@ -28,9 +28,12 @@ DAMAGED_ARRAYS = (  # raised by NumPy and zipfile for damaged, encrypted and abs
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
-    """Write a file under another name, then rename it. Readers see the old file or the new one."""
+    """Write a file under another name, then rename it. Readers see the old file or the new one.
+
+    A link stays, and its file is replaced.
+    """
     if path.is_symlink():
-        path = Path(os.path.realpath(path))  # a link stays, and its file is replaced
+        path = Path(os.path.realpath(path))
     # Only a part of the name, as the whole name may have the greatest length allowed.
     partial = path.with_name(f".{path.name[:40]}-{os.getpid()}")
     try:

@@ -183,7 +183,7 @@ def test_continuing_from_elsewhere_or_to_fewer_steps_is_refused(train, tmp_path)
     (tmp_path / "run" / "checkpoints" / "ckpt-7.index").touch()
     code, text = train("--train.run_dir=run", "--train.init_from=b")
     assert code == 2 and "run began from a, not from b" in text
-    code, text = train("--train.run_dir=run", "--train.steps=6")
+    code, text = train("--train.run_dir=run", "--train.steps=6", "--train.init_from=./a")
     assert code == 2 and "`train.steps` must be at least 7, which run has done. Received: 6" in text
 
 

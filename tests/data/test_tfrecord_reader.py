@@ -157,19 +157,33 @@ def test_augmentation_is_a_function_of_seed_and_number(data):
         ({"horizon": 6}, "a clip of 8 frames at stride 1 needs 8"),
         ({"stride": 3}, "at stride 3 needs 10"),
         ({"data_dir": "none"}, "no dataset in .*prepare_data.py --dataset=video_folder"),
-        ({"dataset": "bair"}, "no dataset in .*--dataset=bair"),
-        ({"dataset": "sim_push"}, "no dataset in .*--dataset=sim_push '--data_dir"),
-        (
-            {"dataset": "sim_push_fixed"},
-            "no dataset in .*sim_push_fixed_8_grey/.*--dataset=sim_push --scene=fixed '--data_dir",
-        ),
-        ({"dataset": "pusht"}, "no dataset in .*pusht_8_grey/.*--dataset=pusht"),
+        ({"dataset": "bair"}, "`model.channels` must be 3 for bair, .*Received: 1"),
+        ({"dataset": "sim_push"}, "`model.channels` must be 3 for sim_push, "),
+        ({"dataset": "pusht"}, "`model.channels` must be 3 for pusht, "),
         ({"dataset": "cityscapes"}, "no dataset in .*--dataset=cityscapes"),
     ],
 )
 def test_what_does_not_fit_is_refused(data, options, message):
     with pytest.raises(UserError, match=message):
         make_dataset(dataclasses.replace(data, **options), MODEL, "train")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "message"),
+    [
+        ("bair", "no dataset in .*--dataset=bair"),
+        ("sim_push", "no dataset in .*--dataset=sim_push '--data_dir"),
+        (
+            "sim_push_fixed",
+            "no dataset in .*sim_push_fixed_8/.*--dataset=sim_push --scene=fixed '--data_dir",
+        ),
+        ("pusht", "no dataset in .*pusht_8/.*--dataset=pusht"),
+    ],
+)
+def test_the_command_that_prepares_a_dataset_is_named(data, dataset, message):
+    model = dataclasses.replace(MODEL, channels=3)
+    with pytest.raises(UserError, match=message):
+        make_dataset(dataclasses.replace(data, dataset=dataset), model, "train")
 
 
 def test_frames_of_another_size_are_refused(data, tmp_path):

@@ -145,6 +145,20 @@ def test_features_of_unequal_scales(rng, scales, factor):
     assert ours.frechet_distance(theirs) == pytest.approx(expected, **close)
 
 
+@pytest.mark.parametrize("scale", [1e-30, 1e-3, 1e5, 1e9, 1e80])
+def test_features_of_any_scale(rng, scale):
+    real, generated = rng.normal(size=(2, 50, 3))
+    expected = scale**2 * frechet_distance(real, generated)
+    assert frechet_distance(scale * real, scale * generated) == pytest.approx(expected, rel=1e-6)
+
+
+def test_constant_features_have_the_distance_of_their_means():
+    ours, theirs = FeatureStatistics(3), FeatureStatistics(3)
+    ours.update(np.full((7, 3), 1 / 3))
+    theirs.update(np.full((7, 3), 1.0))
+    assert ours.frechet_distance(theirs) == pytest.approx(4 / 3)
+
+
 def test_a_line_needs_two_points(rng):
     with pytest.raises(ValueError, match=r"`points` must be at least 2\. Received: 1"):
         frechet_infinity(rng.normal(size=(8, 2)), rng.normal(size=(8, 2)), points=1)

@@ -71,9 +71,19 @@ def test_wrong_frames_are_refused(alex):
     assert alex(frames[:0], truth[:0]).shape == (0,)
 
 
-@pytest.mark.parametrize("known", [(None, 64, 64, 3), (None, None, None, 3)])
-def test_in_a_graph_lengths_may_be_unknown(alex, known):
+@pytest.mark.parametrize("batches", [(None, None), (3, None), (None, 3)])
+def test_in_a_graph_the_number_of_frames_may_be_unknown(alex, batches):
     frames, truth = images()
-    spec = tf.TensorSpec(known, tf.float32)
-    found = tf.function(alex, input_signature=[spec, spec])(frames, truth)
-    np.testing.assert_allclose(found, alex(frames, truth), rtol=1e-5)
+    specs = [tf.TensorSpec((batch, *frames.shape[1:]), tf.float32) for batch in batches]
+    compiled = tf.function(alex, input_signature=specs)
+    np.testing.assert_allclose(compiled(frames, truth), alex(frames, truth), rtol=1e-5)
+    if batches == (None, None):
+        assert compiled(frames[:0], truth[:0]).shape == (0,)
+        with pytest.raises(tf.errors.InvalidArgumentError, match="`frames` and `truth` differ"):
+            compiled(frames, truth[:1])
+
+
+def test_in_a_graph_the_sides_must_be_known(alex):
+    spec = tf.TensorSpec((None, None, None, 3), tf.float32)
+    with pytest.raises(ValueError, match=r"must be known, see tf\.ensure_shape"):
+        tf.function(alex, input_signature=[spec, spec]).get_concrete_function()

@@ -31,7 +31,6 @@ def make(optimizer=None, policy="float32", **options):
     return model
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("probability", [0.0, pytest.param(0.8, marks=pytest.mark.thorough)])
 def test_a_step_of_fit_is_a_step_of_the_train_step(probability, rng, monkeypatch):
     """Equal noise gives equal losses, weights and scale. SGD is used, as Adam enlarges rounding."""

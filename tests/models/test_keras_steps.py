@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfvrnn.models import PredNet
 
@@ -31,15 +32,26 @@ def test_each_length_is_evaluated(model, videos):
         assert found == pytest.approx(loss_of(model, videos[:, :length]), abs=1e-6)
 
 
+def test_each_length_is_traced_once_whatever_the_number_of_videos(model, videos, monkeypatch):
+    traced, step = [], model.train_step
+    monkeypatch.setattr(model, "train_step", lambda data: traced.append(data) or step(data))
+    for length, size in ((3, 2), (4, 3), (3, 4)):
+        model.fit(videos[:, :length], batch_size=size, verbose=0)
+    data = tf.data.Dataset.from_tensor_slices(videos[:, :3]).batch(5, drop_remainder=True)
+    model.fit(data, verbose=0, shuffle=False)
+    assert model.optimizer.iterations == 3 + 2 + 2 + 1
+    # Two lengths, and once more when a batch has a known number of videos.
+    assert len(traced) <= 3
+
+
 @pytest.mark.thorough
-def test_each_length_trains(model, videos):
+def test_batches_and_validation_of_each_length(model, videos):
     other = videos[:, :5]
-    model.fit(videos[:, :3], validation_data=other, verbose=0)
     before = loss_of(model, other)
-    model.fit(videos[:, :4], batch_size=4, verbose=0)
+    model.fit(videos[:, :3], validation_data=other, verbose=0)
     for length in (5, 6, 5):
         model.train_on_batch(videos[:, :length])
-    assert model.optimizer.iterations == 1 + 2 + 3
+    assert model.optimizer.iterations == 1 + 3
     assert loss_of(model, other) != before
     assert model.evaluate(other, verbose=0)[0] == pytest.approx(loss_of(model, other), abs=1e-6)
 

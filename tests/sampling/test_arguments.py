@@ -71,3 +71,9 @@ def test_a_temperature_must_be_a_number_that_is_not_negative(model, context):
 def test_the_package_names_what_it_has():
     with pytest.raises(AttributeError, match="has no attribute 'rollout'"):
         sampling.rollout  # noqa: B018
+
+
+@pytest.mark.parametrize("seed", [2**63 - 1, 2**64, -(2**62), 1.5, True, None])
+def test_a_first_seed_is_an_integer_with_room_for_further_ones(model, context, seed):
+    with pytest.raises(ValueError, match="`seed` must be an integer within"):
+        model.predict(context, 1, seed=seed, verbose=0)

@@ -268,6 +268,10 @@ def test_versions_count_up_and_are_never_written_over(tmp_path):
     model = Drift()
     assert export.export_model(model, tmp_path, 1).name == "1"
     assert export.export_model(model, tmp_path, 1, version=7).name == "7"
+    (tmp_path / str(2**63 - 1)).mkdir()
+    with pytest.raises(UserError, match="has 9223372036854775807 already"):
+        free_version(tmp_path, None)
+    (tmp_path / str(2**63 - 1)).rmdir()
     assert export.export_model(model, tmp_path, 1).name == "8"
     with pytest.raises(UserError, match=f"version 7 is in {tmp_path} already"):
         export.export_model(model, tmp_path, 1, version=7)
@@ -389,6 +393,8 @@ def test_an_export_has_its_temperature(tmp_path):
 
 
 @pytest.mark.parametrize("temperature", [-1.0, float("nan"), float("inf"), None, "1"])
-def test_a_temperature_that_is_none_is_refused(tmp_path, temperature):
+def test_a_temperature_or_a_name_that_is_none_is_refused(tmp_path, temperature):
     with pytest.raises(ValueError, match="`temperature` must be at least 0"):
         export.export_model(Drift(), tmp_path, HORIZON, temperature=temperature)
+    with pytest.raises(ValueError, match="`name` must be letters"):
+        export.export_model(Drift(), tmp_path, HORIZON, name='a"b')

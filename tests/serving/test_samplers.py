@@ -7,6 +7,7 @@ import socket
 import types
 
 import grpc
+import numpy as np
 import pytest
 
 from tfvrnn.cli import predict
@@ -163,3 +164,9 @@ def test_all_addresses_are_those_of_ipv4_too():
         with pytest.raises(UserError) as caught:
             server.listen("::", port)
     assert f"cannot listen at [::]:{port}: {os.strerror(errno.EADDRINUSE)}" in str(caught.value)
+
+
+@pytest.mark.parametrize("seeds", [[2**31], np.array([2**31 + 1]), [1.5], [True]], ids=str)
+def test_a_client_refuses_seeds_that_do_not_fit(seeds):
+    with client.Client("127.0.0.1:1") as asked, pytest.raises(ValueError, match="32 bits"):
+        asked.sample(np.zeros((1, 2, 8, 8, 1), np.uint8), seeds)

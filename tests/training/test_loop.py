@@ -321,8 +321,9 @@ def test_a_loss_or_gradient_that_is_not_finite_stops_the_run(copy, monkeypatch, 
     assert [p.name for p in checkpoint_paths(folder / "checkpoints")] == ["ckpt-6", "ckpt-3"]
 
 
-@pytest.mark.thorough
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.thorough)]
+)
 def test_a_signal_saves_after_the_current_step(plain_copy, monkeypatch, number):
     folder, config = plain_copy
     add = loop.Log.add

@@ -9,12 +9,13 @@ Every export into EXPORT_BASE is a new version.
 from dataclasses import dataclass
 
 from tfvrnn import commands, config_flags
-from tfvrnn.cli.options import OfOneModel, check_name, pretrained_option, run_dir_option
+from tfvrnn.cli.options import OfOneModel, pretrained_option, run_dir_option
 from tfvrnn.config import (
     EXPORT_MAX_BATCH,
     EXPORT_SAMPLES,
     TEMPERATURE,
     check_fields,
+    check_name,
     option,
     require,
     require_at_least,

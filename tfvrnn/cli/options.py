@@ -44,9 +44,3 @@ def check_seeds(first: int, count: int) -> None:
     require(
         first + count <= 2**31, "`seed` and the seeds that follow it must be below 2**31.", first
     )
-
-
-def check_name(name: str) -> None:
-    """Raise UserError unless a model's name can be part of URLs and paths."""
-    allowed = name.replace("-", "").replace("_", "").isalnum()
-    require(allowed, "`name` must be letters, digits, - and _.", repr(name))

@@ -9,8 +9,14 @@ import dataclasses
 from dataclasses import dataclass
 
 from tfvrnn import config_flags
-from tfvrnn.cli.options import check_name
-from tfvrnn.config import check_fields, expanded, option, require, require_at_least
+from tfvrnn.config import (
+    check_fields,
+    check_name,
+    expanded,
+    option,
+    require,
+    require_at_least,
+)
 from tfvrnn.serving.versions import existing_versions
 
 

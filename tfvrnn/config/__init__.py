@@ -10,6 +10,7 @@ from tfvrnn.config.model import MINIMUM_GROUP, ModelConfig
 from tfvrnn.config.options import (
     UserError,
     check_fields,
+    check_name,
     expanded,
     option,
     require,
@@ -42,6 +43,7 @@ __all__ = [
     "TrainConfig",
     "UserError",
     "check_fields",
+    "check_name",
     "expanded",
     "option",
     "require",

@@ -10,6 +10,19 @@ SMALLEST_CONV_MAP = 8
 MINIMUM_GROUP = 4
 
 
+def check_initial_variance(variance: float) -> None:
+    """Raise UserError for a variance that latents cannot begin with."""
+    rule = "`initial_variance` must lie in 0.0001 to 100."
+    require(1e-4 <= variance <= 100.0, rule, variance)
+
+
+def check_advection(window: int, side: int) -> None:
+    """Raise UserError for a window that no frame of this side has."""
+    known = window == 0 or (0 < window < side and window % 2 == 1)
+    rule = f"`advection` must be 0, or an odd number below {side}, the side of a frame."
+    require(known and not isinstance(window, bool), rule, window)
+
+
 @dataclass(frozen=True)
 class ModelConfig:
     """Options of the model. A family ignores the options that it does not use."""
@@ -109,17 +122,8 @@ class ModelConfig:
         )
         self._check_latent_resolutions()
         self._check_latent_channels()
-        require(
-            1e-4 <= self.initial_variance <= 100.0,
-            "`initial_variance` must lie in 0.0001 to 100.",
-            self.initial_variance,
-        )
-        require(
-            self.advection == 0
-            or (0 < self.advection < self.image_size and self.advection % 2 == 1),
-            "`advection` must be 0, or an odd number below `image_size`.",
-            self.advection,
-        )
+        check_initial_variance(self.initial_variance)
+        check_advection(self.advection, self.image_size)
         require(
             len(self.prednet_stacks) == 3 and min(self.prednet_stacks) >= 1,
             "`prednet_stacks` must be three numbers of channels.",

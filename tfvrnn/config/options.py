@@ -84,3 +84,9 @@ def _plain(name: str, kind: Any, value: Any) -> Any:
 def _is_a(kind: type, value: object) -> bool:
     """Return whether a value fits an option's type. True and False are not numbers."""
     return kind is bool if isinstance(value, bool) else isinstance(value, KINDS[kind])
+
+
+def check_name(name: str) -> None:
+    """Raise UserError unless a model's name can be part of URLs and paths."""
+    allowed = name.replace("-", "").replace("_", "").isalnum()
+    require(allowed, "`name` must be letters, digits, - and _.", repr(name))

@@ -96,7 +96,7 @@ class TrainConfig:
     )
     schedule: str = option(
         "constant",
-        "Learning rate after the warm-up. cosine: falls to 0. step: falls to a tenth half-way.",
+        "Learning rate. cosine: falls to 0 after the warm-up. step: falls to a tenth half-way.",
         ("constant", "cosine", "step"),
     )
     adam_epsilon: float = option(1e-8, "Epsilon of Adam.")

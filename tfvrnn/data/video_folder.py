@@ -243,8 +243,7 @@ def _by_time(root: Path, test_fraction: float, options) -> tuple[list[Shard], di
         UserError: nothing there, folders that name splits, or no video that can be used.
     """
     faults, left_out = _looked_through(root, options)
-    named = sorted({path.name for path in root.iterdir() if path.is_dir()} & set(SPLITS))
-    if named:
+    if named := _named_after_splits(root):
         raise UserError(
             f"--windows splits every video by time: {root} must have no folders named after "
             f"splits. Received: {', '.join(named)}"
@@ -344,20 +343,24 @@ def _fault(path: Path, options) -> str | None:
     return None if taken == wanted else f"{taken} frames, fewer than the {wanted} of a clip"
 
 
+def _named_after_splits(root: Path) -> list[str]:
+    """List the folders that are named after splits, in small letters or capitals."""
+    folders = sorted(path.name for path in root.iterdir() if path.is_dir())
+    return [name for name in folders if name.casefold() in SPLITS]
+
+
 def _folders(root: Path):
     """Return a function from (name, content) to the split by folder; None without such folders.
-
-    The names may have capitals.
 
     Raises:
         UserError: a folder is named after a split, but train and test are not both there. The
             function raises it for a video in none of the folders train, test and validation.
     """
-    named = {path.name.casefold() for path in root.iterdir() if path.is_dir()} & set(SPLITS)
+    named = _named_after_splits(root)
     if not named:
         return None
-    if not {"train", "test"} <= named:
-        raise UserError(f"{root} has a folder {min(named)}, but not both train and test")
+    if not {"train", "test"} <= {name.casefold() for name in named}:
+        raise UserError(f"{root} has a folder {named[0]}, but not both train and test")
 
     def split_of(name, _):
         # No parts: images in the root itself.

@@ -23,7 +23,7 @@ from tfvrnn.evaluation.grid import choose_times
 from tfvrnn.evaluation.measures import Measures
 from tfvrnn.evaluation.seeds import training_of
 from tfvrnn.models import VideoPredictor
-from tfvrnn.reporting.protocols import differences, protocol_hash, read_json, section
+from tfvrnn.reporting.protocols import protocol_hash, read_json, section
 from tfvrnn.runs import RunFolder, load_run
 
 
@@ -172,7 +172,7 @@ def _measured_anew(plan: EvaluationPlan) -> list[str]:
     if plan.earlier is None:
         return []
     theirs = section(read_json(plan.earlier), "protocol")
-    found = differences(plan.protocol, theirs, ("model", "data", "settings"))
+    found = protocols.protocol_differences(plan.protocol, theirs, ("model", "data", "settings"))
     other = "; ".join(found) or "another version of the package"
     return [f"measured again, as {plan.earlier} has another protocol (here, there): {other}"]
 
@@ -239,7 +239,7 @@ def _networks(config: Config, model):
 
 def _check_same(path, protocol, notes):
     theirs = read_json(path)["protocol"]
-    found = differences(protocol, theirs, ("model", "data", "settings"))
+    found = protocols.protocol_differences(protocol, theirs, ("model", "data", "settings"))
     if found:
         raise UserError(f"this evaluation differs from {path} (here, there): {'; '.join(found)}")
     version = theirs.get("code_version", "unknown")

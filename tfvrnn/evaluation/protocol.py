@@ -15,9 +15,12 @@ from tfvrnn.metrics.weights import digest
 from tfvrnn.models import VideoPredictor
 from tfvrnn.reporting.protocols import code_digest, differences, read_json, section
 
-# Options on which no figure depends.
+# Options on which no figure depends. Training videos are augmented, test videos are not.
 SETTINGS_ASIDE = ("name", "cache_dir", "lpips_trunk")
-DATA_ASIDE = ("horizon", "batch_size", "workers")
+DATA_ASIDE = (
+    *("horizon", "batch_size", "workers", "service", "data_dir"),
+    *("flip", "color_jitter", "crop"),
+)
 
 
 def make_protocol(
@@ -109,6 +112,7 @@ def read_settings(path: str | Path, config: Config) -> Config:
     protocol = section(read_json(path), "protocol")
     known = {f"eval.{name}" for name in config_flags.values(config.eval)}
     known |= {f"data.{name}" for name in config_flags.values(config.data)}
+    protocol = _relevant(protocol)
     sections = {"eval": section(protocol, "settings"), "data": section(protocol, "data")}
     changes = {
         f"{section}.{name}": value
@@ -124,11 +128,20 @@ def read_settings(path: str | Path, config: Config) -> Config:
         raise UserError(f"{path} holds no protocol: {error}") from None
 
 
+def protocol_differences(ours: dict, theirs: dict, sections: Sequence[str]) -> list[str]:
+    """List the entries that differ, apart from those of earlier versions that do not matter."""
+    return differences(_relevant(ours), _relevant(theirs), sections)
+
+
+def _relevant(protocol: dict) -> dict:
+    return {**protocol, "data": _without(section(protocol, "data"), DATA_ASIDE)}
+
+
 def check_alike(protocols: Sequence[tuple[str, dict]]) -> None:
     """Raise UserError if models (name, protocol) would be measured under different rules."""
     (first, ours), *others = protocols
     for name, theirs in others:
-        found = differences(ours, theirs)
+        found = protocol_differences(ours, theirs, ("data", "settings"))
         if found:
             raise UserError(f"{first} and {name} have different protocols: {'; '.join(found)}")
 

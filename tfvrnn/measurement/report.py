@@ -98,8 +98,8 @@ def _rows(result: Measurement) -> list[list[str]]:
 def _cells(value: float, figure: dict, form: str) -> list[str]:
     """Write value, interval and deviation as text."""
     interval, deviation = figure.get("interval"), figure.get("deviation")
-    ends = f"{interval[0]:{form}} to {interval[1]:{form}}" if interval else ""
-    return [f"{value:{form}}", ends, f"{deviation:{form}}" if deviation is not None else ""]
+    ends = f"{interval[0]:z{form}} to {interval[1]:z{form}}" if interval else ""
+    return [f"{value:z{form}}", ends, f"{deviation:{form}}" if deviation is not None else ""]
 
 
 def _curves(result: Measurement) -> str:

@@ -112,9 +112,16 @@ def _checked(frames, truth):
 
 
 def are_alike(frames: tf.Tensor, truth: tf.Tensor) -> bool:
-    """Check that both are `[..., H, W, C]` of one shape, as far as a graph knows it."""
+    """Check that both are `[..., H, W, C]` of one shape.
+
+    The rest of a shape that a graph does not know is checked when it runs.
+    """
     ranks = frames.shape.rank, truth.shape.rank
-    return None not in ranks and min(ranks) >= 3 and frames.shape.is_compatible_with(truth.shape)
+    if None in ranks or min(ranks) < 3 or not frames.shape.is_compatible_with(truth.shape):
+        return False
+    if not (frames.shape.is_fully_defined() and truth.shape.is_fully_defined()):
+        tf.debugging.assert_equal(tf.shape(frames), tf.shape(truth), "`frames` and `truth` differ")
+    return True
 
 
 def check_range(pixels: tf.Tensor) -> None:

@@ -65,8 +65,8 @@ def frechet_distance(real: ArrayLike, generated: ArrayLike) -> float:
 
         |m - m'|^2 + Tr(S + S' - 2 (S S')^(1/2)),  unbiased covariances, float64
 
-    Features of a mean variance below 1 are first scaled to one of 10,000, because TF-GAN takes no
-    root of singular values below 1e-10.
+    Features whose deviation is below 1 or above 1e6 are first scaled to one of 100, because TF-GAN
+    takes no root of singular values below 1e-10.
 
     Source: Heusel et al., 2017; TF-GAN, `frechet_classifier_distance_from_activations`.
 
@@ -80,13 +80,14 @@ def frechet_distance(real: ArrayLike, generated: ArrayLike) -> float:
     real, generated = check_pair(real, generated)
     unit = _unit(real.var(axis=0), generated.var(axis=0))
     distance = classifier_metrics().frechet_classifier_distance_from_activations
-    return float(distance(tf.constant(real / unit), tf.constant(generated / unit))) * unit**2
+    found = float(distance(tf.constant(real / unit), tf.constant(generated / unit))) * unit**2
+    return max(0.0, found)  # rounding may be below 0
 
 
 def _unit(real: np.ndarray, generated: np.ndarray) -> float:
     """Return the number to divide features by, given the variances of both sets."""
-    deviation = float(np.sqrt(np.mean([real, generated])))
-    return deviation / 100 if 0 < deviation < 1 else 1.0
+    deviation = float(np.sqrt(max(0.0, np.mean([real, generated]))))  # rounding may be below 0
+    return 1.0 if deviation == 0 or 1 <= deviation <= 1e6 else deviation / 100
 
 
 def kernel_distance(real: ArrayLike, generated: ArrayLike) -> float:
@@ -195,7 +196,7 @@ class FeatureStatistics:
         sides = tf.constant(ours / unit**2), tf.constant(theirs / unit**2)
         root = float(classifier_metrics().trace_sqrt_product(*sides)) * unit**2
         means = np.sum(np.square(self.mean - other.mean))
-        return float(np.trace(ours + theirs) - 2.0 * root + means)
+        return max(0.0, float(np.trace(ours + theirs) - 2.0 * root + means))
 
 
 def check_pair(real: ArrayLike, generated: ArrayLike) -> tuple[np.ndarray, np.ndarray]:

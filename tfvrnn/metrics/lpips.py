@@ -36,7 +36,7 @@ class TooSmall(ValueError):
 def check_frame_size(trunk: str, shape: tuple[int, ...]) -> None:
     """Raise TooSmall if images `[..., H, W, C]` would leave nothing for a trunk's last tap."""
     least = LEAST_SIDE[trunk]
-    if any(side is not None and side < least for side in shape[-3:-1]):
+    if min(shape[-3:-1]) < least:
         raise TooSmall(
             f"`frames` must be at least {least} pixels wide and high for the trunk {trunk}. "
             f"Received: shape {tuple(shape)}"
@@ -63,8 +63,8 @@ class LPIPS(tf.Module):
         float32 `[...]`, 0 for equal frames.
 
     Raises:
-        ValueError: shapes that differ, pixels that are not float or, outside of a graph, not in
-            [0, 1].
+        ValueError: shapes that differ, sides that a graph does not know, pixels that are not float
+            or, outside of a graph, not in [0, 1].
         TooSmall: a ValueError for images too small for the trunk (31 pixels for 'alex', 16 'vgg').
     """
 
@@ -87,12 +87,8 @@ class LPIPS(tf.Module):
         frames, truth = tf.convert_to_tensor(frames), tf.convert_to_tensor(truth)
         self._check(frames, truth)
         rows = tf.shape(frames)[:-3]
-        if None in frames.shape:  # in a graph
-            images = [tf.reshape(x, (-1, *tf.unstack(tf.shape(x)[-3:]))) for x in (frames, truth)]
-            channels = frames.shape[-1]
-            images = [tf.ensure_shape(x, (None, None, None, channels)) for x in images]
-            return tf.reshape(self._compiled(*images), rows)
-        number = int(np.prod(frames.shape[:-3]))
+        # In a graph, their number may be unknown.
+        number = 1 if None in frames.shape[:-3] else int(np.prod(frames.shape[:-3]))
         if not number:
             return tf.zeros(rows)
         at_once = max(k for k in range(1, min(number, AT_ONCE) + 1) if number % k == 0)
@@ -106,6 +102,11 @@ class LPIPS(tf.Module):
         if not are_alike(frames, truth) or frames.shape[-1] not in (1, 3):
             raise ValueError(
                 f"`frames` and `truth` must be of one shape [..., H, W, 1 or 3]. "
+                f"Received: {frames.shape} and {truth.shape}"
+            )
+        if None in (*frames.shape[-3:], *truth.shape[-3:]):
+            raise ValueError(
+                f"the sides of `frames` and `truth` must be known, see tf.ensure_shape. "
                 f"Received: {frames.shape} and {truth.shape}"
             )
         if not (frames.dtype.is_floating and truth.dtype.is_floating):

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from tfvrnn.config import MINIMUM_GROUP, require
+from tfvrnn.config.model import check_advection, check_initial_variance
 
 
 def check_frames(image_shape: Sequence[int], context_frames: int, square: bool = True) -> None:
@@ -71,8 +72,5 @@ def check_vrnn(
     rule = f"`groups` must leave at least {MINIMUM_GROUP} of the {top} channels at 1x1 to each."
     require(top // min(groups, top) >= MINIMUM_GROUP, rule, groups)
     require(math.isfinite(forget_bias), "`forget_bias` must be finite.", forget_bias)
-    known = 1e-4 <= initial_variance <= 100.0
-    require(known, "`initial_variance` must lie in 0.0001 to 100.", initial_variance)
-    known = advection == 0 or (0 < advection < side and advection % 2 == 1)
-    rule = f"`advection` must be 0, or an odd number below {side}, the side of a frame."
-    require(known and not isinstance(advection, bool), rule, advection)
+    check_initial_variance(initial_variance)
+    check_advection(advection, side)

@@ -199,6 +199,7 @@ class Fitting(keras.Model):
         batch_size: int | None = None,
         verbose: int | str = "auto",
         sample_weight: Any = None,
+        steps: int | None = None,
         **kwargs,
     ) -> Any:
         """Compute the mean losses of frames. See `keras.Model.evaluate` for further arguments.
@@ -209,7 +210,7 @@ class Fitting(keras.Model):
         given_frames.check_batch_size(batch_size)
         given_frames.check_no_labels(y, sample_weight)
         frames = given_frames.checked(x, self.check_frames)
-        return super().evaluate(frames, None, batch_size, verbose, **kwargs)
+        return super().evaluate(frames, None, batch_size, verbose, None, steps, **kwargs)
 
     def check_frames(self, frames: Any) -> None:
         """Raise ValueError unless `frames` are uint8 or float `[B, T, H, W, C]` that fit."""

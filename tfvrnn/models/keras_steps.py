@@ -32,7 +32,7 @@ def step_function(model: keras.Model, trainer: Any, kind: str) -> Callable:
 
 
 def _for_each_form(make: Callable[[], Callable]) -> Callable:
-    """Keep one function for each form of the batches.
+    """Keep one function for each form of the frames, apart from the number of videos.
 
     Keras' TensorFlow trainer traces once for videos of any length when it has seen two lengths. A
     model unrolls over the frames, so it needs their number.
@@ -41,11 +41,11 @@ def _for_each_form(make: Callable[[], Callable]) -> Callable:
 
     def step(batches):
         if hasattr(batches, "element_spec"):
-            form = str(batches.element_spec)
+            specs = batches.element_spec
         else:  # of `train_on_batch` and `test_on_batch`
-            batches = list(batches)
-            frames = keras.tree.flatten(batches)[0]
-            form = str((frames.shape[1:], frames.dtype))
+            specs = batches = list(batches)
+        frames = keras.tree.flatten(specs)[0]
+        form = str((*getattr(frames, "shape", ())[1:], getattr(frames, "dtype", None)))
         if form not in made:
             made[form] = make()
         return made[form](batches)

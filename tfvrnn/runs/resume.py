@@ -1,10 +1,11 @@
 """Rules by which a training run starts or resumes."""
 
 import datetime
+import os
 from typing import TYPE_CHECKING, Any
 
 from tfvrnn import commands, config_flags
-from tfvrnn.config import Config, UserError
+from tfvrnn.config import Config, UserError, expanded
 from tfvrnn.dataset_paths import require_prepared
 from tfvrnn.runs.folder import RunFolder, checkpoint_paths, step_of
 from tfvrnn.runs.weights import load_run
@@ -125,6 +126,11 @@ def _check_same_model(folder: RunFolder, stored: Config, wanted: dict, free=()) 
             )
 
 
+def _resolved(folder: str) -> str:
+    """Return one name of a folder, however it is written; '' stays."""
+    return folder and os.path.realpath(expanded(folder))
+
+
 def _check_continues(folder: RunFolder, stored: Config, changes: dict) -> None:
     """Raise UserError if the changes would not continue the run."""
     new_run = f"start a new run with --train.init_from={commands.quoted(folder.path)}"
@@ -133,7 +139,7 @@ def _check_continues(folder: RunFolder, stored: Config, changes: dict) -> None:
         used = stored.train.optimizer
         raise UserError(f"{folder.path} is trained with {used}, not with {optimizer}: {new_run}")
     source = changes.get("train.init_from", stored.train.init_from)
-    if source != stored.train.init_from:
+    if _resolved(source) != _resolved(stored.train.init_from):
         raise UserError(
             f"--train.init_from is for new runs: {folder.path} began from "
             f"{stored.train.init_from or 'fresh weights'}, not from {source}"

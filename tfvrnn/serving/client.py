@@ -98,10 +98,13 @@ class Client:
         """Draw futures uint8 `[B, horizon, H, W, C]` of contexts uint8 `[B, n_ctx, H, W, C]`.
 
         Raises:
+            ValueError: seeds that are no integers of 32 bits.
             grpc.RpcError: with the code and details of the refusal.
         """
-        inputs = {"frames": frames, "seed": np.asarray(seeds, np.int32)}
-        return self.predict(inputs)["frames"]
+        given = np.asarray(seeds)
+        if given.dtype.kind not in "iu" or not np.array_equal(given, given.astype(np.int32)):
+            raise ValueError(f"`seeds` must be integers of 32 bits. Received: {seeds}")
+        return self.predict({"frames": frames, "seed": given.astype(np.int32)})["frames"]
 
     def signatures(self) -> dict[str, Any]:
         """Request {name: SignatureDef} of the served version.

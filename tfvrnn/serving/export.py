@@ -11,7 +11,7 @@ import tensorflow as tf
 
 import tfvrnn
 from tfvrnn import backend, config_flags, files, sampling
-from tfvrnn.config import EXPORT_MAX_BATCH, EXPORT_SAMPLES, UserError, expanded
+from tfvrnn.config import EXPORT_MAX_BATCH, EXPORT_SAMPLES, UserError, check_name, expanded
 from tfvrnn.models import VideoPredictor
 from tfvrnn.runs import RunFolder, load_run
 from tfvrnn.sampling import arguments
@@ -100,6 +100,7 @@ def export_model(
     an incomplete version.
     """
     backend.require_tensorflow()
+    check_name(name)
     _check_counts(horizon=horizon, samples=samples, max_batch=max_batch, version=version)
     horizon, samples, max_batch = map(operator.index, (horizon, samples, max_batch))
     arguments.check_temperature(temperature)

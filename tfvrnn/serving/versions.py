@@ -42,9 +42,12 @@ def free_version(base: Path, wanted: int | None) -> int:
     """Return the wanted version, or the number after the newest.
 
     Raises:
-        UserError: the wanted version exists.
+        UserError: the wanted version exists, or no number below 2**63 is left.
     """
     there = versions(base)
     if wanted in there:
         raise UserError(f"version {wanted} is in {base} already")
-    return wanted or max(there, default=0) + 1
+    number = wanted or max(there, default=0) + 1
+    if number >= 2**63:
+        raise UserError(f"`version` must be below 2**63, and {base} has {number - 1} already")
+    return number
