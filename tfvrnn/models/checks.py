@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from tfvrnn.config import MINIMUM_GROUP, require
+from tfvrnn.config import require
 from tfvrnn.config.model import check_advection, check_initial_variance
 
 
@@ -50,27 +50,21 @@ def checked_levels(
         latent_channels = [channels[resolution] for resolution in levels]
     known = len(latent_channels) == len(levels) and min(latent_channels) >= 1
     require(known, "`latent_channels` must be one number per latent level.", latent_channels)
-    least = MINIMUM_GROUP // 2  # means and raw variances are normalised together
-    rule = f"`latent_channels` must be at least {least} at 1x1."
-    require(levels[0] != 1 or latent_channels[0] >= least, rule, latent_channels)
     return (*levels,), (*latent_channels,)
 
 
 def check_vrnn(
     side: int,
-    top: int,
     groups: int,
     latent_feedback: str,
     forget_bias: float,
     initial_variance: float,
     advection: int,
 ) -> None:
-    """Raise UserError for options that no VRNN has, given its side and its channels at 1x1."""
+    """Raise UserError for options that no VRNN has, given its side."""
     known = latent_feedback in ("none", "own")
     require(known, "`latent_feedback` must be none or own.", repr(latent_feedback))
     require(groups >= 1, "`groups` must be at least 1.", groups)
-    rule = f"`groups` must leave at least {MINIMUM_GROUP} of the {top} channels at 1x1 to each."
-    require(top // min(groups, top) >= MINIMUM_GROUP, rule, groups)
     require(math.isfinite(forget_bias), "`forget_bias` must be finite.", forget_bias)
     check_initial_variance(initial_variance)
     check_advection(advection, side)

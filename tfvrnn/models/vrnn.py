@@ -114,7 +114,7 @@ class VRNN(VideoPredictor):
         self.image_shape, self.context_frames = (*image_shape,), context_frames
         side, offsets = image_shape[0], (forget_bias, initial_variance)
         levels = checked_levels(side, channels, latent_resolutions, latent_channels)
-        check_vrnn(side, channels[1], groups, latent_feedback, *offsets, advection)
+        check_vrnn(side, groups, latent_feedback, *offsets, advection)
         self.latent_resolutions, self.latent_channels = levels
         self.latent_feedback = latent_feedback
         self.groups, self.remat, self.reconstruction = groups, remat, reconstruction

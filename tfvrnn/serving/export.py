@@ -100,8 +100,7 @@ def export_model(
     an incomplete version.
     """
     backend.require_tensorflow()
-    check_name(name)
-    _check_counts(horizon=horizon, samples=samples, max_batch=max_batch, version=version)
+    _check(name, horizon=horizon, samples=samples, max_batch=max_batch, version=version)
     horizon, samples, max_batch = map(operator.index, (horizon, samples, max_batch))
     arguments.check_temperature(temperature)
     base = expanded(out)
@@ -149,7 +148,8 @@ def _write_beside(base: Path, card: dict) -> None:
     files.write_whole(base / "batching.config", batching_config(card["batch_sizes"]))
 
 
-def _check_counts(version: int | None, **counts: int) -> None:
+def _check(name: str, version: int | None, **counts: int) -> None:
+    check_name(name)
     for argument, value in (counts | {"version": version}).items():
         if value is not None and value < 1:
             raise ValueError(f"`{argument}` must be at least 1. Received: {value}")
