@@ -108,20 +108,23 @@ def _checked(frames, truth):
         )
     for pixels in (frames, truth):
         check_range(pixels)
+    frames, truth = compared_later(frames, truth)
     return tf.cast(frames, tf.float32), tf.cast(truth, tf.float32)
 
 
 def are_alike(frames: tf.Tensor, truth: tf.Tensor) -> bool:
-    """Check that both are `[..., H, W, C]` of one shape.
-
-    The rest of a shape that a graph does not know is checked when it runs.
-    """
+    """Check that both are `[..., H, W, C]` of one shape, as far as a graph knows it."""
     ranks = frames.shape.rank, truth.shape.rank
-    if None in ranks or min(ranks) < 3 or not frames.shape.is_compatible_with(truth.shape):
-        return False
-    if not (frames.shape.is_fully_defined() and truth.shape.is_fully_defined()):
-        tf.debugging.assert_equal(tf.shape(frames), tf.shape(truth), "`frames` and `truth` differ")
-    return True
+    return None not in ranks and min(ranks) >= 3 and frames.shape.is_compatible_with(truth.shape)
+
+
+def compared_later(frames: tf.Tensor, truth: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return both. What a graph does not know of their shapes is compared when it runs."""
+    if frames.shape.is_fully_defined() and truth.shape.is_fully_defined():
+        return frames, truth
+    shapes = tf.shape(frames), tf.shape(truth)
+    with tf.control_dependencies([tf.debugging.assert_equal(*shapes, "the shapes differ")]):
+        return tf.identity(frames), tf.identity(truth)
 
 
 def check_range(pixels: tf.Tensor) -> None:

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfvrnn.metrics import weights
 from tfvrnn.metrics.conversion import CONVOLUTIONS
-from tfvrnn.metrics.frame import are_alike, check_range
+from tfvrnn.metrics.frame import are_alike, check_range, compared_later
 
 # Layers by their number in torchvision: (stride, padding) of a convolution with ReLU, or POOL.
 # A tap is the map after the ReLU of a layer.
@@ -86,6 +86,7 @@ class LPIPS(tf.Module):
     def __call__(self, frames: tf.Tensor | np.ndarray, truth: tf.Tensor | np.ndarray) -> tf.Tensor:
         frames, truth = tf.convert_to_tensor(frames), tf.convert_to_tensor(truth)
         self._check(frames, truth)
+        frames, truth = compared_later(frames, truth)
         rows = tf.shape(frames)[:-3]
         # In a graph, their number may be unknown.
         number = 1 if None in frames.shape[:-3] else int(np.prod(frames.shape[:-3]))
