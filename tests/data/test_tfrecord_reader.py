@@ -309,10 +309,11 @@ def test_the_number_of_videos_is_known_and_none_are_left_at_the_end(data):
     assert list(make_dataset(data, MODEL, "test", start=VIDEOS)) == []
 
 
-def test_an_interruption_at_the_very_end_costs_nothing(tmp_path, monkeypatch):
-    def interrupted(*_):
-        raise KeyboardInterrupt
+def interrupted(*_):
+    raise KeyboardInterrupt
 
+
+def test_an_interruption_at_the_very_end_costs_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(tfrecord_writer.Path, "rename", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write(tmp_path / "x")
@@ -321,28 +322,24 @@ def test_an_interruption_at_the_very_end_costs_nothing(tmp_path, monkeypatch):
     assert write(tmp_path / "x").videos == {"train": VIDEOS}
 
 
-def test_what_is_unfinished_is_not_thrown_away(tmp_path, monkeypatch):
-    def interrupted(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(tfrecord_writer, "_finish", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+@pytest.fixture
+def unfinished(tmp_path, monkeypatch):
+    """Interrupt a preparation after its last file, and return its folder."""
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(tfrecord_writer, "_finish", interrupted)
         write(tmp_path / "x")
-    monkeypatch.undo()
+    return tmp_path / "x" / ".incomplete-1.0.0"
+
+
+def test_what_is_unfinished_is_not_thrown_away(tmp_path, unfinished):
     with pytest.raises(UserError, match=r"unfinished preparation .* or delete it"):
         write(tmp_path / "x", videos=10)
-    next((tmp_path / "x" / ".incomplete-1.0.0").glob(".*.tfrecord*.json")).write_text("{")
+    next(unfinished.glob(".*.tfrecord*.json")).write_text("{")
     assert write(tmp_path / "x").videos == {"train": VIDEOS}
 
 
-def test_a_damaged_plan_of_an_unfinished_preparation_is_another(tmp_path, monkeypatch):
-    def interrupted(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(tfrecord_writer, "_finish", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        write(tmp_path / "x")
-    (tmp_path / "x" / ".incomplete-1.0.0" / "plan.json").write_text("[]")
+def test_a_damaged_plan_of_an_unfinished_preparation_is_another(tmp_path, unfinished):
+    (unfinished / "plan.json").write_text("[]")
     with pytest.raises(UserError, match=r"unfinished preparation .* or delete it"):
         write(tmp_path / "x")
 

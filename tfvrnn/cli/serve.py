@@ -9,14 +9,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from tfvrnn import config_flags
-from tfvrnn.config import (
-    check_fields,
-    check_name,
-    expanded,
-    option,
-    require,
-    require_at_least,
-)
+from tfvrnn.config import check_fields, check_name, expanded, option, require, require_at_least
 from tfvrnn.serving.versions import existing_versions
 
 

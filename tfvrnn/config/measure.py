@@ -54,7 +54,7 @@ class MeasureConfig:
         "Definition of SSIM: of Wang et al., or skimage's uniform window, as SVG reports.",
         ("gaussian", "uniform"),
     )
-    lpips: str = option("alex", "Trunk of LPIPS; none: not measured.", ("alex", "vgg", "none"))
+    lpips: str = option("alex", "Trunk of LPIPS; none disables it.", ("alex", "vgg", "none"))
     fvd_network: str = option("i3d", "Network of FVD: i3d, the folder of a SavedModel, or none.")
     subsets: int = option(10, "Number of random halves for the deviations of FVD and KVD.")
     examples: int = option(4, "Clips that the report shows.")

@@ -112,9 +112,9 @@ class VRNN(VideoPredictor):
         channels = dict(sorted(((int(r), c) for r, c in dict(channels).items()), reverse=True))
         check_frames(image_shape, context_frames)
         self.image_shape, self.context_frames = (*image_shape,), context_frames
-        side, offsets = image_shape[0], (forget_bias, initial_variance)
+        side = image_shape[0]
         levels = checked_levels(side, channels, latent_resolutions, latent_channels)
-        check_vrnn(side, groups, latent_feedback, *offsets, advection)
+        check_vrnn(side, groups, latent_feedback, forget_bias, initial_variance, advection)
         self.latent_resolutions, self.latent_channels = levels
         self.latent_feedback = latent_feedback
         self.groups, self.remat, self.reconstruction = groups, remat, reconstruction
