@@ -175,3 +175,13 @@ def test_an_archive_of_other_things_holds_no_arrays(tmp_path):
         archive.writestr("readme.txt", "text")
     with pytest.raises(ValueError, match="is not an array"):
         files.read_arrays(tmp_path / "a.npz")
+
+
+def test_a_link_stays_and_its_file_is_replaced(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("folder/file")
+    for content in ("first", "second"):
+        write_whole(tmp_path / "link", content)
+        assert (tmp_path / "link").is_symlink()
+        assert (tmp_path / "folder" / "file").read_text() == content
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["file"]

@@ -81,3 +81,10 @@ def test_one_task_is_the_plain_bootstrap(rng):
 def test_wrong_arguments_are_refused(call, message):
     with pytest.raises(UserError, match=message):
         call()
+
+
+def test_no_values_and_no_resamples_are_refused():
+    with pytest.raises(UserError, match="`resamples` must be at least 1"):
+        bootstrap_interval(np.arange(3.0), resamples=0)
+    with pytest.raises(UserError, match="must be of one video at least"):
+        intervals.interval_of_mean(np.zeros((0, 4)))

@@ -14,3 +14,8 @@ def test_it_is_the_distance_over_all_pairs(rng, block):
 def test_it_refuses_what_the_other_refuses():
     with pytest.raises(ValueError, match="must be finite"):
         blockwise_kernel_distance(np.zeros((3, 2)), np.full((3, 2), np.nan))
+
+
+def test_a_block_has_rows(rng):
+    with pytest.raises(ValueError, match="`block` must be at least 1"):
+        blockwise_kernel_distance(rng.normal(size=(4, 2)), rng.normal(size=(4, 2)), 0)

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tfvrnn import sampling
 from tfvrnn.config import Config, DataConfig, ModelConfig, TrainConfig
-from tfvrnn.models import build_model
+from tfvrnn.models import PredNet, build_model
 from tfvrnn.training.step import make_train_step
 
 SMALL = dict(
@@ -249,6 +249,11 @@ def test_several_replicas_are_refused(copy, monkeypatch):
     monkeypatch.setattr(type(copy), "distribute_strategy", replicas)
     with pytest.raises(ValueError, match=r"use one device; .*\. Received: 2 replicas"):
         copy.make_test_function()
+
+
+def test_another_jit_compile_is_refused():
+    with pytest.raises(ValueError, match="must be a bool or auto"):
+        PredNet((8, 8, 1), 1, stacks=(2, 2, 2)).compile(jit_compile="yes")
 
 
 def test_a_batch_of_no_videos_is_refused(rng):

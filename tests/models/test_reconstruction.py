@@ -4,7 +4,7 @@ import pytest
 import scipy.stats
 import tensorflow as tf
 
-from tfvrnn.config import ModelConfig
+from tfvrnn.config import ModelConfig, UserError
 from tfvrnn.models import CopyLast, build_model
 from tfvrnn.models.reconstruction import Likelihood, bits_per_dimension, reconstruction_loss
 
@@ -110,3 +110,8 @@ def test_bits_per_dimension_of_grey_levels():
     # A density of 1 has a mass of 1 / 255 per grey level. One of 255 has all mass at one level.
     assert bits_per_dimension(0.0, 10) == np.log2(255.0)
     assert bits_per_dimension(-10 * np.log(255.0), 10) == pytest.approx(0.0)
+
+
+def test_an_unknown_kind_is_one_line():
+    with pytest.raises(UserError, match="`kind` must be one of l1, l2, bce"):
+        reconstruction_loss("x", None, None)
