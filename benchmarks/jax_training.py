@@ -265,7 +265,7 @@ def make_loss(model, settings, horizon: int):
             if settings.scheduled_sampling:
                 options = scheduled_options(model, frames, own, noise, settings.scheduled_mode)
             terms, predictions = model.training_terms(frames, noise, training=True, **options)
-            terms = loss_terms(terms, beta, free_nats)
+            terms = loss_terms(terms, beta, free_nats, settings.fine_beta)
             if model.calibrated:
                 future = frames[:, model.context_frames :]
                 error = model.likelihood.mean_error(future, jax.lax.stop_gradient(predictions))

@@ -35,7 +35,7 @@ def make(optimizer=None, policy="float32", **options):
 def test_a_step_of_fit_is_a_step_of_the_train_step(probability, rng, monkeypatch):
     """Equal noise gives equal losses, weights and scale. SGD is used, as Adam enlarges rounding."""
     frames = rng.integers(0, 256, size=(2, 6, 8, 8, 1)).astype(np.uint8)
-    options = dict(beta=0.5, free_nats=1e-5, scheduled_sampling=probability)
+    options = dict(beta=0.5, fine_beta=3.0, free_nats=1e-5, scheduled_sampling=probability)
     options |= {"scheduled_mode": "sequential"}
     config = Config(
         model=ModelConfig(**SMALL),
@@ -134,11 +134,12 @@ def test_a_backup_resumes_after_the_epoch_that_it_was_written_in(fitted, frames,
 
 def test_a_compiled_file_keeps_what_it_was_compiled_with(tmp_path):
     sampling = {"scheduled_sampling": 0.5, "scheduled_mode": "sequential"}
-    model = make(keras.optimizers.Adam(3e-4), beta=0.25, free_nats=0.1, **sampling)
+    model = make(keras.optimizers.Adam(3e-4), beta=0.25, free_nats=0.1, fine_beta=2.0, **sampling)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert float(loaded.optimizer.learning_rate) == pytest.approx(3e-4)
     assert (loaded.objective.beta, loaded.objective.free_nats) == (0.25, 0.1)
+    assert loaded.objective.fine_beta == 2.0
     assert loaded.objective.scheduled_sampling == 0.5
     assert loaded.objective.scheduled_mode == "sequential"
     assert loaded.get_compile_config()["jit_compile"] == "auto" and not loaded.jit_compile

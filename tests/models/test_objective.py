@@ -17,6 +17,21 @@ def test_loss_is_reconstruction_plus_beta_kl():
     }  # fmt: skip
 
 
+def test_fine_beta_multiplies_beta_of_all_levels_but_the_coarsest():
+    nats = {"kl_32": 8.0, "kl_8": 4.0, "kl_1": 2.0}  # in no order
+    terms = {name: tf.constant([value]) for name, value in nats.items()}
+    terms["reconstruction"] = tf.constant([1.0])
+    found = loss_terms(terms, 0.5, fine_beta=10.0)
+    assert float(found["loss"]) == 1.0 + 0.5 * (2.0 + 10.0 * (4.0 + 8.0))
+    assert (float(found["kl"]), float(found["negative_elbo"])) == (14.0, 15.0)
+    free = loss_terms(terms, 0.5, free_nats=5.0, fine_beta=10.0)
+    assert float(free["loss"]) == 1.0 + 0.5 * (5.0 + 10.0 * (5.0 + 8.0))
+    only = loss_terms(
+        {"reconstruction": terms["reconstruction"], "kl_1": terms["kl_1"]}, 0.5, 0.0, 9.0
+    )
+    assert float(only["loss"]) == 2.0
+
+
 def test_free_nats_cost_nothing_and_have_no_gradient():
     terms = {"reconstruction": tf.constant([1.0, 3.0]), "kl_1": tf.constant([2.0, 4.0])}
     assert float(loss_terms(terms, 1.0, free_nats=5.0)["loss"]) == 2.0 + 5.0

@@ -112,6 +112,7 @@ class TrainConfig:
     clip_norm: float = option(0.0, "Largest global norm of the gradient; 0: unlimited.")
     beta: float = option(1.0, "Weight of the KL term, after its warm-up.")
     beta_warmup_steps: int = option(0, "Steps over which beta rises from 0.")
+    fine_beta: float = option(1.0, "Factor of beta for all latent levels but the coarsest.")
     free_nats: float = option(
         0.0,
         "Free nats per predicted frame and latent level: the part of a level's KL, summed over a "
@@ -177,7 +178,7 @@ class TrainConfig:
         )  # fmt: skip
         require_at_least(
             self, 0, "seed", "warmup_steps", "weight_decay", "clip_norm", "beta",
-            "beta_warmup_steps", "free_nats", "pictures",
+            "beta_warmup_steps", "fine_beta", "free_nats", "pictures",
         )  # fmt: skip
         _check_seed(self.seed)
         for name in ("learning_rate", "adam_epsilon"):

@@ -46,6 +46,7 @@ class Fitting(keras.Model):
         self.objective = SimpleNamespace(
             beta=1.0,
             free_nats=0.0,
+            fine_beta=1.0,
             scheduled_sampling=0.0,
             scheduled_mode="parallel",
             jit_compile="auto",
@@ -74,6 +75,7 @@ class Fitting(keras.Model):
         *,
         beta: float = 1.0,
         free_nats: float = 0.0,
+        fine_beta: float = 1.0,
         scheduled_sampling: float = 0.0,
         scheduled_mode: str = "parallel",
         jit_compile: bool | str = "auto",
@@ -85,6 +87,7 @@ class Fitting(keras.Model):
             optimizer: as of `keras.Model.compile`. None: Adam with the defaults of `tfvrnn train`.
             beta: weight of the KL.
             free_nats: KL per frame and level that costs nothing, see `loss_terms`.
+            fine_beta: factor of beta for all latent levels but the coarsest.
             scheduled_sampling: probability that `fit` predicts a frame from the model's own
                 prediction of the last one, see `scheduled_options`; only of a `VRNN`.
             scheduled_mode: 'parallel' or 'sequential', see there.
@@ -92,7 +95,7 @@ class Fitting(keras.Model):
             **kwargs: further ones of `keras.Model.compile`; loss and metrics are the model's own.
 
         Raises:
-            ValueError: a loss or metrics, a negative beta or free_nats, an unknown mode,
+            ValueError: a loss or metrics, a negative beta, free_nats or fine_beta, an unknown mode,
                 'sequential' for a model with `remat`, a scheduled_sampling outside [0, 1] or that
                 the model does not have, or another `jit_compile`.
         """
@@ -104,6 +107,7 @@ class Fitting(keras.Model):
         TrainConfig(  # checks them
             beta=float(beta),
             free_nats=float(free_nats),
+            fine_beta=float(fine_beta),
             scheduled_sampling=float(scheduled_sampling),
             scheduled_mode=scheduled_mode,
             remat=getattr(self, "remat", False),
@@ -127,6 +131,7 @@ class Fitting(keras.Model):
         self.objective = SimpleNamespace(
             beta=beta,
             free_nats=free_nats,
+            fine_beta=fine_beta,
             scheduled_sampling=scheduled_sampling,
             scheduled_mode=scheduled_mode,
             jit_compile=jit_compile,
@@ -230,8 +235,9 @@ class Fitting(keras.Model):
     ) -> Tensor:
         given_frames.check_no_labels(y, sample_weight)
         terms, predictions = y_pred
-        free_nats = self.objective.free_nats * self.counted_frames(predictions.shape[1])
-        found = loss_terms(terms, self.objective.beta, free_nats)
+        objective = self.objective
+        free_nats = objective.free_nats * self.counted_frames(predictions.shape[1])
+        found = loss_terms(terms, objective.beta, free_nats, objective.fine_beta)
         rows = ops.shape(terms["reconstruction"])[0]
         for name, mean in self.objective.means.items():
             mean.update_state(ops.stop_gradient(found[name]), sample_weight=rows)

@@ -5,7 +5,9 @@ from typing import Any
 from keras import ops
 
 
-def loss_terms(terms: dict[str, Any], beta: float, free_nats: float = 0.0) -> dict[str, Any]:
+def loss_terms(
+    terms: dict[str, Any], beta: float, free_nats: float = 0.0, fine_beta: float = 1.0
+) -> dict[str, Any]:
     """Compute the loss, reconstruction + beta * KL, and its parts, as means over the batch.
 
     Args:
@@ -15,6 +17,7 @@ def loss_terms(terms: dict[str, Any], beta: float, free_nats: float = 0.0) -> di
             max(KL, free_nats). After Kingma et al., "Improved Variational Inference with Inverse
             Autoregressive Flow", 2016, section C.8. There, the maximum is of means over a batch,
             which depend on how a batch is divided.
+        fine_beta: factor of beta for all levels but the coarsest.
 
     Returns:
         dict of float32 scalars per video, in the unit of the terms: loss, negative_elbo,
@@ -24,11 +27,14 @@ def loss_terms(terms: dict[str, Any], beta: float, free_nats: float = 0.0) -> di
     levels = {name: term for name, term in terms.items() if name != "reconstruction"}
     means = {name: ops.mean(term) for name, term in levels.items()}
     kl = sum(means.values()) if means else ops.zeros((), "float32")
-    counted = kl  # rounding may leave a KL just below 0
+    counted = dict(means)  # rounding may leave a KL just below 0
     if free_nats:
-        counted = sum(ops.mean(ops.maximum(term, free_nats)) for term in levels.values())
+        counted = {name: ops.mean(ops.maximum(term, free_nats)) for name, term in levels.items()}
+    finer = sorted(levels, key=lambda name: int(name.removeprefix("kl_")))[1:]
+    for name in finer:
+        counted[name] *= fine_beta
     return {
-        "loss": reconstruction + beta * counted,
+        "loss": reconstruction + beta * sum(counted.values()),
         "negative_elbo": reconstruction + kl,
         "reconstruction": reconstruction,
         "kl": kl,

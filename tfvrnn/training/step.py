@@ -112,7 +112,7 @@ def _make_gradients(model, optimizer, config: Config) -> Callable:
     those of `Likelihood.mean_error`: one for a calibrated model, none for another.
     """
     free_nats = config.train.free_nats * model.counted_frames(config.data.horizon)
-    mode = config.train.scheduled_mode
+    mode, fine_beta = config.train.scheduled_mode, config.train.fine_beta
 
     def whole(frames, own, noise, beta):
         frames, options = to_float(frames), {}
@@ -120,7 +120,7 @@ def _make_gradients(model, optimizer, config: Config) -> Callable:
             options = scheduled_options(model, frames, own[0], noise, mode)
         with tf.GradientTape() as tape:
             terms, predictions = model.training_terms(frames, noise, training=True, **options)
-            terms = loss_terms(terms, beta, free_nats)
+            terms = loss_terms(terms, beta, free_nats, fine_beta)
             loss = optimizer.scale_loss(terms["loss"])
         errors = []
         if model.calibrated:
