@@ -5,6 +5,7 @@ import pytest
 from program_tools import ROOT, assert_refused
 
 from tfvrnn import media
+from tfvrnn.cli.prepare import Options, training_command
 
 
 @pytest.fixture
@@ -25,6 +26,11 @@ def test_a_folder_is_prepared_and_the_next_command_named(start, videos, tmp_path
     (tmp_path / "videos" / "broken.mp4").write_text("x")
     code, out, err = start("prepare_data.py", *arguments, "--data_dir=other")
     assert code == 1 and "left out: broken.mp4: " in err and "train" in out
+
+
+def test_the_next_command_fits_clips_as_short_as_the_context():
+    wanted = Options(dataset="video_folder", source="videos", clip_frames=2)
+    assert training_command(wanted).endswith(" --model.context_frames=1 --data.horizon=1")
 
 
 def test_the_fixed_scene_is_trained_as_another_dataset(start):
@@ -53,7 +59,7 @@ def test_a_lack_of_long_enough_videos_is_reported_last(start, videos, tmp_path):
             ["--source=videos", "--size=48"],
             "`size` must be 8 times a power of two (8, 16, 32, ...)",
         ),
-        (["--source=videos", "--clip_frames=0"], "at least 1"),
+        (["--source=videos", "--clip_frames=1"], "at least 2"),
         (["--source=videos", "--test_fraction=1"], "between 0 and 1"),
         (["--source=.", "--dataset=cityscapes"], "holds no"),
         (["--source=.", "--dataset=bair"], "softmotion30_44k"),

@@ -331,10 +331,11 @@ def unfinished(tmp_path, monkeypatch):
     return tmp_path / "x" / ".incomplete-1.0.0"
 
 
-def test_what_is_unfinished_is_not_thrown_away(tmp_path, unfinished):
+@pytest.mark.parametrize("report", ["{", "[]", '{"count": 1}'])
+def test_what_is_unfinished_is_not_thrown_away(tmp_path, unfinished, report):
     with pytest.raises(UserError, match=r"unfinished preparation .* or delete it"):
         write(tmp_path / "x", videos=10)
-    next(unfinished.glob(".*.tfrecord*.json")).write_text("{")
+    next(unfinished.glob(".*.tfrecord*.json")).write_text(report)
     assert write(tmp_path / "x").videos == {"train": VIDEOS}
 
 

@@ -73,7 +73,8 @@ class Options:
 
     def __post_init__(self):
         check_fields(self)
-        require_at_least(self, 1, "clip_frames", "stride", "episodes", "test_episodes", "workers")
+        require_at_least(self, 2, "clip_frames")  # one is given, one is predicted
+        require_at_least(self, 1, "stride", "episodes", "test_episodes", "workers")
         known = self.size >= 8 and self.size & (self.size - 1) == 0
         require(
             known,
@@ -131,12 +132,14 @@ class Options:
 
 
 def training_command(wanted: Options) -> str:
-    """Return the command that trains on the dataset, with a horizon that fits its clips."""
+    """Return the command that trains on the dataset, with frames that fit its clips."""
     model = f"--flagfile={config_flags.SHIPPED / wanted.flagfile}"
     config = config_flags.replace(Config(), config_flags.parse_changes([model], Config))
     given, options = config.model.context_frames, {}
     if wanted.dataset == "video_folder" and wanted.clip_frames < given + config.data.horizon:
-        options["data__horizon"] = max(1, wanted.clip_frames - given)
+        if wanted.clip_frames <= given:
+            given = options["model__context_frames"] = wanted.clip_frames - 1
+        options["data__horizon"] = wanted.clip_frames - given
     return commands.program(
         "train",
         flagfile=wanted.flagfile,

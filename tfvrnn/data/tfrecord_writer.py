@@ -92,7 +92,7 @@ def write_dataset(
             total = len(paths)
             with tqdm(total=total, unit="file", disable=not total) as bar:
                 for shard, name in paths:
-                    if not _read(_report(aside / name)):
+                    if not _is_whole(aside / name):
                         _write_shard(aside / name, features, make(shard.work))
                     bar.update()
             prepared = _finish(aside, final, features, paths, description)
@@ -170,6 +170,11 @@ def _file_names(name: str, shards) -> list[str]:
 def _report(path: Path) -> Path:
     """Return the path of a shard's report, which exists only if the shard is whole."""
     return path.with_name(f".{path.name}.json")
+
+
+def _is_whole(path: Path) -> bool:
+    """Return whether a shard has been written, with its report."""
+    return set(_read(_report(path)) or ()) == {"count", "bytes", "skipped"}
 
 
 def _write_shard(path: Path, features, made: Iterable[dict | Skipped]) -> None:
