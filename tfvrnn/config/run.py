@@ -246,7 +246,7 @@ class EvalConfig:
 
 @dataclass(frozen=True)
 class Config:
-    """A whole run."""
+    """The options of a run: model, data, train and eval."""
 
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)

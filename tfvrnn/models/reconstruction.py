@@ -44,7 +44,8 @@ class Likelihood(keras.layers.Layer):
     `laplace` and `gaussian` are calibrated: log densities in nats, with a scale per image channel.
     The scale is a weight, `error`: b, the mean absolute error, or v, the mean squared error. These
     give the highest likelihood. The weight is not trained: after each step it keeps 0.95 of its
-    value and takes 0.05 of the batch's mean error (`followed`). No beta has to be tuned.
+    value and takes 0.05 of the batch's mean error (`followed`). Beta need not correct for
+    the data's scale.
 
     Source: Rybkin, Daniilidis and Levine, "Simple and Effective VAE Training with Calibrated
     Decoders", 2021; deviations: the mean error of the last 20 batches or so, not of one batch, and

@@ -16,7 +16,7 @@ class RunFolder:
 
         config.flags, lock, checkpoints/, tensorboard/{train,validation}/, samples/, evaluation/
 
-    A folder that `keep_weights` wrote has only config.flags and weights.npz.
+    A folder that `keep_weights` wrote has config.flags, config.json, weights.npz and README.md.
 
     Args:
         path: the folder; it need not exist.

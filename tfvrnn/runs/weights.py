@@ -24,7 +24,7 @@ def load_run(
         precision: dtype policy of the model; its weights are float32 under every policy.
 
     Raises:
-        UserError: no run there, no whole checkpoint in it, or one of another model.
+        UserError: the folder holds no run, no whole checkpoint, or a checkpoint of another model.
     """
     from tfvrnn.models import build_model
 
@@ -87,7 +87,7 @@ def keep_weights(run_dir: str | Path, folder: str | Path, card: str = "") -> Pat
         Path of the weights.
 
     Raises:
-        UserError: see `load_run`. Or `folder` is that of a run with checkpoints.
+        UserError: as `load_run`, or `folder` holds a run with checkpoints.
         OSError: the folder cannot be written.
     """
     config, model, step = load_run(run_dir)

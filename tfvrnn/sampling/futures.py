@@ -42,9 +42,10 @@ def sample_videos(
         float32 `[B, horizon, H, W, C]`, or `[B, S, horizon, H, W, C]`, pixels in [0, 1].
 
     Raises:
-        ValueError: a context of another shape than the model's; floats of a NumPy array outside of
-            [0, 1]; seeds that are missing, empty, not integers or without a row for every context;
-            a horizon that is not a positive integer; a temperature that is negative or not finite.
+        ValueError: an argument does not fit. The context has another shape than the model's, or
+            is a NumPy array with floats outside of [0, 1]. Seeds are missing, empty, not integers
+            or fewer than the contexts. The horizon is not a positive integer. The temperature is
+            negative or not finite.
     """
     loop = _loop()
     given = context = arguments.as_array(context)

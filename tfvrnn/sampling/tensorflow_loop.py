@@ -49,9 +49,9 @@ def training_choices(
     Args:
         examples: int `[B]`, places in the whole batch.
         steps: number of frames.
-        probability: of each frame.
-        seed: of the training.
-        step: of the training.
+        probability: probability that a frame is replaced.
+        seed: seed of the training.
+        step: number of the training step.
 
     Returns:
         bool `[B, steps]`, True where the model's own prediction is used.

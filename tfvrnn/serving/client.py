@@ -36,20 +36,19 @@ RETRIES = {
 
 # Longest pause between connection attempts, in milliseconds. gRPC's default grows to two minutes.
 LONGEST_PAUSE = 2000
-YEAR = 365 * 86_400.0  # seconds
+YEAR = 365 * 86_400.0  # seconds; gRPC's clock overflows beyond it
 
 
 class Client:
-    """Requests futures from a server.
+    """A gRPC client that requests futures.
 
     Messages may have any size. A call that fails as UNAVAILABLE is retried a few times.
 
     Args:
-        target: 'HOST:PORT' of the gRPC server. The environment's proxy is used if `by_proxy`
-            returns True.
+        target: 'HOST:PORT' of the gRPC server. The environment's proxy is used, but not
+            for this machine and the hosts in `no_proxy`.
         name: name of the served model.
-        timeout: seconds for one call, including its retries; at most a year, because gRPC's clock
-            overflows beyond it.
+        timeout: seconds per call, retries included. Values above a year count as a year.
     """
 
     def __init__(self, target: str, name: str = "tfvrnn", timeout: float = 60.0):
@@ -98,7 +97,7 @@ class Client:
         """Draw futures uint8 `[B, horizon, H, W, C]` of contexts uint8 `[B, n_ctx, H, W, C]`.
 
         Raises:
-            ValueError: seeds that are no integers of 32 bits.
+            ValueError: seeds that are not 32-bit integers.
             grpc.RpcError: with the code and details of the refusal.
         """
         given = np.asarray(seeds)

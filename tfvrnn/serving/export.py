@@ -53,7 +53,8 @@ def export_sampler(
     Raises:
         UserError: no run or no whole checkpoint there, a version that exists already, or a
             folder that cannot be written.
-        ValueError: a count below 1, or a version of 2**63 or more.
+        ValueError: a count below 1, a version of 2**63 or more, or a temperature that is negative
+            or not finite.
     """
     config, model, step = load_run(run_dir, precision)
     card = {
@@ -80,14 +81,15 @@ def export_model(
     card: dict | None = None,
     temperature: float = 1.0,
 ) -> Path:
-    """Export any model; for arguments and errors see `export_sampler`.
+    """Export any model; for other arguments and errors see `export_sampler`.
 
-    These are the signatures. Every tensor has the batch in dimension 0.
+    `card` has further entries of model_card.json. These are the signatures. Every tensor has
+    the batch in dimension 0.
 
         serving_default  frames uint8 [B, n_ctx, H, W, C], seed int32 [B]
                          -> frames uint8 [B, horizon, H, W, C]
-        samples          the same -> frames uint8 [B, samples, horizon, H, W, C]; sample s equals
-                         that of serving_default with seed + s
+        samples          the same -> frames uint8 [B, samples, horizon, H, W, C]; sample s is the
+                         future of serving_default with seed + s
         mean             frames -> frames, with every latent at its mean
         begin            frames -> the state after them, as tensors `state_…`
         step             such a state, seed int32 [B], time int32 [B] -> the state after one more

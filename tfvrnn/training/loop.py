@@ -27,7 +27,7 @@ from tfvrnn.training.validation import Findings, Validation
 
 
 class TrainingDiverged(RuntimeError):
-    """The loss is no longer finite."""
+    """The loss or the gradient of a step is not finite."""
 
 
 @dataclass
@@ -69,8 +69,8 @@ def train(config: Config) -> Outcome:
     Raises:
         UserError: the options name no folder, Keras computes with another backend, the data cannot
             be read, or the run folder is in use, cannot be written or holds another model.
-        TrainingDiverged: the loss of a step is not finite. The message names the step and the
-            last good checkpoint.
+        TrainingDiverged: the loss or the gradient of a step is not finite. The message names the
+            step and the last good checkpoint.
     """
     backend.require_tensorflow()
     require(config.train.run_dir != "", "`train.run_dir` must name a folder.", "''")

@@ -38,8 +38,9 @@ def make_train_step(
     Call this in the strategy's scope in which model and optimizer were made. `frames` are uint8
     `[batch_size, T, H, W, C]`, divided over the replicas. `step_number` is int64, from 0. The noise
     is a function of (seed, step number, place in the batch). So a resumed run continues as if it
-    had never stopped, and the number of replicas makes no difference. Metrics are float32 scalars:
-    those of `loss_terms`, beta, learning_rate, gradient_norm, and loss_scale under mixed_float16.
+    had never stopped, and the noise does not depend on the number of replicas. Metrics are float32
+    scalars: those of `loss_terms`, beta, learning_rate, gradient_norm, and loss_scale under
+    mixed_float16.
     """
     strategy = tf.distribute.get_strategy()
     replica_step = _make_replica_step(model, optimizer, config)

@@ -25,7 +25,9 @@ GRACE = 10
 
 
 class Server:
-    """Both interfaces of one export. Start and stop it in a running event loop.
+    """Serve one export over gRPC and REST. Start and stop it in a running event loop.
+
+    `tfvrnn serve --help` shows the defaults of the program.
 
     Args:
         export: base folder of the export.
@@ -34,7 +36,7 @@ class Server:
         port: port of gRPC; 0: any free port.
         rest_port: port of REST; 0: any free port.
         batching: whether waiting requests are computed together, as one batch.
-        queue: most rows that may wait; further requests are refused as unavailable.
+        queue: largest number of rows that may wait. Further requests are refused as unavailable.
         max_request_mb: largest request in megabytes.
         request_timeout: seconds until a REST request times out.
         poll_seconds: seconds between checks for a new version.
@@ -158,7 +160,7 @@ def address(host: str, port: int) -> str:
 
 
 def serve(**options: Any) -> None:
-    """Serve until SIGTERM or Ctrl-C; for the options see `Server`."""
+    """Serve until SIGTERM or Ctrl-C; see `Server` for the options."""
     server = Server(**options)
 
     def line():
