@@ -153,14 +153,15 @@ def record_of(wanted, docs, study, seed) -> dict:
         record = json.loads(path.read_text("utf-8"))
     if record["asked"] != asked:
         raise UserError(f"{path} is of {record['asked']}, not of {asked}; choose another --docs")
-    missing = [name for name in STUDIES[study].runs if name not in record["runs"]]
+    runs = STUDIES[study].runs_of(seed)
+    missing = [name for name in runs if name not in record["runs"]]
     folder = Path(wanted.out) / study / str(seed)
     for name in missing:
         run_comparison(folder, asked | {"only": name}, wanted.data_dir)
         record["runs"][name] = summary(folder / name, result_of(folder, name))
         files.write_whole(path, json.dumps(record, indent=1))
     if missing and seed == 0:
-        known = [name for name in STUDIES[study].runs if (folder / name / "evaluation").is_dir()]
+        known = [name for name in runs if (folder / name / "evaluation").is_dir()]
         results = {name: result_of(folder, name) for name in known}
         draw_samples(docs / "images" / f"{study}_samples.png", results)
     return record
@@ -223,7 +224,7 @@ def table(studies: dict[str, list[dict]]) -> str:
         for run, name in named(records):
             if len(studies) > 1:
                 name = CARD.format(STUDIES[study].preset) + f": {name}"
-            of_seeds = [record["runs"][run] for record in records]
+            of_seeds = [record["runs"][run] for record in records if run in record["runs"]]
             steps = [over_seeds([of.get("last_step") for of in of_seeds], ",.0f") for _ in timed]
             parameters = f"{of_seeds[0]['parameters']:,}"
             lines.append([name, parameters, *steps, *row(of_seeds, columns, sizes)])

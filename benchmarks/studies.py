@@ -2,8 +2,8 @@
 
 All are of models that two CPU cores can train.
 
-quickstart: every family that takes 32x32, and the weights in the package. Three seeds. PredNet has
-    a third of its channels and Adam at 1e-3.
+quickstart: every family that takes 32x32, with three seeds, and with one seed the flagfile's own
+    model and the weights in the package. PredNet has a third of its channels and Adam at 1e-3.
 learning_pusht, learning_sim_push: change one training option at a time, in colour, on PushT and on
     sim_push in its fixed scene. Both must be prepared. One seed.
 learning_quickstart: changes some of the same options of the quickstart.
@@ -121,6 +121,7 @@ class Study:
     steps: steps of every model that learns; 0 if they train for `minutes`.
     horizon: predicted frames in the test.
     seeds: number of training seeds.
+    once: runs of the first seed only.
     videos, samples: test videos, and futures per video.
     preset: model of the package that the run `pretrained` copies.
     minutes: time of training of every model that learns. A second phase takes a third of it.
@@ -135,6 +136,10 @@ class Study:
     samples: int = 10
     preset: str = "smmnist"
     minutes: float = 0.0
+    once: tuple[str, ...] = ()
+
+    def runs_of(self, seed: int) -> list[str]:
+        return [name for name in self.runs if seed == 0 or name not in self.once]
 
 
 def of_the_paper(horizon: int, hierarchy: list[str], advection: int) -> Study:
@@ -205,6 +210,7 @@ STUDIES = {
         steps=3000,
         horizon=12,
         seeds=3,
+        once=("scheduled", PRETRAINED),
     ),
 }
 
