@@ -51,7 +51,7 @@ class Progress(NamedTuple):
 
 UNUSED = {  # options that this training does not have
     "data": ("stride", "flip", "color_jitter", "crop", "service"),
-    "train": ("weight_decay", "accumulate", "scale_learning_rate", "strategy"),
+    "train": ("weight_decay", "accumulate", "scale_learning_rate", "strategy", "deterministic"),
 }
 
 

@@ -24,7 +24,12 @@ from tfvrnn.runs import load_pretrained, load_run
 
 MODEL = ModelConfig(image_size=16, channels=1, width=8, groups=2)
 IN_FILE = ModelConfig(
-    image_size=8, channels=1, width=8, groups=2, latent_resolutions=(1,), reconstruction="gaussian"
+    image_size=8,
+    channels=1,
+    width=8,
+    groups=2,
+    latent_resolutions=(1, 4),
+    reconstruction="gaussian",
 )
 BACKEND = keras.backend.backend()
 

@@ -12,11 +12,13 @@ from PIL import Image
 from scipy import stats
 
 from tfvrnn import media
-from tfvrnn.config import UserError
+from tfvrnn.config import Config, TrainConfig, UserError
 from tfvrnn.evaluation import Result, table, write_report
 from tfvrnn.evaluation.figures import summarize
 from tfvrnn.evaluation.grid import draw_grid
+from tfvrnn.evaluation.seeds import training_of
 from tfvrnn.metrics import stratified_bootstrap
+from tfvrnn.reporting.protocols import protocol_hash
 
 
 def result(name, **measured):
@@ -213,3 +215,10 @@ def test_any_name_of_a_run_is_written_as_it_is(tmp_path):
     write_report([result(r"$\frac$"), result("_hidden")], tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text()
     assert "_hidden" in text
+
+
+def test_options_at_their_default_do_not_change_the_configuration_of_seeds():
+    """A later version's new option must not part the seeds of one configuration."""
+    nothing = protocol_hash({"train": {}, "data": {}, "model": {}})
+    moved = Config(train=TrainConfig(seed=3, run_dir="runs/x"))
+    assert training_of(moved) == {"seed": 3, "configuration": nothing}

@@ -26,10 +26,10 @@ def test_fine_beta_multiplies_beta_of_all_levels_but_the_coarsest():
     assert (float(found["kl"]), float(found["negative_elbo"])) == (14.0, 15.0)
     free = loss_terms(terms, 0.5, free_nats=5.0, fine_beta=10.0)
     assert float(free["loss"]) == 1.0 + 0.5 * (5.0 + 10.0 * (5.0 + 8.0))
-    only = loss_terms(
-        {"reconstruction": terms["reconstruction"], "kl_1": terms["kl_1"]}, 0.5, 0.0, 9.0
-    )
-    assert float(only["loss"]) == 2.0
+    one_level = {name: terms[name] for name in ("reconstruction", "kl_1")}
+    assert float(loss_terms(one_level, 0.5, fine_beta=9.0)["loss"]) == 2.0
+    own_name = {"reconstruction": terms["reconstruction"], "kl_4x8": terms["kl_8"]}
+    assert float(loss_terms(own_name, 0.5)["loss"]) == 3.0
 
 
 def test_free_nats_cost_nothing_and_have_no_gradient():

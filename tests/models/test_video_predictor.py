@@ -1,5 +1,7 @@
 """Every model is a model of Keras: names, files, calls, futures."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import keras
 import numpy as np
 import pytest
@@ -117,6 +119,15 @@ def test_a_call_gives_the_training_terms_of_bytes_and_of_numbers(frames, policy,
         for a, b in zip(expected, found, strict=True):
             assert a.dtype == b.dtype == tf.float32
             np.testing.assert_array_equal(a, b)
+
+
+def test_threads_build_equal_models():
+    config = ModelConfig(**SMALL)
+    with ThreadPoolExecutor(3) as threads:
+        models = list(threads.map(lambda _: build_model(config), range(3)))
+    for weights in zip(build_model(config).get_weights(), *(one.get_weights() for one in models)):
+        for found in weights[1:]:
+            np.testing.assert_array_equal(found, weights[0])
 
 
 def test_a_call_without_noise_draws_it_from_the_models_seed(frames):

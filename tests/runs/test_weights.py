@@ -125,7 +125,11 @@ def test_a_configuration_that_is_cut_off_is_not_filled_with_defaults(tmp_path):
 
 def test_a_pretrained_model_takes_no_other_runs_place(tmp_path):
     copy_pretrained("smmnist", tmp_path / "new")
+    flags = tmp_path / "new" / "config.flags"
+    text = flags.read_text()
+    flags.write_text(text.replace("--train.fine_beta=1.0\n", ""))  # of an earlier version
     copy_pretrained("smmnist", tmp_path / "new")
+    assert flags.read_text() == text
     RunFolder(tmp_path).write_config(Config())
     with pytest.raises(UserError, match="holds another run"):
         copy_pretrained("smmnist", tmp_path)

@@ -12,16 +12,19 @@ ASIDE = {"train": ("run_dir",), "data": ("data_dir", "workers", "service"), "mod
 
 
 def training_of(config: Config) -> dict:
-    """Return {seed, configuration} of a run. `configuration` is a hash that all its seeds share."""
-    values = {
-        part: {
-            name: value
-            for name, value in config_flags.values(getattr(config, part)).items()
-            if name not in aside
-        }
-        for part, aside in ASIDE.items()
-    }
-    return {"seed": values["train"].pop("seed"), "configuration": protocol_hash(values)}
+    """Return {seed, configuration} of a run. `configuration` is a hash that all its seeds share.
+
+    It is of the options that are not at their default, so that a later version's new options do
+    not change it.
+    """
+    plain, values = Config(), {}
+    for part, aside in ASIDE.items():
+        defaults = config_flags.values(getattr(plain, part))
+        given = config_flags.values(getattr(config, part))
+        differing = {name: given[name] for name in given if given[name] != defaults[name]}
+        values[part] = {name: differing[name] for name in differing if name not in aside}
+    values["train"].pop("seed", None)
+    return {"seed": config.train.seed, "configuration": protocol_hash(values)}
 
 
 def over_seeds(results: Sequence[Any], names: Sequence[str]) -> list[dict]:

@@ -1,6 +1,7 @@
 """The models, each a `VideoPredictor`, and `build_model`, which builds them by family."""
 
 import random
+import threading
 
 import keras
 
@@ -12,6 +13,9 @@ from tfvrnn.models.video_predictor import ACTIVE_NATS, VideoPredictor
 from tfvrnn.models.vrnn import VRNN
 
 __all__ = ["ACTIVE_NATS", "SVG", "VRNN", "CopyLast", "PredNet", "VideoPredictor", "build_model"]
+
+
+_BUILDING = threading.Lock()  # Python's generator is that of all threads
 
 
 def _build_vrnn(config: ModelConfig, remat, options) -> VRNN:
@@ -92,9 +96,10 @@ def build_model(
     """
     options = dict(dtype=keras.DTypePolicy(precision), horizon=horizon, seed=seed)
     # Keras' initializers draw from Python's generator. Seed it here, then restore its state.
-    state = random.getstate()
-    random.seed(int(seed))
-    try:
-        return BUILDERS[config.family](config, remat, options)
-    finally:
-        random.setstate(state)
+    with _BUILDING:
+        state = random.getstate()
+        random.seed(int(seed))
+        try:
+            return BUILDERS[config.family](config, remat, options)
+        finally:
+            random.setstate(state)

@@ -30,9 +30,9 @@ def loss_terms(
     counted = dict(means)  # rounding may leave a KL just below 0
     if free_nats:
         counted = {name: ops.mean(ops.maximum(term, free_nats)) for name, term in levels.items()}
-    finer = sorted(levels, key=lambda name: int(name.removeprefix("kl_")))[1:]
-    for name in finer:
-        counted[name] *= fine_beta
+    if fine_beta != 1.0:
+        finer = sorted(levels, key=lambda name: int(name.removeprefix("kl_")))[1:]
+        counted |= {name: fine_beta * counted[name] for name in finer}
     return {
         "loss": reconstruction + beta * sum(counted.values()),
         "negative_elbo": reconstruction + kl,

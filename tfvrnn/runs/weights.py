@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tfvrnn import files, presets
+from tfvrnn import config_flags, files, presets
 from tfvrnn.config import Config, UserError, require
 from tfvrnn.runs.folder import RunFolder
 
@@ -61,7 +61,7 @@ def copy_pretrained(name: str, folder: str | Path) -> None:
         UserError: the folder cannot be written or holds another run.
     """
     run, source = RunFolder(folder), RunFolder(presets.FOLDER / name)
-    if run.exists() and run.config_file.read_bytes() != source.config_file.read_bytes():
+    if run.exists() and _options(run) != _options(source):
         raise UserError(f"{run.path} holds another run: move it away")
     contents = {run.path / file.name: file.read_bytes() for file in source.path.iterdir()}
     missing = [p for p, content in contents.items() if not p.is_file() or p.read_bytes() != content]
@@ -70,6 +70,10 @@ def copy_pretrained(name: str, folder: str | Path) -> None:
         run.path.mkdir(parents=True, exist_ok=True)
     for path in missing:
         files.write_whole(path, contents[path])
+
+
+def _options(run: RunFolder) -> Config:
+    return config_flags.replace(run.read_config(), {"train.run_dir": ""})
 
 
 def keep_weights(run_dir: str | Path, folder: str | Path, card: str = "") -> Path:

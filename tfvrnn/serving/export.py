@@ -2,8 +2,8 @@
 
 import json
 import operator
-import os
 import shutil
+import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -107,7 +107,7 @@ def export_model(
     arguments.check_temperature(temperature)
     base = expanded(out)
     batch_sizes = allowed_batch_sizes(max_batch)
-    aside = base / f".version-of-{os.getpid()}"
+    aside = base / f".version-{uuid.uuid4().hex}"
     try:
         base.mkdir(parents=True, exist_ok=True)
         free_version(base, version)  # fails before the export computes

@@ -76,23 +76,26 @@ class Batcher:
         self._thread.shutdown()
 
     async def _work(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             await self._arrived.wait()
             self._arrived.clear()
             while self.waiting:
-                batch = self._take()
-                try:
-                    outputs = await loop.run_in_executor(self._thread, _compute, batch)
-                # The worker survives any error of a batch.
-                except Exception as error:
-                    for task in batch:
-                        if not task.answer.done():
-                            task.answer.set_exception(_as_refusal(error))
-                    continue
-                for task, output in zip(batch, outputs):
-                    if not task.answer.done():
-                        task.answer.set_result(output)
+                # A call of its own, so that nothing keeps the batch's version in memory after it.
+                await self._answer(self._take())
+
+    async def _answer(self, batch: list[Task]) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            outputs = await loop.run_in_executor(self._thread, _compute, batch)
+        # The worker survives any error of a batch.
+        except Exception as error:
+            for task in batch:
+                if not task.answer.done():
+                    task.answer.set_exception(_as_refusal(error))
+            return
+        for task, output in zip(batch, outputs):
+            if not task.answer.done():
+                task.answer.set_result(output)
 
     def _take(self) -> list[Task]:
         """Take the oldest request, and those that fit with it, from the queue."""
@@ -101,12 +104,19 @@ class Batcher:
         if not self.together:
             return batch
         for task in list(self.waiting):
-            same = task.servable is first.servable and task.signature == first.signature
-            if same and rows + task.rows <= first.servable.batch_sizes[-1]:
+            if _fit(task, first) and rows + task.rows <= first.servable.batch_sizes[-1]:
                 self.waiting.remove(task)
                 batch.append(task)
                 rows += task.rows
         return batch
+
+
+def _fit(task: Task, first: Task) -> bool:
+    """Return whether two requests can be computed as one batch."""
+    same = task.servable is first.servable and task.signature == first.signature
+    return same and all(
+        task.inputs[name].shape[1:] == value.shape[1:] for name, value in first.inputs.items()
+    )
 
 
 def _compute(batch: list[Task]) -> list[dict[str, np.ndarray]]:
