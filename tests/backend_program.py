@@ -144,7 +144,7 @@ def check_fit(model, frames):
     assert np.all(np.isfinite(history["loss"])) and len(history["loss"]) == 2
     assert model.optimizer.iterations == 6
     assert float(model.likelihood.error[0]) != before
-    assert int(model.seed_generator.state[1]) == drawn + 4
+    assert int(model.seed_generator.state[1]) == drawn + 4 * len(model.latent_resolutions)
 
 
 def check_refused_export(model):

@@ -13,12 +13,12 @@ from tfvrnn.config import UserError
 
 
 @contextlib.contextmanager
-def printing_into_a_pipe(monkeypatch):
+def printing_into_a_pipe(monkeypatch, **options):
     """Make standard output a pipe that takes ASCII; yield its reading end."""
     reading, writing = os.pipe()
     with (
         monkeypatch.context() as patch,
-        io.TextIOWrapper(os.fdopen(writing, "wb"), "ascii") as stream,
+        io.TextIOWrapper(os.fdopen(writing, "wb"), "ascii", **options) as stream,
         os.fdopen(reading, "rb") as end,
     ):
         patch.setattr(sys, "stdout", stream)
@@ -33,6 +33,14 @@ def test_letters_that_the_terminal_does_not_have_are_numbers(monkeypatch):
         print("FVD ↓ é \udcff")
         sys.stdout.flush()
         assert end.readline() == b"FVD \\u2193 \\xe9 \xff\n"
+
+
+def test_unbuffered_output_is_written_at_once(monkeypatch):
+    """`python -u` and PYTHONUNBUFFERED=1 give streams that write through."""
+    with printing_into_a_pipe(monkeypatch, write_through=True) as end:
+        os.set_blocking(end.fileno(), False)
+        print("waiting")
+        assert end.readline() == b"waiting\n"
 
 
 def test_what_nobody_reads_is_dropped(monkeypatch):

@@ -15,6 +15,7 @@ import pytest
 from tfvrnn import config_flags, runs
 from tfvrnn import files as files_of_ours
 from tfvrnn.cli import runtime
+from tfvrnn.cli.train import next_commands
 from tfvrnn.config import Config, UserError
 
 ROOT = Path(__file__).parents[2]
@@ -194,6 +195,20 @@ def test_changes_are_checked_against_the_runs_own_options(tmp_path):
     assert (config.data.batch_size, config.train.accumulate) == (24, 3)
     # Levels that the run has without naming them are the same model.
     assert resolve([run_dir, "--model.latent_resolutions=1,8,32"])[1]
+
+
+def test_what_a_resumed_run_changes_is_printed(tmp_path, capsys):
+    run = [f"--train.run_dir={tmp_path}"]
+    runs.RunFolder(tmp_path).write_config(resolve([*SMALL, *run])[0])
+    capsys.readouterr()
+    resolve([*run, "--train.seed=4", "--model.width=8"])
+    assert capsys.readouterr().out == "changed: --train.seed=4, 0 before\n"
+
+
+def test_the_next_commands_fit_a_small_test_split():
+    fitting = next_commands("runs/x", False, there=2)
+    assert fitting[1].endswith("--contexts=2") and fitting[2].endswith("--eval.videos=2")
+    assert not any("=32" in line or "contexts" in line for line in next_commands("runs/x", False))
 
 
 def test_a_folder_name_that_the_system_refuses_is_one_line(train, tmp_path):

@@ -105,9 +105,10 @@ def print_anywhere() -> None:
         except (AttributeError, ValueError, OSError):  # missing, closed, or not a file
             continue
         stream.flush()
-        options = {"line_buffering": stream.line_buffering, "write_through": stream.write_through}
+        # Python's unbuffered streams (`python -u`) write through, but only into this buffer.
+        lines = stream.line_buffering or stream.write_through
         buffer = io.BufferedWriter(raw)
-        again = io.TextIOWrapper(buffer, stream.encoding, "tfvrnn.print", **options)
+        again = io.TextIOWrapper(buffer, stream.encoding, "tfvrnn.print", line_buffering=lines)
         setattr(sys, name, again)
 
 

@@ -29,6 +29,7 @@ def main(arguments: list[str]) -> None:
         print(f"new run: {run_dir}")
 
     # TensorFlow takes seconds to import, so all options are checked first.
+    from tfvrnn.data import count_videos
     from tfvrnn.training import TrainingDiverged, train
 
     try:
@@ -37,19 +38,23 @@ def main(arguments: list[str]) -> None:
         sys.exit(f"error: {error}")
     ended = "stopped, saved" if outcome.stopped else "finished"
     print(f"{ended} after step {outcome.step}: {run_dir}\nnext:")
-    for command in next_commands(run_dir, outcome.stopped):
+    there = count_videos(config.data, config.model, "test")
+    for command in next_commands(run_dir, outcome.stopped, there):
         print(f"  {command}")
     if outcome.stopped:
         sys.exit(runtime.STOPPED)
 
 
-def next_commands(run_dir: str, stopped: bool) -> list[str]:
+def next_commands(run_dir: str, stopped: bool, there: int = -1) -> list[str]:
+    """List the commands for a run whose test split has `there` videos; -1: any number."""
+    contexts = {"contexts": there} if 0 <= there < 4 else {}
+    videos = {"eval__videos": there} if 0 <= there < 32 else {}  # of eval/quick.flags
     again = commands.program("train", train__run_dir=run_dir) + "    # continues"
     out = f"exports/{Path(run_dir).resolve().name}"
     return [
         *([again] if stopped else []),
         commands.module("tensorboard.main", logdir=run_dir),
-        commands.program("sample", run_dir=run_dir),
-        commands.program("evaluate", run_dir=run_dir, flagfile="eval/quick.flags"),
+        commands.program("sample", run_dir=run_dir, **contexts),
+        commands.program("evaluate", run_dir=run_dir, flagfile="eval/quick.flags", **videos),
         commands.program("export", run_dir=run_dir, out=out),
     ]

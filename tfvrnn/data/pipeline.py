@@ -72,6 +72,12 @@ def make_dataset(
     return batches.prefetch(PREFETCHED).with_options(options)
 
 
+def count_videos(data: DataConfig, model: ModelConfig, split: str) -> int:
+    """Count the videos of a split. A generated one has no end: -1."""
+    videos = make_dataset(dataclasses.replace(data, batch_size=1), model, split)
+    return max(-1, int(videos.cardinality()))
+
+
 def first_videos(data: DataConfig, model: ModelConfig, split: str, count: int) -> np.ndarray:
     """Read the first videos of a split, uint8 `[count, T, H, W, C]`.
 

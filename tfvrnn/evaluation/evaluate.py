@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from tfvrnn import files, metrics
 from tfvrnn.config import Config, EvalConfig, UserError
-from tfvrnn.data import make_dataset, read
+from tfvrnn.data import count_videos, make_dataset, read
 from tfvrnn.evaluation import protocol as protocols
 from tfvrnn.evaluation.figures import summarize
 from tfvrnn.evaluation.grid import choose_times
@@ -202,8 +202,7 @@ def _check_sizes(config, model):
             f"frames of {model.image_shape[0]} pixels are smaller than the window of "
             f"--eval.ssim={config.eval.ssim}, {window}"
         )
-    data = dataclasses.replace(config.data, batch_size=1)
-    there = int(make_dataset(data, config.model, config.eval.split).cardinality())
+    there = count_videos(config.data, config.model, config.eval.split)
     if 0 <= there < config.eval.videos:
         raise UserError(
             f"the {config.eval.split} split has {there} videos; --eval.videos is "

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 from typing import Any, Self
 
 import keras
-import numpy as np
 from keras import ops
 
 from tfvrnn import presets, sampling
@@ -55,7 +54,7 @@ class VideoPredictor(Fitting):
         super().__init__(**kwargs)
         self.horizon = arguments.frame_count(horizon)
         self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(int(_for_generator(seed)))
+        self.seed_generator = keras.random.SeedGenerator(_for_generator(seed))
         self.rollouts = SimpleNamespace()
 
     def noise_shapes(self, batch: int, steps: int) -> list[tuple[int, ...]]:
@@ -348,7 +347,7 @@ class VideoPredictor(Fitting):
         state = kept.pop(GENERATOR, None)
         super().load_own_variables(kept)
         if state is not None:
-            self.seed_generator.state.assign(_for_generator(state))
+            self.seed_generator.state.assign(_for_generator(ops.convert_to_numpy(state)))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "horizon": self.horizon, "seed": self.seed}
@@ -356,7 +355,8 @@ class VideoPredictor(Fitting):
 
 def _for_generator(state: Any) -> Any:
     """Fit a seed or the state of a generator to the backend. PyTorch's has 31 bits."""
-    return np.asarray(state) % 2**31 if keras.backend.backend() == "torch" else state
+    on_torch = keras.backend.backend() == "torch"
+    return state % 2**31 if on_torch and state is not None else state
 
 
 class _Named(keras.Model):

@@ -53,10 +53,19 @@ def resolve(changes: dict[str, Any]) -> tuple[Config, bool]:
         _check_same_model(folder, base, changes)
         _check_continues(folder, base, changes)
     config = config_flags.replace(base, {**changes, "train.run_dir": str(folder.path)})
+    if resumes:
+        _report_changes(base, config)
     require_prepared(config.data, config.model)
     if config.train.init_from and not resumes:
         check_init_from(config)
     return config, resumes
+
+
+def _report_changes(base: Config, config: Config) -> None:
+    before, now = config_flags.values(base), config_flags.values(config)
+    for name in now:
+        if name != "train.run_dir" and now[name] != before[name]:
+            print(f"changed: --{name}={now[name]}, {before[name]} before")
 
 
 def restore(

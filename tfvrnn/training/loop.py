@@ -110,7 +110,7 @@ def _train(
             folder.write_config(config)
     workers.check_same_step(checkpoints.step)
     # Outside the scope, as variables made in it (validation, averages) need all workers.
-    step = checkpoints.step
+    first = step = checkpoints.step
     batches = read(distributed_dataset(strategy, config, checkpoints.videos), config.data)
     chores = Chores(config, folder, model, checkpoints, averages) if chief else None
     log = Log(config)
@@ -122,8 +122,7 @@ def _train(
             check_finite(metrics, step, folder)
             checkpoints.advance()
             log.add(metrics)
-            bar.update()
-            bar.set_postfix_str(log.line(), refresh=False)
+            advance(bar, log.line(), done == first)
             stopping = workers.any(bool(stop))
             if chores:
                 chores.after(step, log, bar, stopping)
@@ -282,6 +281,14 @@ def progress_bar(step: int, steps: int, shown: bool = True) -> tqdm:
         mininterval=0.1 if sys.stderr.isatty() else 10,  # a file keeps every line
         disable=not shown,
     )
+
+
+def advance(bar: tqdm, line: str, first: bool) -> None:
+    """Advance the bar by a step. The first one, which traces, says nothing about the time left."""
+    if first:
+        bar.unpause()
+    bar.update()
+    bar.set_postfix_str(line, refresh=False)
 
 
 @contextlib.contextmanager
