@@ -59,7 +59,7 @@ class Options(OfOneModel):
     scale: int = option(4, "Enlargement factor of the written video.")
     frame_rate: float = option(8.0, "Frames per second of the written video.")
     timeout: float = option(
-        60.0, "Seconds to wait for a server that is still starting, and for each answer."
+        300.0, "Seconds to wait for a server that is still starting, and for each answer."
     )
 
     def __post_init__(self):
