@@ -60,9 +60,7 @@ def main(given_path, out_path):
     loaded = keras.saving.load_model(Path(given_path).with_suffix(".keras"))
     out |= {f"file/{name}": x for name, x in run_file(loaded, given["bytes"]).items()}
     loaded.save(Path(out_path).with_suffix(".keras"))
-    out["drawn"] = np.array(
-        int(loaded.seed_generator.state[1])
-    )  # a copy: PyTorch changes it in place
+    out["drawn"] = np.array(int(loaded.seed_generator.state[1]))  # PyTorch changes it in place
     out["kept"] = loaded.generate(given["bytes"][:, :2], 3, mean=True)
     check_refused_frames(loaded, given["bytes"])  # last, as it trains on some backends only
     np.savez(out_path, **{name: keras.ops.convert_to_numpy(x) for name, x in out.items()})
