@@ -38,7 +38,10 @@ def main(arguments: list[str]) -> None:
         sys.exit(f"error: {error}")
     ended = "stopped, saved" if outcome.stopped else "finished"
     print(f"{ended} after step {outcome.step}: {run_dir}\nnext:")
-    there = count_videos(config.data, config.model, "test")
+    try:
+        there = count_videos(config.data, config.model, "test")
+    except UserError:  # moved meanwhile, for example
+        there = -1
     for command in next_commands(run_dir, outcome.stopped, there):
         print(f"  {command}")
     if outcome.stopped:
@@ -47,8 +50,8 @@ def main(arguments: list[str]) -> None:
 
 def next_commands(run_dir: str, stopped: bool, there: int = -1) -> list[str]:
     """List the commands for a run whose test split has `there` videos; -1: any number."""
-    contexts = {"contexts": there} if 0 <= there < 4 else {}
-    videos = {"eval__videos": there} if 0 <= there < 32 else {}  # of eval/quick.flags
+    contexts = {"contexts": there} if 0 < there < 4 else {}
+    videos = {"eval__videos": there} if 0 < there < 32 else {}  # of eval/quick.flags
     again = commands.program("train", train__run_dir=run_dir) + "    # continues"
     out = f"exports/{Path(run_dir).resolve().name}"
     return [

@@ -14,8 +14,8 @@ ASIDE = {"train": ("run_dir",), "data": ("data_dir", "workers", "service"), "mod
 def training_of(config: Config) -> dict:
     """Return {seed, configuration} of a run. `configuration` is a hash that all its seeds share.
 
-    It is of the options that are not at their default, so that a later version's new options do
-    not change it.
+    It is of the options that are not at their default. So a later version's new options do not
+    change it, but the default of an option must not change.
     """
     plain, values = Config(), {}
     for part, aside in ASIDE.items():

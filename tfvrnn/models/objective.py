@@ -17,7 +17,8 @@ def loss_terms(
             max(KL, free_nats). After Kingma et al., "Improved Variational Inference with Inverse
             Autoregressive Flow", 2016, section C.8. There, the maximum is of means over a batch,
             which depend on how a batch is divided.
-        fine_beta: factor of beta for all levels but the coarsest.
+        fine_beta: factor of beta for all levels but the coarsest. Other values than 1 need levels
+            that are named by their resolution.
 
     Returns:
         dict of float32 scalars per video, in the unit of the terms: loss, negative_elbo,

@@ -65,7 +65,7 @@ def _report_changes(base: Config, config: Config) -> None:
     before, now = config_flags.values(base), config_flags.values(config)
     for name in now:
         if name != "train.run_dir" and now[name] != before[name]:
-            print(f"changed: --{name}={now[name]}, {before[name]} before")
+            print(f"changed: --{name}={now[name]}, {before[name] or repr(before[name])} before")
 
 
 def restore(

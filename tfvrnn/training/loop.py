@@ -285,8 +285,9 @@ def progress_bar(step: int, steps: int, shown: bool = True) -> tqdm:
 
 def advance(bar: tqdm, line: str, first: bool) -> None:
     """Advance the bar by a step. The first one, which traces, says nothing about the time left."""
-    if first:
+    if first and not bar.disable:
         bar.unpause()
+        bar.last_print_n += 1
     bar.update()
     bar.set_postfix_str(line, refresh=False)
 

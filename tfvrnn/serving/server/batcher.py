@@ -25,9 +25,9 @@ class Task:
 class Batcher:
     """Computes requests one batch at a time, in a thread of its own.
 
-    Requests gather while a batch is computed. The next batch takes requests of one version and
-    signature, oldest first, as many as the largest size allows. Its last row is repeated up to the
-    next allowed size. No request waits for others to arrive. Requests that were cancelled, by a
+    Requests gather while a batch is computed. The next batch takes requests of one version,
+    signature and shape, oldest first, as many as the largest size allows. Its last row is repeated
+    up to the next allowed size. No request waits for others to arrive. Requests that were cancelled, by a
     deadline or a disconnect, are left out.
 
     Args:
