@@ -27,8 +27,8 @@ class Batcher:
 
     Requests gather while a batch is computed. The next batch takes requests of one version,
     signature and shape, oldest first, as many as the largest size allows. Its last row is repeated
-    up to the next allowed size. No request waits for others to arrive. Requests that were cancelled, by a
-    deadline or a disconnect, are left out.
+    up to the next allowed size. No request waits for others to arrive. Requests that were
+    cancelled, by a deadline or a disconnect, are left out.
 
     Args:
         most_waiting: most rows that may wait; further requests are refused as UNAVAILABLE.
