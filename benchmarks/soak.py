@@ -1,12 +1,12 @@
-"""Overload the laptop server: twice the rate that it can bear, hanging clients, a new version.
+"""Overload the laptop server: twice the rate that it can bear, hanging clients, new versions.
 
-    python benchmarks/soak.py [--seconds=600]
+    python benchmarks/soak.py [--seconds=600] [--versions=1]
 
 A small model is exported, and bin/serve.py serves it. Requests come at fixed times, whether or not
 earlier ones were answered. Every answer is compared with the model's own frames. Other clients hang
-after half a request. Half-way a new version is exported. One JSON line is printed. The exit code is
-1 if an answer was wrong, a request was neither answered nor refused with a proper code, or the
-server died.
+after half a request. New versions are exported at equal intervals. One JSON line is printed. The
+exit code is 1 if an answer was wrong, a request was neither answered nor refused with a proper
+code, a new version never answered, or the server died.
 """
 
 import collections
@@ -37,9 +37,10 @@ PROPER = {"RESOURCE_EXHAUSTED", "UNAVAILABLE", "DEADLINE_EXCEEDED"}
 
 def main():
     seconds, others = common.take("seconds", sys.argv[1:])
+    versions, others = common.take("versions", others)
     if others:
         sys.exit(__doc__)
-    seconds = float(seconds or 600)
+    seconds, versions = float(seconds or 600), int(versions or 1)
 
     import numpy as np
 
@@ -58,17 +59,21 @@ def main():
             load = Load(target, frames, expected)
             rate = load.sustainable(min(10.0, seconds))
             hanging = [*hang(target, rest_port, 20)]
-            later = threading.Timer(seconds / 2, export_model, (model, base, HORIZON))
-            later.start()
+            times = [seconds * k / (versions + 1) for k in range(1, versions + 1)]
+            timers = [threading.Timer(t, export_model, (model, base, HORIZON)) for t in times]
+            for timer in timers:
+                timer.start()
             memory = load.run(2 * rate, seconds, process)
-            later.join()
-            load.wait_for_version(2, 60)
+            for timer in timers:
+                timer.join()
+            load.wait_for_version(versions + 1, 60)
             report = {"seconds": seconds, "sustainable_per_s": round(rate), **load.report()}
             alive = process.poll() is None and load.ask(0) is None
             for connection in hanging:
                 connection.close()
     print(json.dumps(report | memory | {"hanging_clients": len(hanging), "alive": alive}))
     good = alive and not report["wrong"] and set(report["refused"]) <= PROPER
+    good = good and report["versions"] == list(range(1, versions + 2))
     sys.exit(0 if good else 1)
 
 

@@ -1,5 +1,6 @@
 """Keras' backend, and TensorFlow's settings for the whole process."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -26,14 +27,27 @@ def require_tensorflow() -> None:
     require(keras.backend.backend() == "tensorflow", rule, keras.backend.backend())
 
 
+# Parts of log messages that concern TensorFlow's callers or trainers, not the user of a program.
+NOT_FOR_USERS = ("deprecated", "unsaved custom gradients")
+
+
 def quiet_tensorflow() -> None:
-    """Hide TensorFlow's message about missing CUDA, and most of its notes.
+    """Hide TensorFlow's message about missing CUDA, most of its notes, and what is NOT_FOR_USERS.
 
     If there is an NVIDIA device, warnings and errors stay, because they may concern it. Call this
     before TensorFlow is imported. TF_CPP_MIN_LOG_LEVEL takes precedence if set.
     """
     accelerated = any(Path("/dev", name).exists() for name in ("nvidiactl", "dxg"))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1" if accelerated else "3")
+
+    from absl import logging as absl_logging
+
+    for logger in (logging.getLogger("tensorflow"), absl_logging.get_absl_logger()):
+        logger.addFilter(_is_for_users)
+
+
+def _is_for_users(record: logging.LogRecord) -> bool:
+    return not any(part in record.getMessage() for part in NOT_FOR_USERS)
 
 
 def divide_cores() -> None:

@@ -291,3 +291,15 @@ def test_tensorflow_starts_without_an_alarm():
     command = [sys.executable, "-c", code]
     ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=True)
     assert ended.stdout == b"" and not re.search(rb"^[EF]\d{4} ", ended.stderr, re.MULTILINE)
+
+
+def test_only_warnings_that_concern_the_user_are_shown():
+    lines = [
+        "from tfvrnn import backend; backend.quiet_tensorflow()",
+        "import logging; from absl import logging as absl_logging",
+        "for log in (logging.getLogger('tensorflow').warning, absl_logging.warning):",
+        "    log('`%s` is deprecated', 'x'); log('ops with unsaved custom gradients'); log('hot')",
+    ]
+    command = [sys.executable, "-c", "\n".join(lines)]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True)
+    assert ended.stderr.splitlines() == ["hot", "WARNING:absl:hot"]

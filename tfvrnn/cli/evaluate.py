@@ -103,11 +103,8 @@ def main(arguments: list[str]) -> None:
 
 def evaluate(wanted: Options, changes: dict, report: Path) -> None:
     # TensorFlow takes seconds to import, so all options are checked first.
-    import tensorflow as tf
-
     from tfvrnn.evaluation import evaluate_runs, grid_path, table, write_report
 
-    tf.get_logger().setLevel("ERROR")  # TF-GAN's deprecation warnings do not concern the user
     backend.divide_cores()
     if report.parent.is_dir():
         runtime.output(grid_path(report))

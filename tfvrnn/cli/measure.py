@@ -76,11 +76,8 @@ def main(arguments: list[str]) -> None:
 
 def measure(wanted: Options) -> None:
     # TensorFlow takes seconds to import, so all options are checked first.
-    import tensorflow as tf
-
     from tfvrnn.measurement import measure_videos, table, write_report
 
-    tf.get_logger().setLevel("ERROR")  # TF-GAN's deprecation warnings do not concern the user
     backend.divide_cores()
     result = measure_videos(
         wanted.real,
