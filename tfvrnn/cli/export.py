@@ -63,6 +63,7 @@ def main(arguments: list[str]) -> None:
     from tfvrnn.serving import export_sampler
 
     options = {k: v for k, v in vars(wanted).items() if k not in ("run_dir", "pretrained")}
+    runtime.announce(f"exporting {wanted.model_dir}")
     version = export_sampler(wanted.model_dir, **options)
     predict = {"export": wanted.out, "video": "VIDEO", "out": "prediction.gif"}
     print(f"exported: {version}\nnext:")

@@ -71,6 +71,11 @@ def resumable() -> Iterator[None]:
         sys.exit(INTERRUPTED)
 
 
+def announce(work: str) -> None:
+    """Print the work that begins, on standard error. Tracing a model is silent for a minute."""
+    print(f"{work}; this takes up to a minute or two on a CPU", file=sys.stderr, flush=True)
+
+
 def output(path: str | Path) -> Path:
     """Check before a computation that its output file can be written, and return its path.
 
