@@ -9,6 +9,7 @@ Every export into EXPORT_BASE is a new version.
 from dataclasses import dataclass
 
 from tfvrnn import commands, config_flags
+from tfvrnn.cli import runtime
 from tfvrnn.cli.options import OfOneModel, pretrained_option, run_dir_option
 from tfvrnn.config import (
     EXPORT_MAX_BATCH,

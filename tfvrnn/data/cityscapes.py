@@ -59,7 +59,7 @@ def prepare(
     Args:
         source: the zip archive, or the folder it was unpacked into
             (`{train,val,test}/{city}/{city}_{sequence}_{frame}_leftImg8bit.png` below it).
-        size: side of the frames; 64 or 128 in the paper.
+        size: side of the frames.
         channels: 1 or 3.
 
     Returns:

@@ -35,7 +35,7 @@ class Result:
         name: of the run.
         path: of the JSON.
         notes: measures that are missing, and why.
-        shown: uint8 `[examples, 2 + samples, T, H, W, C]`: truth, best sample, first samples.
+        shown: uint8 `[examples, 2 + N, T, H, W, C]`: truth, best sample, first N samples (N <= 3).
         training: from `seeds.training_of`; None in results of older versions.
     """
 
@@ -261,7 +261,7 @@ def _measure(plan: EvaluationPlan, folder: Path) -> tuple[dict[str, np.ndarray],
             parts[first] = measured = measures(videos, first)
             files.write_arrays(_part(folder, first), measured)
             progress.update(len(videos))
-    # The examples come only from the first parts.
+    # Only the first parts hold examples.
     whole = [part for part in parts.values() if part is not None]
     found = {n: np.concatenate([p[n] for p in whole if n in p]) for n in whole[0]}
     return found, round(time.monotonic() - began, 1)

@@ -41,7 +41,7 @@ class EncodedParts(NamedTuple):
     Attributes:
         context: maps of the given frames.
         future: maps of the frames to predict.
-        seen: maps of the frame before each frame to predict, only at `VRNN.map_resolutions`.
+        seen: maps of the frame before each frame to predict, at least at `VRNN.map_resolutions`.
     """
 
     context: dict
@@ -66,7 +66,8 @@ class VRNN(VideoPredictor):
 
     Args:
         image_shape: (S, S, C).
-        channels: dict {resolution: channels}.
+        channels: dict {resolution: channels} of the encoder: S, S/2, ..., 8, 4, 1. The last three
+            are equal.
         context_frames: int, n_ctx.
         latent_resolutions: tuple of int, coarsest first; `(1,)` is the VRNN without hierarchy.
         latent_channels: tuple of int, channels of each level's latent; by default those of the
@@ -83,8 +84,8 @@ class VRNN(VideoPredictor):
             levels, not only those of its own.
         advection: int, side of the window of the last frame that a pixel may come from, see
             `PixelAdvection`; 0: all pixels are new.
-        remat: bool, whether the decoder's activations are recomputed for the gradient. This does
-            not go with frames of its own in training, see `training_terms`.
+        remat: bool, whether the decoder's activations are recomputed for the gradient. Not
+            with sequential scheduled sampling.
     """
 
     likelihood: Likelihood
@@ -214,7 +215,7 @@ class VRNN(VideoPredictor):
         The posterior and the targets are always of the true frames. By default, the prior and the
         decoder see the true frames, too. Give at most one of these to change that:
 
-        - `seen`, float `[B, T, H, W, C]`: they see these frames. The context is the same.
+        - `seen`, float `[B, T, H, W, C]`: they see these frames, whose context is the same.
         - `own`, bool `[B, T - n_ctx]`: they see the predictions where `own` is True. Frames are
           then computed one after another, and the gradient passes through the predictions.
 

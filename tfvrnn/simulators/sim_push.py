@@ -1,7 +1,7 @@
 """A simulated robot arm that pushes objects about a table, rendered with MuJoCo.
 
 Source: the Fetch robot of gymnasium-robotics (`FetchPush`), with one to three objects of random
-shape, size and colour, and a random policy. Camera, light and table are random too, or the same
+size and colour, and a random policy. Camera, light and table are random too, or the same
 in every episode.
 """
 

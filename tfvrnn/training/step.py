@@ -35,7 +35,7 @@ def make_train_step(
 ) -> Callable:
     """Make the train step `step(frames, step_number) -> metrics`, one `tf.function`.
 
-    Call this in the strategy's scope in which model and optimizer were made. `frames` are uint8
+    Call this in the scope of the strategy that made the model and the optimizer. `frames` are uint8
     `[batch_size, T, H, W, C]`, divided over the replicas. `step_number` is int64, from 0. The noise
     is a function of (seed, step number, place in the batch). So a resumed run continues as if it
     had never stopped, and the noise does not depend on the number of replicas. Metrics are float32
@@ -108,9 +108,10 @@ def follow(likelihood: Likelihood, error: tf.Tensor, strategy: tf.distribute.Str
 def _make_gradients(model, optimizer, config: Config) -> Callable:
     """Make `(frames, own, noise, beta) -> (gradients of the scaled loss, terms, mean errors)`.
 
-    It computes in equal portions. `own` is empty, or holds bool `[B, horizon]`: where the model
-    sees its own prediction instead of the true frame, see `scheduled_options`. The mean errors are
-    those of `Likelihood.mean_error`: one for a calibrated model, none for another.
+    With `train.accumulate` above 1, the function computes in equal portions. `own` is empty, or
+    holds bool `[B, horizon]`: where the model sees its own prediction instead of the true frame,
+    see `scheduled_options`. The mean errors are those of `Likelihood.mean_error`: one for a
+    calibrated model, none for another.
     """
     free_nats = config.train.free_nats * model.counted_frames(config.data.horizon)
     mode, fine_beta = config.train.scheduled_mode, config.train.fine_beta
