@@ -10,10 +10,11 @@ import sys
 from pathlib import Path
 
 from tfvrnn import commands, config_flags, runs
-from tfvrnn.cli import runtime
+from tfvrnn.cli import runtime, sample
 from tfvrnn.config import Config, UserError
 
 Options = Config
+QUICK_EVALUATION = "eval/quick.flags"
 SUGGESTION = "try --flagfile=quickstart.flags; --help lists the options"
 
 
@@ -50,14 +51,15 @@ def main(arguments: list[str]) -> None:
 
 def next_commands(run_dir: str, stopped: bool, there: int = -1) -> list[str]:
     """List the commands for a run whose test split has `there` videos; -1: any number."""
-    contexts = {"contexts": there} if 0 < there < 4 else {}
-    videos = {"eval__videos": there} if 0 < there < 32 else {}  # of eval/quick.flags
+    quick = config_flags.parse_changes([f"--flagfile={QUICK_EVALUATION}"], Config)
+    contexts = {"contexts": there} if 0 < there < sample.Options.contexts else {}
+    videos = {"eval__videos": there} if 0 < there < quick["eval.videos"] else {}
     again = commands.program("train", train__run_dir=run_dir) + "    # continues"
     out = f"exports/{Path(run_dir).resolve().name}"
     return [
         *([again] if stopped else []),
         commands.module("tensorboard.main", logdir=run_dir),
         commands.program("sample", run_dir=run_dir, **contexts),
-        commands.program("evaluate", run_dir=run_dir, flagfile="eval/quick.flags", **videos),
+        commands.program("evaluate", run_dir=run_dir, flagfile=QUICK_EVALUATION, **videos),
         commands.program("export", run_dir=run_dir, out=out),
     ]

@@ -53,10 +53,10 @@ def resolve(changes: dict[str, Any]) -> tuple[Config, bool]:
         _check_same_model(folder, base, changes)
         _check_continues(folder, base, changes)
     config = config_flags.replace(base, {**changes, "train.run_dir": str(folder.path)})
+    require_prepared(config.data, config.model)
     if resumes:
         _report_changes(base, config)
-    require_prepared(config.data, config.model)
-    if config.train.init_from and not resumes:
+    elif config.train.init_from:
         check_init_from(config)
     return config, resumes
 
