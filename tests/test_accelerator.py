@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from marks import thorough
 
 from tfvrnn import config_flags, load_run, presets
 from tfvrnn.config import Config, DataConfig, ModelConfig, TrainConfig, UserError
@@ -135,8 +136,8 @@ def test_files_and_folders_that_do_not_fit_are_refused(clips, tmp_path):
     "option,message",
     [
         ("--minutes=x", "`--minutes` must be a positive number. Received: x"),
-        ("--modes=int8", "`--modes` must be of float32, tf32, bf16"),
-        ("--train=clips.npz", "`--out` must name a folder"),
+        thorough("--modes=int8", "`--modes` must be of float32, tf32, bf16"),
+        thorough("--train=clips.npz", "`--out` must name a folder"),
     ],
 )
 def test_wrong_options_of_the_program_are_one_line(option, message):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conformance import ROWS, flat, make, make_inputs, map_shapes
+from marks import thorough
 
 POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 
@@ -90,7 +91,7 @@ def test_a_model_fits_and_its_file_continues_where_it_was(name, tmp_path):
 
 
 @each
-@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("policy", [*POLICIES[:2], thorough(POLICIES[2])])
 def test_finite_and_near_float32_under_every_policy(name, policy):
     exact, layer = make(name), make(name, policy)
     layer.set_weights(exact.get_weights())

@@ -284,6 +284,7 @@ def test_a_bug_keeps_its_traceback(monkeypatch):
         runtime.run(fails, "")
 
 
+@pytest.mark.thorough
 def test_tensorflow_starts_without_an_alarm():
     look = "lambda _: __import__('tensorflow').config.list_physical_devices()"
     code = f"from tfvrnn.cli import runtime; runtime.run({look}, '')"

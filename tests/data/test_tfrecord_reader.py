@@ -71,6 +71,7 @@ def test_any_start_is_drawn_and_no_other(data):
     assert {first for _, first in clips(data, count=100, stride=2)} == {0}
 
 
+@pytest.mark.thorough
 def test_continuing_in_the_middle_is_the_same(data, monkeypatch):
     monkeypatch.setattr(tfrecord_reader, "BLOCK", 8)
     whole = clips(data, count=62)

@@ -179,6 +179,7 @@ def test_an_interrupted_evaluation_continues_and_ends_the_same(
     assert names == ["smmnist_2to4_5x3.json", "smmnist_2to4_5x3.npz"]
 
 
+@pytest.mark.thorough
 def test_damaged_and_missing_parts_are_measured_again(run, monkeypatch, cheap):
     whole = evaluate_run(run, CHANGES | {"name": "whole"})
     with monkeypatch.context() as broken:
@@ -247,6 +248,7 @@ def test_a_result_of_an_earlier_version_is_read_and_measured_anew_with_a_line(ru
     assert "measured again" not in capsys.readouterr().err
 
 
+@pytest.mark.thorough
 def test_seeds_of_training_share_a_configuration(run, copying_run, tmp_path, cheap):
     others = [shutil.copytree(copying_run, tmp_path / f"other{k}") for k in range(2)]
     for other, option in zip(others, ("--train.seed=5\n", "--train.learning_rate=0.5\n")):

@@ -18,8 +18,8 @@ def test_every_layer_is_that_of_the_independent_network(network):
 
 
 def test_black_against_white_is_the_known_value(network):
-    black = np.zeros((16, 15, 64, 64, 3), np.uint8)
-    white = np.full((16, 15, 64, 64, 1), 255, np.uint8)  # grey is repeated
+    black = np.zeros((2, 15, 64, 64, 3), np.uint8)  # equal clips: their number does not matter
+    white = np.full((2, 15, 64, 64, 1), 255, np.uint8)  # grey is repeated
     assert abs(frechet_video_distance(black, white) - 133.908) < 0.1
 
 
@@ -70,6 +70,7 @@ def test_the_distance_rises_with_every_corruption(network, clips, corrupt, amoun
     assert 0 < distances[0] < distances[1] < distances[2], distances
 
 
+@pytest.mark.thorough
 def test_the_batch_size_does_not_matter(network, clips):
     np.testing.assert_allclose(network(clips[:3], 2), network(clips[:3], 3), atol=1e-3)
 

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from marks import thorough
 
 from tfvrnn import sampling
 from tfvrnn.config import Config, DataConfig, ModelConfig, TrainConfig
@@ -31,7 +32,7 @@ def make(optimizer=None, policy="float32", **options):
     return model
 
 
-@pytest.mark.parametrize("probability", [0.0, pytest.param(0.8, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("probability", [0.0, thorough(0.8)])
 def test_a_step_of_fit_is_a_step_of_the_train_step(probability, rng, monkeypatch):
     """Equal noise gives equal losses, weights and scale. SGD is used, as Adam enlarges rounding."""
     frames = rng.integers(0, 256, size=(2, 6, 8, 8, 1)).astype(np.uint8)
@@ -136,6 +137,7 @@ def test_a_backup_resumes_after_the_epoch_that_it_was_written_in(fitted, frames,
     assert not (tmp_path / "backup").exists()  # the training came to its end
 
 
+@pytest.mark.thorough
 def test_a_compiled_file_keeps_what_it_was_compiled_with(tmp_path):
     sampling = {"scheduled_sampling": 0.5, "scheduled_mode": "sequential"}
     model = make(keras.optimizers.Adam(3e-4), beta=0.25, free_nats=0.1, fine_beta=2.0, **sampling)

@@ -24,6 +24,7 @@ def loss_of(model, videos):
     return float(np.mean(terms["reconstruction"]))
 
 
+@pytest.mark.thorough
 def test_each_length_is_evaluated(model, videos):
     for length in (3, 5, 4, 3):
         found = model.evaluate(videos[:, :length], batch_size=4, verbose=0)[0]

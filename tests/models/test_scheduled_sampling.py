@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from marks import thorough
 
 from tfvrnn.config import ModelConfig
 from tfvrnn.models import build_model
@@ -9,11 +10,7 @@ from tfvrnn.models.scheduled_sampling import scheduled_options
 SMALL = dict(image_size=8, channels=1, width=8, groups=2, latent_resolutions=(1, 4))
 MOVING = dict(latent_feedback="own", advection=3, decoder_skips=True, dense_decoder=True)
 OWN = np.array([[True, True, False, True], [False, True, True, False]])
-
-
-ROUNDED = [
-    pytest.param(f"mixed_{kind}", marks=pytest.mark.thorough) for kind in ("bfloat16", "float16")
-]
+ROUNDED = [thorough("mixed_bfloat16"), thorough("mixed_float16")]
 
 
 @pytest.fixture(scope="module", params=["float32", "moving", *ROUNDED])

@@ -147,6 +147,7 @@ def up(x):
     return x.repeat(2, axis=1).repeat(2, axis=2)
 
 
+@pytest.mark.thorough
 def test_the_vgg_encoder_and_decoder_are_the_references(rng):
     encoder, decoder = SVGEncoder("vgg", 1, 10), SVGDecoder("vgg", 1, 10)
     weights = randomised(encoder, rng, 0.03)

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from marks import thorough
 
 from tfvrnn import sampling
 from tfvrnn.config import ModelConfig
@@ -108,7 +109,9 @@ def test_weights_keep_their_order(model):
     assert list(dict.fromkeys(decoder)) == [*expected, "refine", "to_image"]
 
 
-@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize(
+    "policy", ["float32", thorough("mixed_bfloat16"), thorough("mixed_float16")]
+)
 def test_a_call_gives_the_training_terms_of_bytes_and_of_numbers(frames, policy, rng):
     model = build_model(ModelConfig(**SMALL), policy)
     noise = [rng.normal(size=shape).astype(np.float32) for shape in model.noise_shapes(2, 2)]
@@ -130,6 +133,7 @@ def test_threads_build_equal_models():
             np.testing.assert_array_equal(found, weights[0])
 
 
+@pytest.mark.thorough
 def test_a_call_without_noise_draws_it_from_the_models_seed(frames):
     first, second, other = (build_model(ModelConfig(**SMALL)) for _ in range(3))
     other.set_weights(first.get_weights())
@@ -256,6 +260,7 @@ def test_unknown_words_and_groups_of_one_value_are_refused(make, message):
         make()
 
 
+@pytest.mark.thorough
 def test_channels_may_be_given_in_any_order(model, context):
     config = model.get_config()
     config["channels"] = dict(sorted(dict(config["channels"]).items()))

@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from marks import thorough
 
 from tfvrnn.config import ModelConfig
 from tfvrnn.models import build_model
@@ -61,8 +62,8 @@ def make_inputs(model, batch=2, horizon=HORIZON, seed=0):
     "options,parameters",
     [
         (dict(), 139_163_971),
-        (dict(context_frames=5), 145_025_347),
-        (dict(context_frames=10), 154_794_307),
+        thorough(dict(context_frames=5), 145_025_347),
+        thorough(dict(context_frames=10), 154_794_307),
         (dict(width=16), 8_734_291),
         (dict(width=16, image_size=32), 2_346_195),
     ],
@@ -88,7 +89,7 @@ def test_terms_sum_latent_kl_and_the_reconstruction(model, computed):
     "kind,loss",
     [
         ("l1", lambda x, y: np.abs(x - y)),
-        ("l2", lambda x, y: (x - y) ** 2),
+        thorough("l2", lambda x, y: (x - y) ** 2),
         ("bce", lambda x, y: -x * np.log(y) - (1 - x) * np.log(1 - y)),
     ],
 )
@@ -103,7 +104,7 @@ def test_reconstruction_terms(kind, loss):
     np.testing.assert_allclose(given, expected, rtol=1e-4)
 
 
-@pytest.mark.parametrize("kind", ["l1", "l2"])
+@pytest.mark.parametrize("kind", ["l1", thorough("l2")])
 def test_a_perfect_copy_costs_nothing(kind):
     model = build_model(ModelConfig(**SMALL, reconstruction=kind))
     frames = tf.constant([[[[[0.0], [1.0]]]]])
@@ -122,6 +123,7 @@ def test_begin_render_observe_give_the_frames_of_training_terms(either):
         state = model.observe(state, frames[:, 2 + t])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("horizon", [1, HORIZON])
 def test_seeing_the_true_frames_is_teacher_forcing(either, horizon):
     frames, noise = make_inputs(either, horizon=horizon)
@@ -169,7 +171,7 @@ def test_mean_takes_latents_at_their_means(model):
     np.testing.assert_allclose(mean[0], of_zero_noise[0], atol=1e-6)
 
 
-@pytest.mark.parametrize("t", [2, 3, 4])
+@pytest.mark.parametrize("t", [thorough(2), 3, thorough(4)])
 def test_changing_a_frame_leaves_predictions_up_to_it_unchanged_but_for_its_latents(
     model, computed, t
 ):
@@ -333,7 +335,7 @@ def test_a_drawn_latent_reaches_the_next_draw_through_the_prior(fed_back):
         assert np.abs(a - b).max() > 1e-3
 
 
-@pytest.mark.parametrize("latent_channels", [(10,), (2,), (64,)])
+@pytest.mark.parametrize("latent_channels", [(10,), thorough((2,)), thorough((64,))])
 def test_the_number_of_latent_channels_can_be_chosen(latent_channels):
     options = SMALL | dict(latent_resolutions=(1,), latent_channels=latent_channels)
     model = build_model(ModelConfig(**options))
@@ -357,6 +359,7 @@ def test_a_video_does_not_depend_on_its_neighbours_in_the_batch(model, computed)
     np.testing.assert_allclose(together[:1], alone, atol=1e-5)
 
 
+@pytest.mark.thorough
 def test_without_hierarchy_is_the_same_class():
     model = build_model(ModelConfig(**SMALL | dict(latent_resolutions=(1,))))
     frames, noise = make_inputs(model)

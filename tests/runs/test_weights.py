@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from marks import thorough
 
 from tfvrnn import config_flags, files, presets, runs
 from tfvrnn.config import Config, ModelConfig, UserError
@@ -149,6 +150,7 @@ def test_a_copy_that_is_there_is_not_written_again(tmp_path, monkeypatch):
         copy_pretrained("smmnist", tmp_path)
 
 
+@pytest.mark.thorough
 def test_an_interrupted_copy_continues(tmp_path, monkeypatch):
     write = files.write_whole
 
@@ -165,7 +167,7 @@ def test_an_interrupted_copy_continues(tmp_path, monkeypatch):
     assert load_run(tmp_path)[2] == load_pretrained("smmnist")[2]
 
 
-@pytest.mark.parametrize("averaged", [False, True])
+@pytest.mark.parametrize("averaged", [thorough(False), True])
 def test_resuming_raises_no_alarm(small_run, averaged, caplog):
     # TensorFlow warns of values that were not restored when what restores is forgotten.
     config, model, _ = load_run(small_run)

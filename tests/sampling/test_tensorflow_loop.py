@@ -36,6 +36,7 @@ def test_a_rollout_is_begin_and_steps(model, context):
         np.testing.assert_allclose(videos[:, t], frame, atol=1e-5)
 
 
+@pytest.mark.thorough
 def test_temperature_scales_the_priors_noise(model, context):
     seeds = tf.constant([5, 6, 7], tf.int64)
     state = model.begin(context.astype(np.float32) / 255)

@@ -101,6 +101,7 @@ def test_several_samples_are_those_of_the_seeds_that_follow(exported):
     assert_same_frames(found, expected.numpy())
 
 
+@pytest.mark.thorough
 def test_the_mean_needs_no_seed(exported):
     found = exported.call("mean", frames=exported.frames)
     expected = sampling.sample_videos(exported.model, exported.frames, HORIZON, mean=True)
@@ -126,6 +127,7 @@ def test_a_row_does_not_depend_on_its_batch(exported):
         assert difference.max() <= 1
 
 
+@pytest.mark.thorough
 def test_the_session_loader_finds_the_same_by_tensor_names(exported):
     """The C++ server loads exports in this way."""
     values = {"frames": exported.frames, "seed": exported.seeds}
@@ -224,6 +226,7 @@ def test_frames_of_another_shape_are_refused(exported, scale):
         exported.call("serving_default", frames=frames, seed=exported.seeds)
 
 
+@pytest.mark.thorough
 def test_saved_model_cli_lists_the_signatures(drift):
     command = [sys.executable, "-m", "tensorflow.python.tools.saved_model_cli", "show", "--all"]
     done = subprocess.run(

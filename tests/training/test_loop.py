@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from marks import thorough
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny_run import SMALL
@@ -209,16 +210,11 @@ def damage_empty_index(folder):
     (folder / "ckpt-6.index").write_bytes(b"")
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        damage_truncate_data,
-        damage_flip_data,
-        damage_delete_data,
-        damage_truncate_index,
-        damage_empty_index,
-    ],
-)
+DAMAGES = damage_truncate_data, damage_flip_data, damage_delete_data
+DAMAGES += damage_truncate_index, damage_empty_index
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(copy, capsys, damage):
     folder, _ = copy
     damage(folder / "checkpoints")
@@ -228,6 +224,7 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(copy, capsys, 
     assert "ckpt-6 is not whole" in message and "skipped" in message
 
 
+@pytest.mark.thorough
 def test_a_deleted_newest_checkpoint_or_list_of_them_does_not_matter(copy):
     folder, _ = copy
     (folder / "checkpoints" / "checkpoint").unlink()
@@ -237,6 +234,7 @@ def test_a_deleted_newest_checkpoint_or_list_of_them_does_not_matter(copy):
     assert load_run(folder)[2] == 3
 
 
+@pytest.mark.thorough
 def test_a_run_without_a_whole_checkpoint_is_not_started_anew(copy):
     folder, config = copy
     for path in (folder / "checkpoints").glob("*.index"):
@@ -304,7 +302,10 @@ def test_init_from_starts_a_new_run_from_the_weights(copy, tmp_path, monkeypatch
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("broken,name", [("loss", "loss"), ("gradient_norm", "gradient norm")])
+@pytest.mark.parametrize(
+    "broken,name",
+    [("loss", "loss"), thorough("gradient_norm", "gradient norm")],
+)
 def test_a_loss_or_gradient_that_is_not_finite_stops_the_run(copy, monkeypatch, broken, name):
     folder, config = copy
 
@@ -321,9 +322,7 @@ def test_a_loss_or_gradient_that_is_not_finite_stops_the_run(copy, monkeypatch, 
     assert [p.name for p in checkpoint_paths(folder / "checkpoints")] == ["ckpt-6", "ckpt-3"]
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.thorough)]
-)
+@pytest.mark.parametrize("number", [signal.SIGTERM, thorough(signal.SIGINT)])
 def test_a_signal_saves_after_the_current_step(plain_copy, monkeypatch, number):
     folder, config = plain_copy
     add = loop.Log.add

@@ -59,6 +59,7 @@ def test_scalars_are_means_over_the_videos_and_the_same_every_time(made):
     assert scalars["copy_last"] == pytest.approx(copied, rel=1e-4)
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("eagerly")
 def test_copying_is_of_as_many_frames_as_the_terms_count(made, monkeypatch):
     config, model, validation = made
@@ -109,6 +110,7 @@ def test_pictures_begin_with_the_context_and_show_every_kind(made, small):
     assert np.any(videos["sample 1"] != videos["sample 2"])
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("eagerly")
 def test_no_pictures_where_none_are_wanted(made):
     scalars, videos = made[2]()
