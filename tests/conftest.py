@@ -21,7 +21,7 @@ FUZZING = dict(
     database=None,
 )
 settings.register_profile("short", max_examples=40, derandomize=True, **FUZZING)
-settings.register_profile("long", max_examples=500, **FUZZING)
+settings.register_profile("long", max_examples=7_500, **FUZZING)
 settings.load_profile("short")
 
 
@@ -51,6 +51,8 @@ def pytest_collection_modifyitems(items):
         thorough = item.get_closest_marker("thorough")
         if not thorough and any(item.path.is_relative_to(path) for path in fast):
             item.add_marker(pytest.mark.fast)
+    # The longest files first, so that no process waits long for another at the end.
+    items.sort(key=lambda item: item.path.parent.name != "training")
 
 
 def pytest_collection_finish():

@@ -159,6 +159,7 @@ def test_averages_move_towards_the_weights():
     assert moved == [1.5] and jax_training.averaged([], [np.float32(3)], 0.75) == []
 
 
+@pytest.mark.thorough
 def test_painted_digits_are_those_of_the_dataset():
     data = DataConfig(dataset="smmnist", digits=2, horizon=6)
     model = ModelConfig(image_size=32, channels=1, context_frames=2)

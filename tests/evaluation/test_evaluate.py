@@ -229,6 +229,7 @@ def test_what_was_measured_is_read_and_a_change_measured_anew(run, monkeypatch, 
     assert changed.path != first.path and read_result(first.path).figures == first.figures
 
 
+@pytest.mark.thorough
 def test_a_result_of_an_earlier_version_is_read_and_measured_anew_with_a_line(run, capsys, cheap):
     path = evaluate_run(run, CHANGES).path
     content = json.loads(path.read_text())

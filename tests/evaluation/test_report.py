@@ -165,6 +165,7 @@ def spread():
     return {"given_psnr": given, "given_ssim": given, "ranks": ranks, **squares}
 
 
+@pytest.mark.thorough
 def test_whether_models_are_stochastic_stands_in_the_report(tmp_path):
     results = [result(name, **spread()) for name in ("first", r"sec$\frac$ond & last")]
     write_report(results, tmp_path / "report.html")

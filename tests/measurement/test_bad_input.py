@@ -188,6 +188,7 @@ def test_names_that_do_not_pair_are_listed(measure, real, generated):
         measure(real, generated, paired=True)
 
 
+@pytest.mark.thorough
 def test_centres_that_lie_elsewhere_do_not_pair(measure, real, generated):
     write_images(real / "4", noise(1, frames=13))
     write_images(generated / "4", noise(1, frames=11))
@@ -197,6 +198,7 @@ def test_centres_that_lie_elsewhere_do_not_pair(measure, real, generated):
     assert found.treatment["generated"]["left_out"] == {"4": reason}
 
 
+@pytest.mark.thorough
 def test_the_same_folder_twice_is_reported(measure, real, tmp_path):
     found = measure(real, real)
     assert found.notes == [

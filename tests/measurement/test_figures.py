@@ -5,6 +5,7 @@ from tfvrnn import metrics
 from tfvrnn.measurement.figures import distances, of_pairs
 
 
+@pytest.mark.thorough
 def test_the_deviation_over_halves_is_that_of_fresh_samples():
     """The delete-half jackknife, not rescaled, is the deviation of the distance of all clips."""
     rng = np.random.default_rng(0)

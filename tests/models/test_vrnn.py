@@ -39,7 +39,7 @@ def computed(model):
     return frames, noise, *model.training_terms(frames, noise)
 
 
-@pytest.fixture(params=["model", "fed_back"])
+@pytest.fixture(params=["model", thorough("fed_back")])
 def either(request):
     return request.getfixturevalue(request.param)
 
@@ -250,7 +250,7 @@ def test_the_priors_higher_levels_are_conditioned_on_the_posteriors_samples(mode
         assert np.abs(first[resolution] - second[resolution]).max() > 1e-5
 
 
-@pytest.mark.parametrize("latent_feedback", ["none", "own"])
+@pytest.mark.parametrize("latent_feedback", ["none", thorough("own")])
 def test_posterior_almost_equals_prior_at_the_start(latent_feedback):
     model = build_model(ModelConfig(**SMALL, latent_feedback=latent_feedback))
     frames, noise = make_inputs(model)
@@ -273,7 +273,7 @@ def steps_of_a_level(model, network, frames, latents, level):
     return means
 
 
-@pytest.mark.parametrize("level", [0, 1, 2])
+@pytest.mark.parametrize("level", [thorough(0), thorough(1), 2])
 def test_feedback_over_all_frames_equals_steps(fed_back, level):
     frames, noise = make_inputs(fed_back)
     latents, kl = fed_back.infer_latents(frames, noise)
