@@ -13,17 +13,8 @@ from tfvrnn.runs import load_run
 from tfvrnn.sampling import sample_videos, training_noise
 
 # Frames of 8x8 are too small for the Gaussian SSIM and for LPIPS.
-CHANGES = {
-    "videos": 5,
-    "samples": 3,
-    "batch_size": 2,
-    "horizon": 4,
-    "ssim": "uniform",
-    "lpips": "none",
-    "fvd_repeats": 2,
-    "fvd_context": True,
-    "examples": 3,
-}
+CHANGES = dict(videos=5, samples=3, batch_size=2, horizon=4, ssim="uniform", lpips="none")
+CHANGES |= dict(fvd_repeats=2, fvd_context=True, examples=3)
 
 DEFAULT_LPIPS = {name: value for name, value in CHANGES.items() if name != "lpips"}
 

@@ -70,9 +70,8 @@ class Noise(Drift):
 
     def render(self, state, latents):
         bits = tf.bitcast(latents[0], tf.int32)
-        planes = [
-            tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits, 8 * k), 255) for k in range(4)
-        ]
+        shifted = [tf.bitwise.right_shift(bits, 8 * k) for k in range(4)]
+        planes = [tf.bitwise.bitwise_and(plane, 255) for plane in shifted]
         frame = tf.concat([planes[0], planes[1]], axis=1)
         frame = tf.concat([frame, tf.concat([planes[2], planes[3]], axis=1)], axis=2)
         frame = tf.pad(tf.cast(frame, tf.float32), [(0, 0), (0, 6), (0, 6), (0, 0)])
@@ -123,8 +122,7 @@ def test_a_row_does_not_depend_on_its_batch(exported):
     together = exported.call("serving_default", frames=frames, seed=seeds)
     for k in range(2):
         alone = exported.call("serving_default", frames=frames[k : k + 1], seed=seeds[k : k + 1])
-        difference = np.abs(together[k].astype(int) - alone[0].astype(int))
-        assert difference.max() <= 1
+        assert np.abs(together[k].astype(int) - alone[0].astype(int)).max() <= 1
 
 
 @pytest.mark.thorough
@@ -229,9 +227,8 @@ def test_frames_of_another_shape_are_refused(exported, scale):
 @pytest.mark.thorough
 def test_saved_model_cli_lists_the_signatures(drift):
     command = [sys.executable, "-m", "tensorflow.python.tools.saved_model_cli", "show", "--all"]
-    done = subprocess.run(
-        [*command, "--dir", str(drift.version)], capture_output=True, text=True, check=True
-    )
+    command += ["--dir", str(drift.version)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     for text in ("signature_def['serving_default']", "signature_def['samples']", "DT_UINT8"):
         assert text in done.stdout
     assert f"shape: (-1, {SAMPLES}, {HORIZON}, 8, 8, 3)" in done.stdout
