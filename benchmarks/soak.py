@@ -11,6 +11,7 @@ code, the newest version never answered, or the server died.
 
 import collections
 import contextlib
+import functools
 import json
 import re
 import socket
@@ -26,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import common
 
+from tfvrnn.cli import runtime
 from tfvrnn.config import ModelConfig
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,13 +37,21 @@ HORIZON, SEEDS, CLIENTS, DEADLINE = 4, 16, 128, 5.0
 PROPER = {"RESOURCE_EXHAUSTED", "UNAVAILABLE", "DEADLINE_EXCEEDED"}
 
 
-def main():
-    seconds, others = common.take("seconds", sys.argv[1:])
+def main(arguments):
+    seconds, others = common.take("seconds", arguments)
     versions, others = common.take("versions", others)
     if others:
         sys.exit(__doc__)
-    seconds, versions = float(seconds or 600), int(versions or 1)
+    seconds = common.number("seconds", seconds, 600)
+    versions = int(common.number("versions", versions, 1))
+    report = overload(seconds, versions)
+    print(json.dumps(report))
+    good = report["alive"] and not report["wrong"] and set(report["refused"]) <= PROPER
+    sys.exit(0 if good and report["versions"][-1] == versions + 1 else 1)
 
+
+def overload(seconds, versions) -> dict:
+    """Export a model, serve it, overload the server, and export `versions` more meanwhile."""
     import numpy as np
 
     from tfvrnn.models import build_model
@@ -54,27 +64,33 @@ def main():
     futures = sample_videos(model, frames, HORIZON, [list(range(SEEDS))])[0]
     expected = np.round(255.0 * futures.numpy())
     with tempfile.TemporaryDirectory() as base:
-        export_model(model, base, HORIZON)
+        export = functools.partial(export_model, model, base, HORIZON)
+        export()
         with served(base) as (process, target, rest_port):
             load = Load(target, frames, expected)
             rate = load.sustainable(min(10.0, seconds))
             hanging = [*hang(target, rest_port, 20)]
-            times = [seconds * k / (versions + 1) for k in range(1, versions + 1)]
-            timers = [threading.Timer(t, export_model, (model, base, HORIZON)) for t in times]
-            for timer in timers:
-                timer.start()
+            later = threading.Thread(
+                target=at_intervals, args=(seconds, versions, export), daemon=True
+            )
+            later.start()
             memory = load.run(2 * rate, seconds, process)
-            for timer in timers:
-                timer.join()
+            later.join()
             load.wait_for_version(versions + 1, 60)
             report = {"seconds": seconds, "sustainable_per_s": round(rate), **load.report()}
             alive = process.poll() is None and load.ask(0) is None
             for connection in hanging:
                 connection.close()
-    print(json.dumps(report | memory | {"hanging_clients": len(hanging), "alive": alive}))
-    good = alive and not report["wrong"] and set(report["refused"]) <= PROPER
-    good = good and report["versions"][-1] == versions + 1
-    sys.exit(0 if good else 1)
+    return report | memory | {"hanging_clients": len(hanging), "alive": alive}
+
+
+def at_intervals(seconds, times, act):
+    """Call `act` several times within `seconds`, one call after another."""
+    began = time.monotonic()
+    for number in range(1, times + 1):
+        due = began + seconds * number / (times + 1)
+        time.sleep(max(0.0, due - time.monotonic()))
+        act()
 
 
 @contextlib.contextmanager
@@ -214,4 +230,4 @@ def resident_mb(pid: int) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    runtime.run(main, __doc__)

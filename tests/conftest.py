@@ -51,7 +51,7 @@ def pytest_collection_modifyitems(items):
         thorough = item.get_closest_marker("thorough")
         if not thorough and any(item.path.is_relative_to(path) for path in fast):
             item.add_marker(pytest.mark.fast)
-    # The longest files first, so that no process waits long for another at the end.
+    # Its files take longest. They come first, so that no process waits for another at the end.
     items.sort(key=lambda item: item.path.parent.name != "training")
 
 

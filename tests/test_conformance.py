@@ -11,7 +11,7 @@ from marks import thorough
 
 POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 
-# The row "vrnn_with_all_options" has every part that "vrnn" has.
+# The row "vrnn" takes longest. tests/models/test_vrnn.py tests that model, too.
 each = pytest.mark.parametrize("name", [thorough(n) if n == "vrnn" else n for n in ROWS])
 
 

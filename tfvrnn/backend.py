@@ -27,12 +27,12 @@ def require_tensorflow() -> None:
     require(keras.backend.backend() == "tensorflow", rule, keras.backend.backend())
 
 
-# Parts of log messages that concern TensorFlow's callers or trainers, not the user of a program.
-NOT_FOR_USERS = ("deprecated", "unsaved custom gradients")
+# Parts of warnings that concern whoever calls TensorFlow, not the user of a program.
+NOT_FOR_USERS = ("deprecated", "unsaved custom gradients", "tf.function retracing")
 
 
 def quiet_tensorflow() -> None:
-    """Hide TensorFlow's message about missing CUDA, most of its notes, and what is NOT_FOR_USERS.
+    """Hide TensorFlow's message about missing CUDA, most of its notes, and warnings NOT_FOR_USERS.
 
     If there is an NVIDIA device, warnings and errors stay, because they may concern it. Call this
     before TensorFlow is imported. TF_CPP_MIN_LOG_LEVEL takes precedence if set.
@@ -47,7 +47,8 @@ def quiet_tensorflow() -> None:
 
 
 def _is_for_users(record: logging.LogRecord) -> bool:
-    return not any(part in record.getMessage() for part in NOT_FOR_USERS)
+    text = str(record.msg)
+    return record.levelno > logging.WARNING or not any(part in text for part in NOT_FOR_USERS)
 
 
 def divide_cores() -> None:

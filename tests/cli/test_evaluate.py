@@ -41,7 +41,6 @@ def test_a_run_and_then_two_are_evaluated(start, small_run, tmp_path):
     assert sorted(path for path in tmp_path.rglob("evaluation/*.json")) == files  # not measured
 
 
-@pytest.mark.thorough
 def test_a_result_that_is_there_is_read_where_nothing_can_be_written(
     start, copying_run, tmp_path, monkeypatch
 ):

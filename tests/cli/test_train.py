@@ -203,6 +203,9 @@ def test_what_a_resumed_run_changes_is_printed(tmp_path, capsys):
     capsys.readouterr()
     resolve([*run, "--train.seed=4", "--model.width=8"])
     assert capsys.readouterr().out == "changed: --train.seed=4, 0 before\n"
+    with pytest.raises(UserError):  # that dataset is not prepared here
+        resolve([*run, "--train.seed=4", f"--data.data_dir={tmp_path}", "--data.dataset=pusht"])
+    assert capsys.readouterr().out == ""
 
 
 def test_the_next_commands_fit_a_small_test_split():
@@ -300,7 +303,12 @@ def test_only_warnings_that_concern_the_user_are_shown():
         "import logging; from absl import logging as absl_logging",
         "for log in (logging.getLogger('tensorflow').warning, absl_logging.warning):",
         "    log('`%s` is deprecated', 'x'); log('ops with unsaved custom gradients'); log('hot')",
+        "absl_logging.error('a deprecated driver failed')",
     ]
     command = [sys.executable, "-c", "\n".join(lines)]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True)
-    assert ended.stderr.splitlines() == ["hot", "WARNING:absl:hot"]
+    assert ended.stderr.splitlines() == [
+        "hot",
+        "WARNING:absl:hot",
+        "ERROR:absl:a deprecated driver failed",
+    ]

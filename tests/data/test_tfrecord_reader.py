@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from marks import thorough
 
 from tfvrnn.config import DataConfig, ModelConfig, UserError
 from tfvrnn.data import make_dataset, read, tfrecord_reader, tfrecord_writer
@@ -71,11 +72,11 @@ def test_any_start_is_drawn_and_no_other(data):
     assert {first for _, first in clips(data, count=100, stride=2)} == {0}
 
 
-@pytest.mark.thorough
-def test_continuing_in_the_middle_is_the_same(data, monkeypatch):
+@pytest.mark.parametrize("starts", [(5, 21), thorough((0, 1, 20, 50, 1000))])
+def test_continuing_in_the_middle_is_the_same(data, monkeypatch, starts):
     monkeypatch.setattr(tfrecord_reader, "BLOCK", 8)
     whole = clips(data, count=62)
-    for start in (0, 1, 5, 20, 21, 50, 1000):
+    for start in starts:
         found = clips(data, start=start, count=12)
         assert len(found) == 12 and (start == 1000 or found == whole[start : start + 12]), start
         assert found[3:] == clips(data, start=start + 3, count=9), start

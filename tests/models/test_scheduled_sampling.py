@@ -13,7 +13,7 @@ OWN = np.array([[True, True, False, True], [False, True, True, False]])
 ROUNDED = [thorough("mixed_bfloat16"), thorough("mixed_float16")]
 
 
-@pytest.fixture(scope="module", params=["float32", thorough("moving"), *ROUNDED])
+@pytest.fixture(scope="module", params=[thorough("float32"), "moving", *ROUNDED])
 def model(request):
     moving = request.param == "moving"
     policy = "float32" if moving else request.param

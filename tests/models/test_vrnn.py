@@ -39,7 +39,7 @@ def computed(model):
     return frames, noise, *model.training_terms(frames, noise)
 
 
-@pytest.fixture(params=["model", thorough("fed_back")])
+@pytest.fixture(params=[thorough("model"), "fed_back"])
 def either(request):
     return request.getfixturevalue(request.param)
 
@@ -89,7 +89,7 @@ def test_terms_sum_latent_kl_and_the_reconstruction(model, computed):
     "kind,loss",
     [
         ("l1", lambda x, y: np.abs(x - y)),
-        thorough("l2", lambda x, y: (x - y) ** 2),
+        ("l2", lambda x, y: (x - y) ** 2),
         ("bce", lambda x, y: -x * np.log(y) - (1 - x) * np.log(1 - y)),
     ],
 )

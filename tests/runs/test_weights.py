@@ -202,7 +202,7 @@ def test_kept_weights_that_are_damaged_or_of_another_model_are_one_line(prednet_
             load_run(kept)
 
 
-@pytest.mark.parametrize("name", [n if n == "smmnist" else thorough(n) for n in presets.NAMES])
+@pytest.mark.parametrize("name", [n if n == "pusht" else thorough(n) for n in presets.NAMES])
 def test_what_is_shipped_is_whole_and_small(name):
     folder = presets.FOLDER / name
     config, model, step = load_run(folder)

@@ -234,7 +234,6 @@ def test_a_deleted_newest_checkpoint_or_list_of_them_does_not_matter(copy):
     assert load_run(folder)[2] == 3
 
 
-@pytest.mark.thorough
 def test_a_run_without_a_whole_checkpoint_is_not_started_anew(copy):
     folder, config = copy
     for path in (folder / "checkpoints").glob("*.index"):

@@ -9,7 +9,6 @@ Every export into EXPORT_BASE is a new version.
 from dataclasses import dataclass
 
 from tfvrnn import commands, config_flags
-from tfvrnn.cli import runtime
 from tfvrnn.cli.options import OfOneModel, pretrained_option, run_dir_option
 from tfvrnn.config import (
     EXPORT_MAX_BATCH,
@@ -64,7 +63,6 @@ def main(arguments: list[str]) -> None:
     from tfvrnn.serving import export_sampler
 
     options = {k: v for k, v in vars(wanted).items() if k not in ("run_dir", "pretrained")}
-    runtime.announce(f"exporting {wanted.model_dir}")
     version = export_sampler(wanted.model_dir, **options)
     predict = {"export": wanted.out, "video": "VIDEO", "out": "prediction.gif"}
     print(f"exported: {version}\nnext:")

@@ -141,7 +141,8 @@ def predict(wanted: Options, out: Path) -> None:
     blank = np.zeros((len(seeds), 1, *context.shape[1:]), np.uint8)
     sides = media.side_by_side(context[:1], blank, wanted.scale).shape[1:3]
     media.check_size(out, *sides)
-    runtime.announce(f"drawing {len(seeds)} futures of {sampler.horizon} frames")
+    if not (wanted.export or wanted.server):
+        runtime.announce_futures(len(seeds), sampler.horizon)
     futures = sampler.sample(np.repeat(context[None], len(seeds), axis=0), seeds)
     picture = media.side_by_side(context, futures, wanted.scale)
     media.write_video(out, picture, wanted.frame_rate)

@@ -71,9 +71,9 @@ def resumable() -> Iterator[None]:
         sys.exit(INTERRUPTED)
 
 
-def announce(work: str) -> None:
-    """Print the work that begins, on standard error. Tracing a model is silent for a minute."""
-    print(f"{work}; this takes up to a minute or two on a CPU", file=sys.stderr, flush=True)
+def announce_futures(count: int, horizon: int) -> None:
+    """Print what is drawn, on standard error, as tracing a model is silent for a minute."""
+    print(f"futures: {count} of {horizon} frames; first the model is traced", file=sys.stderr)
 
 
 def output(path: str | Path) -> Path:

@@ -88,7 +88,7 @@ def draw(wanted: Options, out: Path) -> None:
         raise UserError(str(error)) from None
     seeds = wanted.seed + np.arange(wanted.contexts * wanted.samples)
     seeds = seeds.reshape(wanted.contexts, -1)
-    runtime.announce(f"drawing {seeds.size} futures of {horizon} frames, and their means")
+    runtime.announce_futures(seeds.size, horizon)
     samples = sample_videos(model, context, horizon, seeds, temperature=wanted.temperature).numpy()
     mean = sample_videos(model, context, horizon, mean=True).numpy()
     rows = []

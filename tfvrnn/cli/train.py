@@ -51,7 +51,8 @@ def main(arguments: list[str]) -> None:
 
 def next_commands(run_dir: str, stopped: bool, there: int = -1) -> list[str]:
     """List the commands for a run whose test split has `there` videos; -1: any number."""
-    quick = config_flags.parse_changes([f"--flagfile={QUICK_EVALUATION}"], Config)
+    shipped = config_flags.SHIPPED / QUICK_EVALUATION
+    quick = config_flags.parse_changes([f"--flagfile={shipped}"], Config)
     contexts = {"contexts": there} if 0 < there < sample.Options.contexts else {}
     videos = {"eval__videos": there} if 0 < there < quick["eval.videos"] else {}
     again = commands.program("train", train__run_dir=run_dir) + "    # continues"
