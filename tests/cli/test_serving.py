@@ -27,8 +27,10 @@ def test_a_run_is_exported_and_its_export_continues_a_clip(start, copying_run, c
     code, out, _ = start("export.py", f"--run_dir={copying_run}", "--out=base", "--max_batch=2")
     assert code == 0 and "bin/serve.py --export=base" in out
     for source in ("--export=base", f"--run_dir={copying_run}"):
-        code, out, _ = start("predict.py", source, f"--video={clip}", "--samples=2", "--scale=1")
+        code, out, text = start("predict.py", source, f"--video={clip}", "--samples=2", "--scale=1")
         assert code == 0 and "2 frames given, 2 predicted, 2 futures" in out
+        # Only a run is traced.
+        assert ("futures: 2 of 2 frames; first" in text) == source.startswith("--run_dir")
         found = media.read_video("prediction.gif")
         assert found.shape == (4, 12, 2 * 12 + 2, 3)
         # The context is the clip's end. A GIF's palette changes colours a little.
