@@ -8,7 +8,7 @@ from keras import ops, tree
 from keras.backend import standardize_dtype
 
 Tensor = Any  # a tensor of Keras' backend
-Shape = tuple[Any, ...]  # lengths; None if one is unknown
+Shape = tuple[Any, ...]  # lengths, None for an unknown one
 GROUP_NORM_EPSILON = 1e-5
 
 
@@ -35,7 +35,7 @@ def logit(x: Tensor) -> Tensor:
 def mirror(x: Tensor, margin: int, axis: int) -> Tensor:
     """Extend both ends of an axis by their mirror images: cba|abcd|dcb with a margin of 3.
 
-    As `ops.pad(mode="symmetric")`, which repeats the last value on PyTorch (Keras 3.15).
+    Equal to `ops.pad(mode="symmetric")`. On PyTorch, Keras 3.15 repeats the last value instead.
     """
     if not margin:
         return x
@@ -57,8 +57,8 @@ def unfold_time(x: Tensor, steps: int) -> Tensor:
 def scan(step: Callable, state: Any, inputs: Any) -> tuple[Any, Any]:
     """Call `(state, output) = step(state, input)` for the frames of `inputs`, one after another.
 
-    On JAX it is one compiled loop, as XLA takes minutes to compile a long program. Elsewhere the
-    steps follow each other in the program.
+    On JAX it is one compiled loop, as XLA takes minutes to compile a long program. On the
+    other backends the loop is unrolled.
 
     Args:
         step: a function without side effects.
@@ -148,7 +148,7 @@ def group_norm(x: Tensor, scale: Tensor, offset: Tensor, groups: int) -> Tensor:
 
 def _in_groups(x, groups):
     """Reshape `[N, H, W, C]` to float32 `[N, P, G, c]`."""
-    _, height, width, channels = ops.shape(x)  # of tensors where a side is unknown
+    _, height, width, channels = ops.shape(x)  # a tensor for an unknown side
     return ops.reshape(ops.cast(x, "float32"), (-1, height * width, groups, channels // groups))
 
 

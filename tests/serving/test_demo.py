@@ -113,7 +113,8 @@ def test_example_clips_are_the_first_test_videos(demo):
     for number, clip in enumerate(expected):
         assert get(demo, f"/demo/clips/{number}")[0] == clip.tobytes()
     status, body = rest(demo, f"/demo/clips/{examples.COUNT}")
-    assert status == 404 and body["error"] == "there are 4 clips. Received: 4"
+    assert status == 404
+    assert body["error"] == "the number of a clip must be below 4. Received: 4"
 
 
 def test_a_card_that_leads_to_no_clips_gives_none(tmp_path):

@@ -1,4 +1,4 @@
-"""Read videos from TFRecords in the format of TFDS: choose their order and their first frames.
+"""Read videos from TFRecords in the format of TFDS: choose their order, and where clips begin.
 
 TFDS stores a sequence of images as a list of encoded images. They stay encoded until a clip is
 chosen, so that frames outside it are never decoded.
@@ -21,7 +21,8 @@ from tfvrnn.dataset_paths import require_prepared
 
 # Records are shuffled within blocks of this size; one block is held in memory.
 BLOCK = 256
-# Without its own split, validation is the last twentieth of train, but at most this many records.
+# Without its own split, validation is the last twentieth of train, at most this many records. Of
+# whole files, it is as many of the last ones as have no more records than that, but at least one.
 MOST_VALIDATION = 256
 
 
@@ -49,7 +50,7 @@ def open_prepared(data: DataConfig, model: ModelConfig) -> tfds.core.DatasetBuil
 
 @contextlib.contextmanager
 def _whole(folder: str | Path | None) -> Iterator[None]:
-    """Turn errors of reading metadata into UserError; TFDS raises anything on damaged ones."""
+    """Turn errors of reading metadata into UserError; TFDS raises errors of any kind."""
     try:
         yield
     except Exception as error:
@@ -133,6 +134,8 @@ def make_source(
     Args:
         builder: the result of `open_prepared`.
         frames_of: (key of the list of encoded frames, frames per record, (H, W, C)).
+        data, model: the options.
+        split: 'train', 'validation' or 'test'.
         start: number of the first video.
         whole_files: see `record_files`.
 

@@ -2,7 +2,7 @@
 
 import enum
 
-LONGEST_REASON = 1000  # bytes as gRPC sends them: %XX for all but printable ASCII
+LONGEST_REASON = 1000  # bytes as gRPC sends them: %XX for % and all but printable ASCII
 
 
 class Code(enum.Enum):

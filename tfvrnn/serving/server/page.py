@@ -1,4 +1,4 @@
-"""The page "Futures in a browser", and what it asks for besides :predict."""
+"""The page "Futures in a browser", and its routes apart from :predict."""
 
 import asyncio
 from pathlib import Path
@@ -33,8 +33,8 @@ HEADERS = {
 }
 BYTES = "application/octet-stream"
 FRAMES_PER_SECOND = 8
-GIF_SIDE = 128  # pixels that the side of a small frame is enlarged to, about
-GIF_PIXELS = 2**26  # most pixels of all enlarged frames; longer GIFs are enlarged less
+GIF_SIDE = 128  # small frames are enlarged to about this many pixels per side
+GIF_PIXELS = 2**26  # most values in all enlarged frames; longer GIFs are enlarged less
 REQUIRED, OPTIONAL = {"frames", "seed"}, {"horizon", "temperature"}
 
 
@@ -52,7 +52,7 @@ class Sampler(NamedTuple):
 
 
 class Page:
-    """The routes `/` and `/demo/...`. Nothing that arrives is kept."""
+    """The routes `/` and `/demo/...`. Nothing that a client sends is stored."""
 
     def __init__(self, manager: ServedModel, app: web.Application):
         self.manager = manager
@@ -95,7 +95,8 @@ class Page:
         clips = await asyncio.to_thread(examples.of, servable)
         number = int(request.match_info["number"])
         if number >= len(clips):
-            raise Refusal(Code.NOT_FOUND, f"there are {len(clips)} clips. Received: {number}")
+            reason = f"the number of a clip must be below {len(clips)}. Received: {number}"
+            raise Refusal(Code.NOT_FOUND, reason)
         return web.Response(body=clips[number].tobytes(), content_type=BYTES, headers=HEADERS)
 
     async def gif(self, request: web.Request) -> web.Response:
@@ -117,7 +118,7 @@ def sampler_of(servable: AnyServable) -> Sampler:
     """Return the signature that draws the page's futures.
 
     Raises:
-        Refusal: there is none, or it is another program's.
+        Refusal: there is none, or it has other inputs or outputs.
     """
     signature = servable.signature(SAMPLES)
     inputs, outputs = set(signature.inputs), set(signature.outputs)
@@ -126,7 +127,7 @@ def sampler_of(servable: AnyServable) -> Sampler:
         _, *futures = _sides(signature.outputs["frames"])
         if (len(context), len(futures)) == (4, 5) and context[1:] == futures[2:]:
             return Sampler(tuple(context), futures[0], futures[1], inputs)
-    reason = f"the signature {SAMPLES} does not draw futures of a video"
+    reason = f"the signature `{SAMPLES}` does not draw futures of a video"
     raise Refusal(Code.FAILED_PRECONDITION, reason)
 
 
