@@ -122,6 +122,7 @@ def test_the_later_setting_wins_over_a_flagfile(tmp_path):
         (["--model.prednet_stacks=none"], "--model.prednet_stacks=none"),
         (["--notrain.deterministic=1"], "--notrain.deterministic=1 does not take"),
         (["--data.digit_source=web"], "should be one of <packaged|tfds>; the nearest is packaged"),
+        (["--data.dataset=SMMNIST"], "; the nearest is smmnist"),
         (["--flagfile=/no/such.flags"], "cannot read flagfile /no/such.flags: No such file"),
         (["--flagfile=quick.flags"], "; the nearest in the package is eval/quick.flags"),
         (["--flagfile"], "--flagfile needs a path"),
@@ -147,6 +148,7 @@ def test_what_cannot_be_parsed_is_one_clear_line(arguments, message):
         ("--flagfile={path}\n", "includes itself"),
         ("--flagfile=../{path.parent.name}/wrong.flags\n", "includes itself"),
         ("--train.stepz=5\n", "unknown flag --train.stepz"),
+        ("\n--train.steps 4\n", "line 2: write --train.steps=VALUE. Received: --train.steps 4"),
     ],
 )
 def test_a_wrong_line_of_a_flagfile_is_refused(tmp_path, text, message):
@@ -161,6 +163,12 @@ def test_a_flagfile_that_is_not_text_is_refused(tmp_path, content):
     (tmp_path / "binary.flags").write_bytes(content)
     with pytest.raises(FlagError, match="is not text"):
         config_flags.parse_changes([f"--flagfile={tmp_path / 'binary.flags'}"], Config)
+
+
+def test_spaces_around_the_equals_sign_do_not_count(tmp_path):
+    path = write(tmp_path / "a.flags", '--train.steps = 5\n--train.run_dir =" a"\n')
+    changes = config_flags.parse_changes([f"--flagfile={path}"], Config)
+    assert changes == {"train.steps": 5, "train.run_dir": " a"}
 
 
 def test_a_link_that_leads_in_a_circle_is_no_flagfile(tmp_path):

@@ -218,6 +218,24 @@ def test_what_no_file_can_hold_is_refused(tmp_path, name, side, message):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("name", ["a.gif", "a.mp4"])
+def test_a_video_has_frames_and_a_rate(tmp_path, name):
+    with pytest.raises(media.VideoError, match="must have at least one frame"):
+        media.write_video(tmp_path / name, np.zeros((0, 8, 8, 1), np.uint8), 5)
+    for rate in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(media.VideoError, match="the rate must be positive"):
+            media.write_video(tmp_path / name, np.zeros((1, 8, 8, 1), np.uint8), rate)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("thickness", [0, 1, 2])
+def test_borders_surround_the_frames(thickness):
+    video = np.full((2, 3, 4, 1), 7, np.uint8)
+    found = media.bordered(video, 1, thickness)
+    assert found.shape == (2, 3 + 2 * thickness, 4 + 2 * thickness, 3)
+    assert np.count_nonzero((found == 7).all(-1)) == 2 * 3 * 4
+
+
 @pytest.mark.parametrize("options", [(0,), (2, -1), (2, 0, 0)])
 def test_impossible_clips_are_refused(tmp_path, options):
     media.write_video(tmp_path / "a.gif", np.zeros((4, 8, 8, 1), np.uint8), 5)

@@ -79,7 +79,8 @@ class _ChoiceParser(flags.EnumParser):
         except ValueError as error:
             if not argument:
                 raise
-            nearest = difflib.get_close_matches(argument, filter(None, self.enum_values), 1, 0.0)
+            word, words = argument.lower(), filter(None, self.enum_values)
+            nearest = difflib.get_close_matches(word, words, 1, 0.0)
             raise ValueError(f"{error}; the nearest is {nearest[0]}") from None
 
 
@@ -297,7 +298,10 @@ def _flagfile_lines(path: Path) -> list[str]:
         if not line.startswith("--"):
             raise FlagError(f"{path}, line {number}: not a flag: {line}")
         name, equals, value = line.partition("=")
-        lines.append(f"{name}{equals}{_unquoted(value)}")
+        name, *rest = name.split()
+        if rest:
+            raise FlagError(f"{path}, line {number}: write {name}=VALUE. Received: {line}")
+        lines.append(f"{name}{equals}{_unquoted(value.strip())}")
     return lines
 
 

@@ -54,6 +54,13 @@ def test_a_cover_picture_is_no_video(ffmpeg, tmp_path, ending):
     assert media.frame_rate(path) == pytest.approx(8)
 
 
+@pytest.mark.parametrize("rate", [7.5, 8, 12, 15, 24, 30])
+def test_a_gif_has_the_rate_that_it_was_written_with(tmp_path, rate):
+    """FFmpeg states the rate of the shortest frame, 33.3 for 30."""
+    media.write_video(tmp_path / "a.gif", greys(60), rate)
+    assert media.frame_rate(tmp_path / "a.gif") == pytest.approx(rate, rel=0.005)
+
+
 def test_sound_with_a_cover_is_no_video(ffmpeg, tmp_path):
     Image.new("RGB", (90, 90), "red").save(tmp_path / "cover.png")
     sound = ["-f", "lavfi", "-i", "sine=duration=0.2", "-i", tmp_path / "cover.png"]

@@ -223,8 +223,11 @@ def test_wrong_arguments_are_refused_in_one_line(copy, frames):
         copy.fit(frames, class_weight={0: 1.0}, verbose=0)
     with pytest.raises(ValueError, match=r"the model's own\. Received: loss"):
         copy.compile(loss="mse")
+    with pytest.raises(ValueError, match=r"the model's own\. Received: loss"):
+        copy.compile("adam", "mse")
     with pytest.raises(ValueError, match=r"the model's own\. Received: metrics"):
         copy.compile("adam", metrics=["mae"])
+    copy.compile("adam", metrics=[])  # asks for nothing
     with pytest.raises(ValueError, match=r"`beta` must be at least 0\. Received: -1"):
         copy.compile(beta=-1)
     with pytest.raises(ValueError, match=r"`free_nats` must be at least 0\. Received: -0\.5"):

@@ -1,5 +1,6 @@
 """Every model is a model of Keras: names, files, calls, futures."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 
 import keras
@@ -169,6 +170,19 @@ def test_generate_refuses_what_sample_videos_refuses(model, context):
         model.generate(context, 1, [1, 2, 3])
     with pytest.raises(ValueError, match="`context` must be"):
         model.generate(context[:, :1])
+
+
+def test_predict_takes_its_arguments_in_the_order_of_keras(context):
+    copy = build_model(ModelConfig(**SMALL, family="copy_last"), horizon=3)
+    found = copy.predict(context, 2, 0, 1, None)  # batch_size, verbose, steps, callbacks
+    np.testing.assert_array_equal(found, copy.predict(context[:2], verbose=0))
+    with pytest.raises(ValueError, match="`predict` calls no `callbacks`"):
+        copy.predict(context, callbacks=[keras.callbacks.Callback()])
+
+
+def test_numpy_integers_are_seeds():
+    copy = build_model(ModelConfig(**SMALL, family="copy_last"), seed=np.int64(3))
+    assert json.loads(json.dumps(copy.get_config()))["seed"] == 3
 
 
 @pytest.mark.thorough

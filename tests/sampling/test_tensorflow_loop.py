@@ -116,6 +116,17 @@ def test_a_new_horizon_does_not_trace_again_and_continues_the_same(model, contex
     assert np.all(np.isfinite(long)) and long.min() >= 0 and long.max() <= 1
 
 
+def test_new_numbers_of_rows_and_seeds_trace_at_most_twice(model, context):
+    """A graph per batch size would cost seconds each."""
+    before = tensorflow_loop.compiled(model).experimental_get_tracing_count()
+    whole = sample(model, context, 1, [1, 2, 3])
+    for rows in (1, 2, 3):
+        found = sample(model, context[:rows], 1, [1, 2, 3][:rows])
+        np.testing.assert_allclose(found, whole[:rows], atol=1e-5)
+    traces = tensorflow_loop.compiled(model).experimental_get_tracing_count() - before
+    assert traces <= 2
+
+
 def test_every_row_has_a_time_of_its_own(model):
     """A server computes requests together that are at different frames."""
     together = sampling.row_noise(model, tf.constant([4, 9]), tf.constant([3, 0]))

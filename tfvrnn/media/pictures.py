@@ -78,7 +78,7 @@ def bordered(video: np.ndarray, given: int, thickness: int = 2) -> np.ndarray:
     frames, height, width, _ = video.shape
     found = np.empty((frames, height + 2 * thickness, width + 2 * thickness, 3), np.uint8)
     found[:given], found[given:] = GREEN, RED
-    found[:, thickness:-thickness, thickness:-thickness] = video
+    found[:, thickness : thickness + height, thickness : thickness + width] = video
     return found
 
 

@@ -131,7 +131,10 @@ def _upright(picture: np.ndarray, matrix) -> np.ndarray:
 def average_rate(path: Path) -> float | None:
     """Return the frames per second; None if the file does not say."""
     try:
-        with opened(path) as (_, stream):
+        with opened(path) as (container, stream):
+            if container.format.name == "gif":  # FFmpeg's rate is that of the shortest frame
+                lasts = [packet.duration or 0 for packet in container.demux(stream) if packet.size]
+                return float(len(lasts) / (sum(lasts) * stream.time_base)) if sum(lasts) else None
             rate = stream.average_rate or stream.base_rate
             return float(rate) if rate else None
     except FFmpegError as error:

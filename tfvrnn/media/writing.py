@@ -73,9 +73,14 @@ def write_video(
         crf: constant rate factor of .mp4, 0 (no loss) to 51; None: the codec's default.
 
     Raises:
-        VideoError: another ending, or sides too long for the format.
+        VideoError: another ending, sides too long for the format, no frames, or a rate that is not
+            positive.
     """
     path, video = Path(path), to_uint8(video)
+    if not len(video):
+        raise VideoError(f"{path}: a video must have at least one frame. Received: none")
+    if not 0 < frames_per_second < float("inf"):
+        raise VideoError(f"{path}: the rate must be positive. Received: {frames_per_second}")
     ending = path.suffix.lower()
     check_size(path, *video.shape[1:3])
     if ending == ".gif":

@@ -14,7 +14,7 @@ from tfvrnn.models.reconstruction import Likelihood
 from tfvrnn.sampling import arguments
 from tfvrnn.tensor_ops import Tensor, to_float
 
-ITS_OWN = ("loss", "loss_weights", "metrics", "weighted_metrics")
+ITS_OWN = ("loss_weights", "metrics", "weighted_metrics")  # beside the loss
 
 
 class Fitting(keras.Model):
@@ -72,6 +72,7 @@ class Fitting(keras.Model):
     def compile(
         self,
         optimizer: Any = None,
+        loss: None = None,
         *,
         beta: float = 1.0,
         free_nats: float = 0.0,
@@ -85,6 +86,7 @@ class Fitting(keras.Model):
 
         Args:
             optimizer: as of `keras.Model.compile`. None: Adam with the defaults of `tfvrnn train`.
+            loss: None. The loss is the model's own.
             beta: weight of the KL.
             free_nats: KL per frame and level that costs nothing, see `loss_terms`.
             fine_beta: factor of beta for all latent levels but the coarsest.
@@ -101,9 +103,9 @@ class Fitting(keras.Model):
         """
         if jit_compile not in (True, False, "auto"):
             raise ValueError(f"`jit_compile` must be a bool or auto. Received: {jit_compile!r}")
-        given = [name for name in ITS_OWN if kwargs.get(name) is not None]
-        if given:
-            raise ValueError(f"The loss and the metrics are the model's own. Received: {given[0]}")
+        for name, value in {"loss": loss, **{k: kwargs.pop(k, None) for k in ITS_OWN}}.items():
+            if value not in (None, [], (), {}):
+                raise ValueError(f"The loss and the metrics are the model's own. Received: {name}")
         TrainConfig(  # checks them
             beta=float(beta),
             free_nats=float(free_nats),
@@ -256,7 +258,8 @@ class Fitting(keras.Model):
 
     def make_train_function(self, force: bool = False) -> Any:
         if not self.trainable_variables:
-            raise ValueError(f"{type(self).__name__} has nothing to learn: only evaluate it.")
+            reason = "all its weights are frozen" if self.weights else "only evaluate it"
+            raise ValueError(f"{type(self).__name__} has nothing to learn: {reason}.")
         self._check_strategy()
         if self.train_function is None or force:
             self.train_function = keras_steps.step_function(self, super(), "train")

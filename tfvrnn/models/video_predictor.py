@@ -1,5 +1,6 @@
 """The interface of every model, on which training, sampling, evaluation and serving rely."""
 
+import numbers
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -53,8 +54,8 @@ class VideoPredictor(Fitting):
     def __init__(self, horizon: int = DataConfig.horizon, seed: int = 0, **kwargs):
         super().__init__(**kwargs)
         self.horizon = arguments.frame_count(horizon)
-        self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(_for_generator(seed))
+        self.seed = int(seed) if isinstance(seed, numbers.Integral) else seed
+        self.seed_generator = keras.random.SeedGenerator(_for_generator(self.seed))
         self.rollouts = SimpleNamespace()
 
     def noise_shapes(self, batch: int, steps: int) -> list[tuple[int, ...]]:
@@ -223,11 +224,12 @@ class VideoPredictor(Fitting):
         self,
         x: Any,
         batch_size: int | None = None,
+        verbose: int | str = "auto",
+        steps: int | None = None,
+        callbacks: None = None,
         *,
         horizon: int | None = None,
         seed: int = 0,
-        verbose: int | str = "auto",
-        steps: int | None = None,
     ) -> Any:
         """Draw one seeded future per context. Row i has the seed `seed + i`.
 
@@ -235,18 +237,21 @@ class VideoPredictor(Fitting):
             x: contexts `[N, n_ctx, H, W, C]`, uint8 or float in [0, 1], or an iterable of batches
                 of them, such as a `tf.data.Dataset` or a PyTorch `DataLoader`.
             batch_size: rows at once. None: 32. The futures do not depend on it.
-            horizon: frames to predict. None: the model's own.
-            seed: of row 0.
             verbose: 0 hides the progress bar.
             steps: batches to take. None: all.
+            callbacks: None. They are not called here.
+            horizon: frames to predict. None: the model's own.
+            seed: of row 0.
 
         Returns:
             NumPy float32 `[N, horizon, H, W, C]`.
 
         Raises:
-            ValueError: no contexts, contexts that do not fit the model, or a horizon or batch size
-                below 1.
+            ValueError: no contexts, contexts that do not fit the model, a horizon or batch size
+                below 1, or callbacks.
         """
+        if callbacks:
+            raise ValueError("`predict` calls no `callbacks`: they must be None.")
         horizon = self.horizon if horizon is None else horizon
         batch_size = 32 if batch_size is None else batch_size
         return sampling.predict_videos(self, x, horizon, seed, batch_size, verbose, steps)

@@ -134,10 +134,10 @@ def futures(
 
 
 def compiled(model: Predictor) -> Callable:
-    """Return the rollout of a model, compiled once per model."""
+    """Return the rollout of a model, compiled once per model, for any number of rows."""
     if not hasattr(model.rollouts, "tensorflow"):
         model.rollouts.tensorflow = tf.function(
-            lambda *inputs: rollout_frames(model, *inputs), autograph=False
+            lambda *inputs: rollout_frames(model, *inputs), autograph=False, reduce_retracing=True
         )
     return model.rollouts.tensorflow
 
