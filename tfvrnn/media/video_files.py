@@ -134,7 +134,8 @@ def average_rate(path: Path) -> float | None:
         with opened(path) as (container, stream):
             if container.format.name == "gif":  # FFmpeg's rate is that of the shortest frame
                 lasts = [packet.duration or 0 for packet in container.demux(stream) if packet.size]
-                return float(len(lasts) / (sum(lasts) * stream.time_base)) if sum(lasts) else None
+                seconds = float(sum(lasts) * (stream.time_base or 0))
+                return len(lasts) / seconds if seconds else None
             rate = stream.average_rate or stream.base_rate
             return float(rate) if rate else None
     except FFmpegError as error:
