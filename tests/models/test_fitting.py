@@ -213,7 +213,7 @@ def test_evaluate_is_a_mean_over_videos_of_any_batches_and_types(copy, frames):
 
 
 def test_wrong_arguments_are_refused_in_one_line(copy, frames):
-    with pytest.raises(ValueError, match="CopyLast has nothing to learn: only evaluate it"):
+    with pytest.raises(ValueError, match="CopyLast has nothing to learn, as no weight"):
         copy.fit(frames, verbose=0)
     with pytest.raises(ValueError, match=r"take frames only\. Received: labels"):
         copy.evaluate(frames, np.zeros(5), verbose=0)

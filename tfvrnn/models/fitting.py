@@ -258,8 +258,8 @@ class Fitting(keras.Model):
 
     def make_train_function(self, force: bool = False) -> Any:
         if not self.trainable_variables:
-            reason = "all its weights are frozen" if self.weights else "only evaluate it"
-            raise ValueError(f"{type(self).__name__} has nothing to learn: {reason}.")
+            reason = "has nothing to learn, as no weight is trainable: only evaluate it"
+            raise ValueError(f"{type(self).__name__} {reason}.")
         self._check_strategy()
         if self.train_function is None or force:
             self.train_function = keras_steps.step_function(self, super(), "train")
