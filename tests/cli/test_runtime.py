@@ -88,3 +88,19 @@ def test_keras_computes_with_tensorflow_whatever_the_user_set(monkeypatch, capsy
     with pytest.raises(SystemExit):
         runtime.run(lambda _: None, "")
     assert os.environ["KERAS_BACKEND"] == "tensorflow"
+
+
+def test_an_error_is_one_line_whatever_name_it_holds(capsys):
+    def main(arguments):
+        raise UserError("no video a\nb\rc")
+
+    with pytest.raises(SystemExit) as stopped:
+        runtime.run(main, "", arguments=[])
+    assert stopped.value.code == runtime.USER_MISTAKE
+    assert capsys.readouterr().err == "error: no video a\\nb\\rc\n"
+
+
+def test_help_may_have_a_value(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        runtime.run(print, "A program.", arguments=["--help=1"])
+    assert stopped.value.code == 0 and "A program." in capsys.readouterr().out

@@ -164,7 +164,7 @@ def test_a_new_run_may_start_from_weights_that_were_trained_for_another_loss(tmp
 def test_init_from_a_run_without_a_checkpoint_is_refused(train, tmp_path):
     make_run(tmp_path / "run")
     code, text = train("--train.run_dir=new", "--train.init_from=run")
-    assert code == 2 and "no checkpoint in run/checkpoints" in text
+    assert code == 2 and "no checkpoint and no weights.npz in run" in text
     assert not (tmp_path / "new").exists()
 
 
@@ -201,8 +201,10 @@ def test_what_a_resumed_run_changes_is_printed(tmp_path, capsys):
     run = [f"--train.run_dir={tmp_path}"]
     runs.RunFolder(tmp_path).write_config(resolve([*SMALL, *run])[0])
     capsys.readouterr()
-    resolve([*run, "--train.seed=4", "--model.width=8"])
-    assert capsys.readouterr().out == "changed: --train.seed=4, 0 before\n"
+    resolve([*run, "--train.seed=4", "--train.jit_compile=false", "--model.width=8"])
+    seed, compiled = capsys.readouterr().out.splitlines()
+    assert seed == "changed: --train.seed from 0 to 4"
+    assert compiled == "changed: --train.jit_compile from auto to false"
     with pytest.raises(UserError):  # that dataset is not prepared here
         resolve([*run, "--train.seed=4", f"--data.data_dir={tmp_path}", "--data.dataset=pusht"])
     assert capsys.readouterr().out == ""

@@ -193,7 +193,7 @@ def dataset(tmp_path_factory):
 
 
 def read_all(data):
-    for batch in read(make_dataset(data, MODEL, "test"), data):
+    for batch in read(make_dataset(data, MODEL, "test"), data, MODEL):
         assert batch.shape[1:] == (4, 8, 8, 1)
 
 

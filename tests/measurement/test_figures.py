@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tfvrnn import metrics
-from tfvrnn.measurement.figures import distances, of_pairs
+from tfvrnn.measurement.figures import _over_halves, distances, of_pairs
 
 
 @pytest.mark.thorough
@@ -34,6 +34,19 @@ def test_the_interval_lies_around_the_distance_of_all(rng):
         assert (figure["real"], figure["generated"], figure["subsets"]) == (12, 10, 5)
     assert found["fvd_infinity"]["value"] == metrics.frechet_infinity(real, generated, seed=1)
     assert distances(real, generated, 5, 1) == found != distances(real, generated, 5, 2)
+
+
+@pytest.mark.parametrize("number", [5, 8, 9])
+def test_the_deviation_is_right_for_few_clips_odd_or_even(number):
+    """The standard error of a mean of normal numbers is 1 / sqrt(N)."""
+
+    def mean(real, generated):
+        return float(np.mean(real))
+
+    sides = [np.random.default_rng(n).normal(size=number) for n in range(200)]
+    found = [_over_halves(mean, side, side, 40, n)["deviation"] for n, side in enumerate(sides)]
+    error = np.sqrt(np.mean(np.square(found)) * number)
+    assert 0.93 < error < 1.1  # 200 draws of 5 numbers: a deviation of 0.025
 
 
 @pytest.mark.parametrize(("number", "interval"), [(1, None), (2, False), (3, False), (4, True)])

@@ -269,5 +269,19 @@ def test_another_jit_compile_is_refused():
 def test_a_batch_of_no_videos_is_refused(rng):
     model, frames = make(), rng.integers(0, 256, size=(2, 6, 8, 8, 1)).astype(np.uint8)
     for method in (model.fit, model.evaluate):
-        with pytest.raises(ValueError, match="`batch_size` must be at least 1"):
+        with pytest.raises(ValueError, match="`batch_size` must be an integer, at least 1"):
             method(frames, batch_size=0)
+
+
+def test_single_batches_are_checked_as_in_fit(rng):
+    model, frames = make(), rng.integers(0, 256, size=(2, 6, 8, 8, 1)).astype(np.uint8)
+    before = model.get_weights()
+    for method in (model.train_on_batch, model.test_on_batch):
+        with pytest.raises(ValueError, match="divide by 255"):
+            method(frames.astype(float))
+        with pytest.raises(ValueError, match="Received: labels or weights"):
+            method(frames, np.zeros(2))
+    for weight, old in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, old)
+    assert set(model.test_on_batch(frames, return_dict=True)) >= {"loss", "negative_elbo", "kl"}
+    assert set(model.train_on_batch(frames, return_dict=True)) >= {"loss", "negative_elbo", "kl"}

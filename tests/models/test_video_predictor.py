@@ -197,8 +197,35 @@ def test_predict_is_one_future_a_row_whatever_the_batches(model, context):
     moved = model.predict(context[1:], 3, seed=1, verbose=0)
     np.testing.assert_allclose(moved, whole[1:], atol=1e-5)
     assert model.predict(context[:1], horizon=5, verbose=0).shape == (1, 5, 8, 8, 1)
-    with pytest.raises(ValueError, match=r"`batch_size` must be at least 1. Received: 0"):
+    with pytest.raises(ValueError, match="`batch_size` must be an integer, at least 1"):
         model.predict(context, batch_size=0, verbose=0)
+
+
+@pytest.mark.parametrize(
+    "arguments,message",
+    [
+        (dict(batch_size=2.0), "`batch_size` must be an integer, at least 1. Received: 2.0"),
+        (dict(steps=-1), "`steps` must be an integer, at least 1. Received: -1"),
+        (dict(x={"x": 1}), "`x` must hold contexts. Received: a dict"),
+        (dict(x="abc"), "`x` must hold contexts. Received: a str"),
+        (dict(x=None), "`x` must hold contexts. Received: a NoneType"),
+    ],
+)
+def test_wrong_arguments_of_predict_are_refused(model, context, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        model.predict(**{"x": context, "verbose": 0} | arguments)
+
+
+def test_generate_refuses_what_is_no_array(model, context):
+    for data in (tf.data.Dataset.from_tensors(context), {"x": context}, None):
+        with pytest.raises(ValueError, match="Videos must be an array"):
+            model.generate(data)
+
+
+@pytest.mark.parametrize("name", ["model.h5", "model.hdf5"])
+def test_a_file_that_could_not_be_loaded_is_not_saved(model, tmp_path, name):
+    with pytest.raises(ValueError, match=r"must end in \.keras"):
+        model.save(tmp_path / name)
 
 
 @pytest.mark.thorough

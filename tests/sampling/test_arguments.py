@@ -30,6 +30,8 @@ def context(rng):
             "`context` must have at least one row",
         ),
         (dict(context=np.zeros((3, 2, 8, 8, 1), np.int32)), "must be float or uint8"),
+        (dict(context=np.zeros((3, 2, 8, 8, 1), bool)), r"Received: bool; x.astype\('float32'\)"),
+        (dict(context=np.full((3, 2, 8, 8, 1), np.inf)), r"in \[0, 1\]. Received: inf to inf"),
         (dict(context=np.full((3, 2, 8, 8, 1), 255.0)), "Received: 255 to 255; divide by 255"),
         (dict(context=np.full((3, 2, 8, 8, 1), -1.0)), r"Received: -1 to -1; from \[-1, 1\]"),
         (dict(context=np.full((3, 2, 8, 8, 1), 1.002)), r"1.002 to 1.002; see np.clip\(x, 0, 1\)"),

@@ -38,7 +38,7 @@ def run(
     """
     print_anywhere()
     arguments = sys.argv[1:] if arguments is None else arguments
-    flags = [argument.lstrip("-") for argument in arguments if argument.startswith("-")]
+    flags = [a.lstrip("-").partition("=")[0] for a in arguments if a.startswith("-")]
     if not config_flags.HELP_FLAGS.isdisjoint(flags):
         print(f"{description.strip()}\n\n{config_flags.help_text(options)}")
         sys.exit(0)
@@ -47,18 +47,24 @@ def run(
     try:
         main(arguments)
     except (UserError, config_flags.FlagError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        _print_error(str(error))
         sys.exit(USER_MISTAKE)
     except OSError as error:
         if error.errno not in OF_FILES:
             raise
         where = f": {error.filename}" if error.filename else ""
-        print(f"error: {error.strerror}{where}", file=sys.stderr)
+        _print_error(f"{error.strerror}{where}")
         sys.exit(USER_MISTAKE)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
     sys.exit(0)
+
+
+def _print_error(message: str) -> None:
+    """Print a message in one line, whatever names it holds."""
+    line = message.replace("\n", "\\n").replace("\r", "\\r")
+    print(f"error: {line}", file=sys.stderr)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import re
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -85,7 +86,7 @@ def first_videos(data: DataConfig, model: ModelConfig, split: str, count: int) -
         UserError: the split has fewer, or they cannot be read; see also `make_dataset`.
     """
     data = dataclasses.replace(data, batch_size=count)
-    videos = next(read(make_dataset(data, model, split), data)).numpy()
+    videos = next(read(make_dataset(data, model, split), data, model)).numpy()
     if len(videos) < count:
         raise UserError(f"the {split} split has {len(videos)} videos, not {count}")
     return videos
@@ -110,12 +111,12 @@ def _served(batches: tf.data.Dataset, address: str) -> tf.data.Dataset:
     return batches.apply(service.distribute(service.ShardingPolicy.DYNAMIC, address))
 
 
-def read(batches: Iterable[tf.Tensor], data: DataConfig) -> Iterator[tf.Tensor]:
-    """Yield the batches of a dataset.
+def read(batches: Iterable, data: DataConfig, model: ModelConfig) -> Iterator:
+    """Yield the batches that `make_dataset` made from these options.
 
     Raises:
-        UserError: a record cannot be read, which the user must fix. Errors from using the batches
-            are not converted.
+        UserError: a record cannot be read, which the user must fix. The error names the damaged
+            file. Errors from using the batches are not converted.
     """
     try:
         yield from batches
@@ -129,5 +130,16 @@ def read(batches: Iterable[tf.Tensor], data: DataConfig) -> Iterator[tf.Tensor]:
         tf.errors.InvalidArgumentError,
         UnicodeDecodeError,
     ) as error:
-        reason = " ".join(str(getattr(error, "message", error)).split())[:200]
-        raise UserError(f"dataset {data.dataset} cannot be read: {reason}") from None
+        reason = re.sub(r"\{\{.*?\}\}|\[Op:.*", "", str(getattr(error, "message", error)))
+        reason = " ".join(reason.split())[:200]
+        raise UserError(f"{_unreadable(data, model)} cannot be read: {reason}") from None
+
+
+def _unreadable(data, model):
+    """Name a dataset, and its damaged file if one is found."""
+    if data.dataset == "smmnist" or data.service:
+        return f"dataset {data.dataset}"
+    from tfvrnn.data import tfrecord_reader
+
+    path = tfrecord_reader.damaged_file(data, model)
+    return f"dataset {data.dataset}: {path}" if path else f"dataset {data.dataset}"

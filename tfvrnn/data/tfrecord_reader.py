@@ -60,6 +60,22 @@ def _whole(folder: str | Path | None) -> Iterator[None]:
         ) from None
 
 
+def damaged_file(data: DataConfig, model: ModelConfig) -> str | None:
+    """Return the path of the first file that does not hold all its records, or None.
+
+    It reads all files, but does not decode their records.
+    """
+    for info in open_prepared(data, model).info.splits.values():
+        for path, _, count in _files(info):
+            try:
+                whole = sum(1 for _ in tf.data.TFRecordDataset(path)) == count
+            except tf.errors.OpError:
+                whole = False
+            if not whole:
+                return os.fsdecode(path)
+    return None
+
+
 def prepared_source(
     data: DataConfig, model: ModelConfig, split: str, start: int, whole_files: bool = False
 ) -> VideoSource:

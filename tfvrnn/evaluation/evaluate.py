@@ -278,7 +278,7 @@ def _batches(config, missing) -> Iterator[tuple[int, np.ndarray]]:
     batches = make_dataset(data, config.model, settings.split, begin).unbatch()
     batches = batches.take(settings.videos - begin).batch(settings.batch_size)
     first = begin
-    for videos in read(batches.as_numpy_iterator(), config.data):
+    for videos in read(batches.as_numpy_iterator(), config.data, config.model):
         if first in missing:
             yield first, videos
         first += len(videos)

@@ -219,6 +219,27 @@ class Fitting(keras.Model):
         frames = given_frames.checked(x, self.check_frames)
         return super().evaluate(frames, None, batch_size, verbose, None, steps, **kwargs)
 
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """Train one step on frames, see `keras.Model.train_on_batch`. Errors are those of `fit`."""
+        given_frames.check_no_labels(y, sample_weight, class_weight)
+        self.check_frames(x)
+        return super().train_on_batch(x, return_dict=return_dict)
+
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    ) -> Any:
+        """Compute the losses of one batch of frames. Errors are those of `evaluate`."""
+        given_frames.check_no_labels(y, sample_weight)
+        self.check_frames(x)
+        return super().test_on_batch(x, return_dict=return_dict)
+
     def check_frames(self, frames: Any) -> None:
         """Raise ValueError unless `frames` are uint8 or float `[B, T, H, W, C]` that fit."""
         arguments.check_frames(self, frames)

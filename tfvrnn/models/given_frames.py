@@ -7,13 +7,15 @@ from typing import Any
 
 import keras
 
+from tfvrnn.sampling import arguments
+
 NO_LABELS = "`fit` and `evaluate` take frames only. Received: labels or weights"
 
 
 def check_batch_size(batch_size: int | None) -> None:
     """Raise ValueError for a batch size below 1, which Keras would replace by its default."""
-    if batch_size is not None and batch_size < 1:
-        raise ValueError(f"`batch_size` must be at least 1. Received: {batch_size}")
+    if batch_size is not None:
+        arguments.at_least_1("batch_size", batch_size)
 
 
 def checked(data: Any, check: Callable[[Any], None]) -> Any:

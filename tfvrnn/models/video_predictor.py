@@ -53,7 +53,7 @@ class VideoPredictor(Fitting):
 
     def __init__(self, horizon: int = DataConfig.horizon, seed: int = 0, **kwargs):
         super().__init__(**kwargs)
-        self.horizon = arguments.frame_count(horizon)
+        self.horizon = arguments.at_least_1("horizon", horizon)
         self.seed = int(seed) if isinstance(seed, numbers.Integral) else seed
         self.seed_generator = keras.random.SeedGenerator(_for_generator(self.seed))
         self.rollouts = SimpleNamespace()
@@ -212,7 +212,8 @@ class VideoPredictor(Fitting):
         Raises:
             ValueError: arguments that do not fit the model or each other.
         """
-        horizon = arguments.frame_count(self.horizon if horizon is None else horizon)
+        horizon = self.horizon if horizon is None else horizon
+        horizon = arguments.at_least_1("horizon", horizon)
         context = arguments.as_array(context)
         if seeds is None and not mean:
             arguments.check(self, context, None, True, temperature)  # before the generator advances
@@ -259,6 +260,17 @@ class VideoPredictor(Fitting):
     def predict_on_batch(self, x: Any) -> Any:
         """Predict one batch, see `predict`."""
         return self.predict(x, batch_size=len(x), verbose=0)
+
+    def save(self, filepath: str | Path, *args, **kwargs) -> None:
+        """Save to a .keras file. Same as `keras.Model.save`.
+
+        Raises:
+            ValueError: an HDF5 file, which `keras.saving.load_model` could not load.
+        """
+        if str(filepath).endswith((".h5", ".hdf5")):
+            hint = "`save_weights` writes .weights.h5"
+            raise ValueError(f"`filepath` must end in .keras. Received: {filepath}; {hint}")
+        super().save(filepath, *args, **kwargs)
 
     def export(
         self, filepath: str | Path, *args, input_signature: list | None = None, **kwargs

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tfvrnn.models import VideoPredictor
     from tfvrnn.runs.checkpoints import Checkpoints
 
-# Options of the loss, not of the architecture, so that a new run may change them.
+# Options of the loss. They leave the weights as they are, so a new run may change them.
 LOSS_OPTIONS = ("model.reconstruction", "model.prednet_loss", "model.prednet_extrapolate")
 
 
@@ -22,6 +22,7 @@ def resolve(changes: dict[str, Any]) -> tuple[Config, bool]:
     """Resolve the options that a user set into the configuration of a run.
 
     1. The folder is `train.run_dir`, or a new one named after the time. It must be writable.
+       With `train.strategy=multi_worker` it must be given.
     2. If the folder holds a run, that run resumes, and its own configuration is the base. The
        options may not change its model, its optimizer, or the run it started from. They may not
        ask for fewer steps than are done. A folder that holds only weights cannot resume.
@@ -29,7 +30,7 @@ def resolve(changes: dict[str, Any]) -> tuple[Config, bool]:
     4. The options that were set replace those of the base.
     5. The dataset must be prepared, if it needs preparing.
     6. A new run with `train.init_from` must have the same model as that run, except for its loss.
-       The scale of another likelihood starts anew.
+       If the likelihoods differ, the new one's scale starts from its initial value.
     7. Once the model is built, `restore` loads the newest whole checkpoint, or the weights of
        rule 6.
 
@@ -40,7 +41,7 @@ def resolve(changes: dict[str, Any]) -> tuple[Config, bool]:
         (configuration, whether the run exists already).
 
     Raises:
-        UserError: a rule is broken. The error names the rule and both values.
+        UserError: a rule is broken. The error names it, and both values where they differ.
     """
     if changes.get("train.strategy") == "multi_worker" and not changes.get("train.run_dir"):
         raise UserError("--train.strategy=multi_worker needs a --train.run_dir that workers share")
@@ -63,9 +64,10 @@ def resolve(changes: dict[str, Any]) -> tuple[Config, bool]:
 
 def _report_changes(base: Config, config: Config) -> None:
     before, now = config_flags.values(base), config_flags.values(config)
-    for name in now:
+    for name, _, hint in config_flags.options(Config):
         if name != "train.run_dir" and now[name] != before[name]:
-            print(f"changed: --{name}={now[name]}, {before[name] or repr(before[name])} before")
+            old, new = (config_flags.to_text(v[name], hint) or "''" for v in (before, now))
+            print(f"changed: --{name} from {old} to {new}")
 
 
 def restore(
@@ -88,7 +90,7 @@ def restore(
 
 
 def start_from(config: Config, model: "VideoPredictor") -> None:
-    """Load the weights of `train.init_from` into a model. Another likelihood's scale starts anew.
+    """Load the weights of `train.init_from` into a model, without the scale of another likelihood.
 
     Call `check_init_from` first.
 
@@ -114,7 +116,7 @@ def check_init_from(config: Config) -> None:
     source = RunFolder(config.train.init_from)
     _check_same_model(source, source.read_config(), config_flags.values(config), LOSS_OPTIONS)
     if not checkpoint_paths(source.checkpoints) and not source.weights.is_file():
-        raise UserError(f"no checkpoint in {source.checkpoints}")
+        raise UserError(f"no checkpoint and no weights.npz in {source.path}")
 
 
 def _check_same_model(folder: RunFolder, stored: Config, wanted: dict, free=()) -> None:
@@ -125,7 +127,7 @@ def _check_same_model(folder: RunFolder, stored: Config, wanted: dict, free=()) 
         mine = wanted.get(name, theirs)
         if name == "model.latent_resolutions":
             theirs = stored.model.resolved_latent_resolutions
-            # Both options at once: the stored channels are one per stored level.
+            # Reset both options together: the stored channels fit only the stored levels.
             defaults = config_flags.replace(stored, {name: None, "model.latent_channels": None})
             mine = mine or defaults.model.resolved_latent_resolutions
         if name.startswith("model.") and mine != theirs:
@@ -136,7 +138,7 @@ def _check_same_model(folder: RunFolder, stored: Config, wanted: dict, free=()) 
 
 
 def _resolved(folder: str) -> str:
-    """Return one name of a folder, however it is written; '' stays."""
+    """Return the real path of a folder, or '' for ''."""
     return folder and os.path.realpath(expanded(folder))
 
 

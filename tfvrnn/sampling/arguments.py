@@ -35,9 +35,15 @@ class Predictor(Protocol):
 
 
 def as_array(frames: Any) -> Tensor:
-    """Convert a list of arrays to one array of their dtype. Return arrays as they are."""
+    """Convert a list of arrays to one array of their dtype. Return arrays as they are.
+
+    Raises:
+        ValueError: no array, list or tuple, or videos of different shapes.
+    """
     if hasattr(frames, "shape"):
         return frames
+    if not isinstance(frames, (list, tuple)):
+        raise ValueError(f"Videos must be an array. Received: a {type(frames).__name__}")
     if any(map(ops.is_tensor, frames)):
         return ops.stack(frames)
     try:
@@ -46,14 +52,14 @@ def as_array(frames: Any) -> Tensor:
         raise ValueError("Videos in a list must have equal shapes, see np.stack.") from None
 
 
-def frame_count(horizon: Any) -> int:
-    """Convert a number of frames to an int, from a Python, NumPy or tensor integer."""
+def at_least_1(name: str, value: Any) -> int:
+    """Convert a Python, NumPy or tensor integer to an int; raise ValueError unless it is one."""
     try:
-        count = 0 if isinstance(horizon, bool) else operator.index(horizon)
+        count = 0 if isinstance(value, bool) else operator.index(value)
     except TypeError:
         count = 0
     if count < 1:
-        raise ValueError(f"`horizon` must be an integer, at least 1. Received: {horizon!r}")
+        raise ValueError(f"`{name}` must be an integer, at least 1. Received: {value!r}")
     return count
 
 
@@ -165,6 +171,8 @@ def _check_rows_and_values(name, array):
     dtype = _dtype(array)
     if "float" not in dtype and dtype != "uint8":
         hint = "x.astype('uint8'), if they are 0 to 255"
+        if dtype == "bool":
+            hint = "x.astype('float32')"
         raise ValueError(f"`{name}` must be float or uint8. Received: {dtype}; {hint}")
     check_range(name, array)
 
@@ -181,7 +189,7 @@ def check_range(name: str, array: Any) -> None:
     elif -1 - ROUNDING <= least < -0.5 and greatest <= 1 + ROUNDING:
         hint = "; from [-1, 1], convert by (x + 1) / 2"
     else:
-        hint = "; see np.clip(x, 0, 1)" if greatest - least < 2 else ""
+        hint = "; see np.clip(x, 0, 1)" if greatest < least + 2 else ""
     raise ValueError(f"`{name}` must be in [0, 1]. Received: {least:.4g} to {greatest:.4g}{hint}")
 
 

@@ -50,7 +50,7 @@ def sample_videos(
     loop = _loop()
     given = context = arguments.as_array(context)
     context, seeds = loop.as_arrays(context, seeds)
-    horizon = arguments.frame_count(horizon)
+    horizon = arguments.at_least_1("horizon", horizon)
     arguments.check(model, context, seeds, mean, temperature)
     arguments.check_range("context", given)
     return loop.futures(model, context, horizon, None if mean else seeds, temperature)
@@ -66,8 +66,8 @@ def predict_videos(
     steps: int | None = None,
 ) -> np.ndarray:
     """Draw one future per context, batch by batch; see `VideoPredictor.predict`."""
-    if batch_size < 1:
-        raise ValueError(f"`batch_size` must be at least 1. Received: {batch_size}")
+    batch_size = arguments.at_least_1("batch_size", batch_size)
+    steps = steps if steps is None else arguments.at_least_1("steps", steps)
     arguments.check_seed(seed)
     futures, rows = [], 0
     total = -(-len(context) // batch_size) if hasattr(context, "shape") else steps
@@ -86,8 +86,10 @@ def _batches(context, size: int) -> Iterator[np.ndarray]:
     """Yield batches as arrays, from an array, or from an iterable of batches or tuples of one."""
     if hasattr(context, "shape"):
         batches: Iterable = (context[k : k + size] for k in range(0, len(context), size))
-    else:
+    elif isinstance(context, Iterable) and not isinstance(context, (str, bytes, dict)):
         batches = (b[0] if isinstance(b, (tuple, list)) else b for b in context)
+    else:
+        raise ValueError(f"`x` must hold contexts. Received: a {type(context).__name__}")
     for batch in batches:
         yield ops.convert_to_numpy(batch) if ops.is_tensor(batch) else np.asarray(batch)
 

@@ -111,7 +111,8 @@ def _train(
     workers.check_same_step(checkpoints.step)
     # Outside the scope, as variables made in it (validation, averages) need all workers.
     first = step = checkpoints.step
-    batches = read(distributed_dataset(strategy, config, checkpoints.videos), config.data)
+    videos = distributed_dataset(strategy, config, checkpoints.videos)
+    batches = read(videos, config.data, config.model)
     chores = Chores(config, folder, model, checkpoints, averages) if chief else None
     log = Log(config)
     with progress_bar(step, settings.steps, chief) as bar:

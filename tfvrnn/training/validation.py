@@ -64,15 +64,16 @@ class Validation:
             return self._validate()
 
     def _validate(self):
+        config = self.config
         sums, seen, pictured = {}, 0, []
-        for number, frames in enumerate(read(self._batches, self.config.data)):
+        for number, frames in enumerate(read(self._batches, config.data, config.model)):
             terms, predictions = self._terms(frames, tf.constant(number, tf.int64))
             for name, value in terms.items():
                 sums[name] = sums.get(name, 0.0) + float(value) * len(frames)
             seen += len(frames)
             pictured = pictured or [frames, predictions]
         scalars = {name: value / seen for name, value in sums.items()}
-        scalars |= per_unit(scalars, self.model, self.config.data.horizon)
+        scalars |= per_unit(scalars, self.model, config.data.horizon)
         scalars |= self._active_channels(pictured[0])
         return Findings(scalars, self._videos(*pictured))
 
