@@ -84,16 +84,13 @@ FACTORS = {
     "adam": ["--train.optimizer=adam", "--train.adam_beta_2=0.999"],
     "beta_ramp": ["--train.beta_warmup_steps=500"],
     "free_nats": ["--train.free_nats=1"],
-    "advection_1": ["--model.advection=1"],
     "advection_5": ["--model.advection=5"],
-    "skips": ["--model.decoder_skips"],
     "skips_advection_5": ["--model.decoder_skips", "--model.advection=5"],
     "skips_advection_5_coarse": [
         "--model.decoder_skips",
         "--model.advection=5",
         "--model.latent_resolutions=1,8",
     ],
-    "dense": [*DENSE, "--model.advection=5"],
     "scheduled": [*SCHEDULED, "--model.advection=5"],
 }
 DIGITS = [

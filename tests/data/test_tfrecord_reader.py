@@ -368,4 +368,4 @@ def test_what_the_disk_refuses_is_one_line(error):
         yield
 
     with pytest.raises(UserError, match=r"smmnist cannot be read: records\.tfrecord no access$"):
-        list(read(batches(), DataConfig(), MODEL))
+        list(read(batches(), DataConfig()))

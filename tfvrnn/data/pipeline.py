@@ -111,12 +111,12 @@ def _served(batches: tf.data.Dataset, address: str) -> tf.data.Dataset:
     return batches.apply(service.distribute(service.ShardingPolicy.DYNAMIC, address))
 
 
-def read(batches: Iterable, data: DataConfig, model: ModelConfig) -> Iterator:
+def read(batches: Iterable, data: DataConfig, model: ModelConfig | None = None) -> Iterator:
     """Yield the batches that `make_dataset` made from these options.
 
     Raises:
-        UserError: a record cannot be read, which the user must fix. The error names the damaged
-            file. Errors from using the batches are not converted.
+        UserError: a record cannot be read, which the user must fix. If `model` is given, the error
+            names the damaged file. Errors from using the batches are not converted.
     """
     try:
         yield from batches
@@ -137,7 +137,7 @@ def read(batches: Iterable, data: DataConfig, model: ModelConfig) -> Iterator:
 
 def _unreadable(data, model):
     """Name a dataset, and its damaged file if one is found."""
-    if data.dataset == "smmnist" or data.service:
+    if model is None or data.dataset == "smmnist" or data.service:
         return f"dataset {data.dataset}"
     from tfvrnn.data import tfrecord_reader
 
