@@ -27,7 +27,7 @@ class Sides:
     real: str = option(
         "", "Required. Folder of videos, video, .npy, .npz, or file of --save_statistics."
     )
-    generated: str = option("", "Folder of videos, video, .npy or .npz.")
+    generated: str = option("", "Required. Folder of videos, video, .npy or .npz.")
     real_key: str = option("", "Name of the array in the .npz of --real, if it has several.")
     generated_key: str = option(
         "", "Name of the array in the .npz of --generated, if it has several."
