@@ -121,7 +121,7 @@ class PredNet(VideoPredictor):
 
     'reconstruction' is PredNet's own loss: the mean error of each layer, weighted by layer and
     time. The first frame has weight 0, each other frame 1 / (T - 1). `extrapolate` is the second
-    phase of training: predictions replace the frames from n_ctx on. Its loss is half the mean
+    phase of training: predictions replace the frames after the context. Its loss is half the mean
     absolute error of frames 2 to T, the context included, on the first phase's scale.
 
     After the context, the model extrapolates. With `feedback` 'previous', the prediction made one
@@ -132,7 +132,7 @@ class PredNet(VideoPredictor):
     `feedback='previous'`. Deviations: see docs/baselines.md.
 
     Args:
-        image_shape: (S, S, C), S divisible by 8, or by 2 to the number of stacks.
+        image_shape: (S, S, C), S divisible by 2**len(stacks), by default 8.
         context_frames: int, n_ctx.
         loss: 'L0' (only the image's error) or 'Lall' (plus a tenth of the other layers').
         extrapolate: bool, whether training is in the second phase.

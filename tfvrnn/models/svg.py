@@ -127,16 +127,16 @@ class StackedLSTM(keras.layers.Layer):
 class SVG(VideoPredictor):
     """SVG with a learned prior (LP) or a fixed one (FP), N(0, 1).
 
-        z_t ~ q(z_t | x_<=t), or p(z_t | x_<t) when sampling;  h = Enc(x_{t-1})
+        z_t ~ q(z_t | x_2..t), or p(z_t | x_<t) when sampling;  h = Enc(x_{t-1})
         x_t = Dec(tanh(LSTM([h, z_t])), skips)
 
     Context steps count in the loss: reconstruction is the sum over t = 2..T of the mean squared
     error per pixel, and KL is the sum over t = 2..T. The skips come from x_{t-1} up to the last
-    context frame, and from that frame afterwards. In sampling, context steps take z from the
-    posterior: n_ctx - 1 draws at the front of the noise, or its means.
+    context frame, and from that frame afterwards. In sampling, context steps take z at
+    the posterior's mean. With noise, `begin` draws it: n_ctx - 1 steps at the front of the noise.
 
     Source: Denton and Fergus, "Stochastic Video Generation with a Learned Prior", 2018;
-    deviations: the skips (the original is one frame off), BatchNorm over batch and time at once.
+    deviations: see docs/baselines.md.
 
     Args:
         image_shape: (64, 64, C).

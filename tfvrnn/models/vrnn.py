@@ -55,7 +55,7 @@ class VRNN(VideoPredictor):
 
         prior      p(z_t | z_<t, x_<t, c)  = prod_l p(z_t^l | z_t^<l, x_<t, c)
         posterior  q(z_t | z_<t, x_<=t, c) = prod_l q(z_t^l | z_t^<l, x_<=t, c)
-        ELBO       sum_t E_q[log p(x_t | z_<=t, x_<t, c)] - beta sum_t sum_l KL(q || p)
+        objective  sum_t E_q[log p(x_t | z_<=t, x_<t, c)] - beta sum_t sum_l KL(q || p)
 
     In training, the prior of level l is conditioned on the posterior's samples of the lower
     levels. In sampling, it is conditioned on its own.
