@@ -248,8 +248,8 @@ class VideoPredictor(Fitting):
             NumPy float32 `[N, horizon, H, W, C]`.
 
         Raises:
-            ValueError: no contexts, contexts that do not fit the model, a horizon or batch size
-                below 1, or callbacks.
+            ValueError: no contexts, contexts that do not fit the model, a horizon, batch size or
+                number of steps below 1, or callbacks.
         """
         if callbacks:
             raise ValueError("`predict` calls no `callbacks`: they must be None.")
